@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+# make, make demo, make test, make bench.  O=DIR builds elsewhere, SAN=1 with
+# ASan and UBSan, W= without warnings as errors.
+
+O ?= build
+PREFIX ?= /usr
+DESTDIR ?=
+CLANG ?= clang
+BPFTOOL ?= $(shell command -v bpftool || echo /usr/sbin/bpftool)
+W ?= -Werror
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+
+MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
+WARN = -Wall -Wextra -Wno-unused-parameter $(W)
+CFLAGS ?= -O2 -g
+ALL_CFLAGS = -std=gnu11 $(CFLAGS) $(WARN) -Iinclude -I$(O) -DPERCH_VERSION='"$(VERSION)"' -MMD -MP $(SAN_FLAGS)
+ifdef SAN
+SAN_FLAGS = -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+endif
+BPF_CFLAGS = -O2 -g -target bpf -mcpu=v3 $(WARN) -Iinclude -Ibpf -I/usr/include/$(MULTIARCH) -MMD -MP
+
+CORE_SRC := $(wildcard user/core/*.c)
+DATAPATH_SRC := $(wildcard user/datapath/*.c)
+AGENT_SRC := $(wildcard user/agent/*.c)
+CLI_SRC := $(wildcard user/cli/*.c)
+UNIT_SRC := $(wildcard tests/unit/test_*.c)
+PROG_SRC := $(wildcard tests/prog/test_*.c)
+BENCH_SRC := $(wildcard tests/bench/bench_*.c)
+TOOL_SRC := $(wildcard tests/e2e/tools/*.c)
+TEST_BPF := $(wildcard tests/*/*.bpf.c)
+
+obj = $(patsubst %.c,$(O)/%.o,$(1))
+CORE := $(O)/libcore.a
+DATAPATH := $(O)/libdatapath.a
+AGENT := $(O)/libagent.a
+DATAPATH_LIBS = -lbpf -lelf -lz -lmnl
+AGENT_LIBS = -luv -lyaml -ljansson -lmicrohttpd -lsqlite3
+UNITS := $(patsubst %.c,$(O)/%,$(UNIT_SRC))
+PROGS := $(patsubst %.c,$(O)/%,$(PROG_SRC))
+BENCHES := $(patsubst %.c,$(O)/%,$(BENCH_SRC))
+TOOLS := $(patsubst %.c,$(O)/%,$(TOOL_SRC))
+TEST_SKELETONS := $(patsubst %.bpf.c,$(O)/%.skel.h,$(TEST_BPF))
+
+.DELETE_ON_ERROR:
+.SECONDARY:
+.PHONY: all everything deps demo test lint bench install clean
+
+all: deps
+	@$(MAKE) --no-print-directory $(O)/perch $(O)/perchd
+
+everything: $(O)/perch $(O)/perchd $(UNITS) $(PROGS) $(BENCHES) $(TOOLS)
+
+deps:
+	@scripts/install-deps build
+
+demo: all
+	@scripts/install-deps test
+	@$(MAKE) --no-print-directory $(TOOLS)
+	@BUILD=$(O) scripts/demo
+
+test:
+	@scripts/install-deps build test
+	@$(MAKE) --no-print-directory everything
+	@BUILD=$(O) scripts/test
+
+lint:
+	@scripts/install-deps build lint
+	@BUILD=$(O) scripts/lint
+
+bench:
+	@scripts/install-deps build
+	@$(MAKE) --no-print-directory everything
+	@BUILD=$(O) scripts/bench
+
+install: all
+	install -D -m 755 $(O)/perchd $(DESTDIR)$(PREFIX)/sbin/perchd
+	install -D -m 755 $(O)/perch $(DESTDIR)$(PREFIX)/bin/perch
+
+clean:
+	rm -rf $(O)
+
+$(O)/perchd: $(O)/user/agent/main.o $(AGENT) $(DATAPATH) $(CORE)
+	$(CC) $(CFLAGS) $(SAN_FLAGS) -o $@ $^ $(DATAPATH_LIBS) $(AGENT_LIBS) -lm -lpthread
+
+$(O)/perch: $(call obj,$(CLI_SRC)) $(DATAPATH) $(CORE)
+	$(CC) $(CFLAGS) $(SAN_FLAGS) -o $@ $^ $(DATAPATH_LIBS) -ljansson -lm
+
+$(CORE): $(call obj,$(CORE_SRC))
+$(DATAPATH): $(call obj,$(DATAPATH_SRC))
+$(AGENT): $(call obj,$(filter-out user/agent/main.c,$(AGENT_SRC)))
+$(O)/%.a:
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(O)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+$(O)/%.bpf.o: %.bpf.c
+	@mkdir -p $(@D)
+	$(CLANG) $(BPF_CFLAGS) -c -o $@ $<
+
+$(O)/%.skel.h: $(O)/%.bpf.o
+	$(BPFTOOL) gen skeleton $< name $(subst -,_,$(notdir $*))_bpf > $@
+
+# perch.bpf.o becomes perch.skel.h at the top of the build folder.
+$(O)/perch.skel.h: $(O)/bpf/perch.bpf.o
+	$(BPFTOOL) gen skeleton $< name perch_bpf > $@
+
+$(call obj,$(DATAPATH_SRC)) $(call obj,$(PROG_SRC)) $(call obj,$(BENCH_SRC)): | $(O)/perch.skel.h
+$(call obj,$(PROG_SRC)) $(call obj,$(BENCH_SRC)) $(call obj,$(TOOL_SRC)) $(call obj,$(wildcard tests/prog/*.c)): | $(TEST_SKELETONS)
+
+TEST_LIB := $(call obj,$(filter-out $(PROG_SRC),$(wildcard tests/prog/*.c)))
+$(UNITS) : $(O)/tests/unit/%: $(O)/tests/unit/%.o $(AGENT) $(DATAPATH) $(CORE)
+	$(CC) $(CFLAGS) $(SAN_FLAGS) -o $@ $^ $(DATAPATH_LIBS) $(AGENT_LIBS) -lcmocka -lm -lpthread
+$(PROGS) : $(O)/tests/prog/%: $(O)/tests/prog/%.o $(TEST_LIB) $(DATAPATH) $(CORE)
+	$(CC) $(CFLAGS) $(SAN_FLAGS) -o $@ $^ $(DATAPATH_LIBS) -lcmocka -lm -lpthread
+$(BENCHES) : $(O)/tests/bench/%: $(O)/tests/bench/%.o $(TEST_LIB) $(DATAPATH) $(CORE)
+	$(CC) $(CFLAGS) $(SAN_FLAGS) -o $@ $^ $(DATAPATH_LIBS) -lm -lpthread
+$(TOOLS) : $(O)/tests/e2e/tools/%: $(O)/tests/e2e/tools/%.o
+	$(CC) $(CFLAGS) $(SAN_FLAGS) -o $@ $^ -lbpf -lpthread
+
+-include $(shell find $(O) -name '*.d' 2>/dev/null)

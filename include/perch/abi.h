@@ -1,0 +1,545 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * The contract between the programs in the kernel and everything in user
+ * space: limits, maps, structures, words and reasons.  It is the only header
+ * that both sides include.  Every structure that crosses the line has its
+ * size asserted here; a change of any of them is a new PERCH_ABI_VERSION.
+ *
+ * Conventions.  Addresses are 16 bytes in network order, IPv4 as
+ * ::ffff:a.b.c.d.  Ports are in network order where the type is __be16.
+ * Times are CLOCK_MONOTONIC: nanoseconds (ns), or ticks of 1 << tick_shift
+ * jiffies (about 16 ms) in flow tags.  Shares are in units of 0.01 %.
+ */
+#ifndef PERCH_ABI_H
+#define PERCH_ABI_H
+
+#include <linux/types.h>
+
+#define PERCH_ABI_VERSION 1
+
+/* Limits.  Table sizes marked (load) may be set smaller or larger when the
+ * object is loaded; the types leave room for the number in brackets. */
+#define PERCH_NAME_LEN 64	/* names, with their final 0 */
+#define PERCH_SERVICES 1024	/* (load) [16384] */
+#define PERCH_SLOTS 8		/* versions of one service that are loaded */
+#define PERCH_LISTENERS 4096	/* (load) [65535]; 0 is none */
+#define PERCH_BACKENDS 4096	/* (load) [65535]; 0 is none */
+#define PERCH_DEVICES 256	/* 0 is none */
+#define PERCH_OBSERVED 64	/* services with votes and histograms; 0 is none */
+#define PERCH_SLICE_WORDS 65536	/* (load) Maglev entries / PERCH_SLICE_WIDTH */
+#define PERCH_SLICE_WIDTH 32
+#define PERCH_FLOWS 1048576	/* (load) entries; a power of two, 1024 at least */
+#define PERCH_WAYS 8
+#define PERCH_STRIPES 256
+#define PERCH_FILTER_BITS (1u << 19)
+#define PERCH_PAIRS 8		/* plans with their twins per service */
+#define PERCH_SHARE_ALL 10000	/* 100 % */
+#define PERCH_HIST_BUCKETS 192
+#define PERCH_LIMITS 4		/* response time limits of one service */
+#define PERCH_SAMPLES_BYTES (4u << 20)
+#define PERCH_EVENTS_BYTES (256u << 10)
+
+/* Maps: the name of the map and of its pin below PINPATH/maps/. */
+#define PERCH_MAPS(X)                                                          \
+	X(control) X(filter) X(addresses) X(listeners) X(services) X(splits)   \
+	X(versions) X(backends) X(slices) X(flows) X(stripes) X(devices)       \
+	X(device_ids) X(counters) X(observed) X(votes) X(reasons) X(timers)    \
+	X(samples) X(events) X(names) X(version_names) X(rollouts)             \
+	X(rejections)
+
+struct perch_address {
+	__u32 word[4];
+};
+
+/*
+ * Control: one element, what holds for the whole host.
+ */
+struct perch_control {
+	__u32 abi_version;
+	__u32 flow_sets;	/* power of two; the flow table has 8 ways */
+	__u32 tick_shift;	/* jiffies >> tick_shift is a tick */
+	__u32 hz;		/* jiffies per second */
+	__u64 secret[4];	/* keys of every hash below */
+	__u32 route_generation;	/* low 8 bits go into every via; bumped by the
+				 * agent when a route, neighbour or device moved */
+	__u32 timer_generation;	/* set by the program that armed the timer last */
+	__u64 samples_lost;	/* records that found the ring full */
+	__u64 events_lost;	/* events over the rate or with the ring full */
+	__u64 event_tokens;	/* second << 32 | events sent in it */
+	__u32 tick;		/* of the last timer run, 24 bits */
+	__u32 services;		/* table sizes this datapath was loaded with */
+	__u32 backends_n;
+	__u32 listeners_n;
+	__u32 slice_words;
+	__u32 generation;	/* counts loads; goes into timer_generation */
+	__u64 sweep_passes;	/* whole walks over the flow table */
+	__u64 reserved[4];
+};
+_Static_assert(sizeof(struct perch_control) == 144, "control");
+
+/*
+ * Filter: may this packet be ours?  One bit per hash of a destination address
+ * (listeners) and of a source address (backends).
+ */
+struct perch_filter {
+	__u64 destination[PERCH_FILTER_BITS / 64];
+	__u64 source[PERCH_FILTER_BITS / 64];
+};
+_Static_assert(sizeof(struct perch_filter) == 131072, "filter");
+
+/* Bit of an address.  Not keyed: a false positive costs a look-up, no more. */
+static inline __u32 perch_filter_bit(const __u32 word[4])
+{
+	__u32 h = (word[0] ^ word[1] * 0x9e3779b1u) + (word[2] ^ word[3]) * 0x85ebca6bu;
+
+	return (h ^ h >> 15) * 0xc2b2ae35u >> 13;
+}
+
+/* Key of `addresses`, a hash of where clients connect to -> listener. */
+struct perch_endpoint {
+	struct perch_address address;
+	__be16 port;		/* 0: every port that has no entry of its own */
+	__u8 protocol;		/* IPPROTO_TCP or IPPROTO_UDP */
+	__u8 zero;
+};
+_Static_assert(sizeof(struct perch_endpoint) == 20, "endpoint");
+
+struct perch_listener {
+	struct perch_address address;
+	__be16 port;
+	__u8 protocol;
+	__u8 door;		/* 0: split; else slot + 1 of the version */
+	__u16 service;
+	__u8 in_use;
+	__u8 zero;
+	__u32 reserved[2];
+};
+_Static_assert(sizeof(struct perch_listener) == 32, "listener");
+
+enum perch_affinity { PERCH_AFFINITY_CLIENT, PERCH_AFFINITY_CONNECTION };
+enum perch_established { PERCH_KEEP, PERCH_DRAIN, PERCH_SEVER };
+enum perch_role {
+	PERCH_ROLE_NONE, PERCH_ROLE_STABLE, PERCH_ROLE_CANARY,
+	PERCH_ROLE_BASELINE, PERCH_ROLE_PREVIOUS, PERCH_ROLE_RETIRING,
+};
+
+struct perch_service {
+	__u8 in_use;
+	__u8 affinity;		/* enum perch_affinity */
+	__u8 established;	/* enum perch_established, on rollback */
+	__u8 sampling;		/* 1: in a rollout, sampled at 10 Hz */
+	__u16 observed;		/* element of `observed`; 0: none */
+	__u16 zero;
+	__u32 drain_ms;		/* drainTimeout */
+	__u32 incarnation;	/* of this element, so that a reused one shows */
+	__u64 reserved[6];
+};
+_Static_assert(sizeof(struct perch_service) == 64, "service");
+
+/*
+ * The split word: {plan:16, epoch:32, flags:16}.  It names the plan in force.
+ * Plans and epochs come in pairs: even is the plan, odd its rollback twin.
+ * A rollback is one atomic OR of PERCH_WORD_TWIN and flags; a step is a
+ * compare-and-swap from the word that was judged.
+ */
+#define PERCH_WORD_TWIN (1ull | 1ull << 16)
+enum perch_word_flag {
+	PERCH_BY_AGENT = 1 << 0, PERCH_BY_DIRECT = 1 << 1,
+	PERCH_BY_REFLEX = 1 << 2, PERCH_BY_DEADMAN = 1 << 3,
+	PERCH_BY_JUDGE = 1 << 4,
+	PERCH_ROLLED_BACK = 1 << 5, PERCH_PAUSED = 1 << 6, PERCH_ARMED = 1 << 7,
+};
+static inline __u32 perch_word_plan(__u64 word) { return word & 0xffff; }
+static inline __u32 perch_word_epoch(__u64 word) { return word >> 16; }
+static inline __u32 perch_word_flags(__u64 word) { return word >> 48; }
+static inline __u64 perch_word(__u32 plan, __u32 epoch, __u32 flags)
+{
+	return (__u64)(plan & 0xffff) | (__u64)epoch << 16 | (__u64)flags << 48;
+}
+
+/*
+ * A plan: which part of the hash range leads to which slot.  [0, low_end)
+ * leads to `low`, [high_from, PERCH_SHARE_ALL) to `high`, the rest to `rest`.
+ */
+struct perch_plan {
+	__u32 epoch;		/* repeats the word's; odd and even never agree */
+	__u16 low_end;
+	__u16 high_from;
+	__u8 low, high, rest;	/* slots */
+	__u8 zero;
+	__u8 role[PERCH_SLOTS];	/* slot -> enum perch_role under this plan */
+	__u32 reserved;
+	__u64 salt;		/* of the rollout; turns the version's hash */
+	__u64 from;		/* the word this plan was made from: the previous plan */
+	__u64 more[3];
+};
+_Static_assert(sizeof(struct perch_plan) == 64, "plan");
+
+struct perch_split {
+	__u64 word;
+	__u64 named;		/* {seconds:32, epoch:32}, epoch in the high half:
+				 * when the plan of that epoch was named */
+	__u64 line[6];
+	struct perch_plan plan[2 * PERCH_PAIRS];
+};
+_Static_assert(sizeof(struct perch_split) == 1088, "split");
+
+/*
+ * A version: element service * PERCH_SLOTS + slot.  Flows created before
+ * sever_before are ended now, those before drain_before from drain_at on.
+ * All three only move forward and are never cleared.
+ */
+struct perch_version {
+	__u64 slice;		/* {length:32, offset:32} in `slices`; offset in
+				 * the low half; length 0: no live backend */
+	__u64 sever_before;	/* ns */
+	__u64 drain_before;	/* ns */
+	__u64 drain_at;		/* ns */
+	__u8 in_use;
+	__u8 zero[7];
+	__u64 reserved[3];
+};
+_Static_assert(sizeof(struct perch_version) == 64, "version");
+
+static inline __u32 perch_slice_offset(__u64 slice) { return slice; }
+static inline __u32 perch_slice_length(__u64 slice) { return slice >> 32; }
+
+struct perch_slice_word {
+	__u16 backend[PERCH_SLICE_WIDTH];
+};
+_Static_assert(sizeof(struct perch_slice_word) == 64, "slice");
+
+/*
+ * Via: the next hop in one aligned word, so that it is never half of two:
+ * {mac:48, device:8, generation:8}.  It holds while its generation is the low
+ * byte of control.route_generation.  The first byte of the MAC is the lowest.
+ */
+static inline __u32 perch_via_device(__u64 via) { return via >> 48 & 0xff; }
+static inline __u32 perch_via_generation(__u64 via) { return via >> 56; }
+
+struct perch_device {
+	__u32 ifindex;
+	__u32 mtu;
+	__u8 mac[6];
+	__u8 xmit;		/* 1: takes frames redirected by XDP */
+	__u8 in_use;
+	__u64 reserved[2];
+};
+_Static_assert(sizeof(struct perch_device) == 32, "device");
+
+enum perch_backend_state {
+	PERCH_BACKEND_NONE,	/* element is free */
+	PERCH_BACKEND_UP,
+	PERCH_BACKEND_DRAINING,	/* keeps its flows, gets no new ones */
+	PERCH_BACKEND_DOWN,	/* flows are decided anew */
+};
+
+struct perch_backend {
+	struct perch_address address;
+	__be16 port;		/* 0: the listener's port */
+	__u8 state;		/* enum perch_backend_state */
+	__u8 dirty;		/* set by packets, cleared by the timer */
+	__u32 version;		/* element of `versions` */
+	__u64 via;		/* next hop towards it, kept by the kernel */
+	__u16 service;
+	__u16 observed;		/* as in its service */
+	__u32 incarnation;	/* of this element */
+	__u64 reserved[3];
+};
+_Static_assert(sizeof(struct perch_backend) == 64, "backend");
+
+/*
+ * Flow table: sets of eight ways, a line of tags beside the entries.
+ * tag: {tick:24, class:4, generation:12, fingerprint:24}, fingerprint on top
+ * and never 0 in a live entry.
+ */
+enum perch_class {
+	PERCH_FREE = 0,
+	PERCH_EMBRYONIC = 1,	/* TCP without proof of both ends */
+	PERCH_UDP_NEW = 2,	/* UDP, the client has not answered a reply */
+	PERCH_CLOSING = 3,
+	PERCH_TCP = 4,		/* established with proof */
+	PERCH_UDP = 5,
+	PERCH_BUSY = 14,
+};
+static inline __u32 perch_tag_fingerprint(__u64 tag) { return tag >> 40; }
+static inline __u32 perch_tag_generation(__u64 tag) { return tag >> 28 & 0xfff; }
+static inline __u32 perch_tag_class(__u64 tag) { return tag >> 24 & 0xf; }
+static inline __u32 perch_tag_tick(__u64 tag) { return tag & 0xffffff; }
+static inline __u64 perch_tag(__u32 fingerprint, __u32 generation, __u32 class, __u32 tick)
+{
+	return (__u64)fingerprint << 40 | (__u64)(generation & 0xfff) << 28 |
+	       (__u64)(class & 0xf) << 24 | (tick & 0xffffff);
+}
+#define PERCH_TAG_IDENTITY 0xfffffffff0000000ull
+
+struct perch_flow_key {
+	struct perch_address client;
+	__be16 client_port;
+	__be16 port;		/* the port the client connected to */
+	__u16 listener;
+	__u8 protocol;
+	__u8 zero;
+};
+_Static_assert(sizeof(struct perch_flow_key) == 24, "flow key");
+
+enum perch_flow_flag {
+	PERCH_FLOW_ANSWERED = 1 << 0,	/* SYN-ACK or first reply seen */
+	PERCH_FLOW_RESYN = 1 << 1,	/* the SYN came again */
+	PERCH_FLOW_FIN_CLIENT = 1 << 2,
+	PERCH_FLOW_FIN_BACKEND = 1 << 3,
+	PERCH_FLOW_RESET = 1 << 4,	/* a RST was believed */
+	PERCH_FLOW_VOTES = 1 << 5,	/* chosen by the hash */
+	PERCH_FLOW_TURN = 1 << 6,	/* at least one response was timed */
+	PERCH_FLOW_MIDSTREAM = 1 << 7,	/* entered without its SYN */
+	PERCH_FLOW_SEVERED = 1 << 8,
+	PERCH_FLOW_OVER = 1 << 9,	/* .. << 12: a response above limit 0..3 */
+};
+
+struct perch_flow {
+	struct perch_flow_key key;
+	__u16 backend;
+	__be16 translated;	/* source port towards the backend; 0: unchanged */
+	__u32 epoch;
+	__u64 via;		/* next hop towards the client */
+	__u64 created;		/* ns */
+	__u32 client_next;	/* sequence number after the client's last byte;
+				 * the ISN + 1 while embryonic */
+	__u32 backend_next;	/* likewise; 0 until ANSWERED */
+	__u32 request_us;	/* when the pending request ended; 0: none */
+	__u32 flags;		/* enum perch_flow_flag */
+};
+_Static_assert(sizeof(struct perch_flow) == 64, "flow");
+
+struct perch_flow_set {
+	__u64 tag[PERCH_WAYS];
+	struct perch_flow flow[PERCH_WAYS];
+};
+_Static_assert(sizeof(struct perch_flow_set) == 576, "flow set");
+
+/* One lock per stripe of the flow hash, a line each; kernel only. */
+struct perch_stripe {
+	__u32 lock;
+	__u32 line[15];
+};
+_Static_assert(sizeof(struct perch_stripe) == 64, "stripe");
+
+/*
+ * Evidence.  Counters of a backend, per CPU.  active = opened - ended.
+ */
+struct perch_counters {
+	__u64 opened;		/* flows that entered the table */
+	__u64 ended;		/* flows that closed, expired or were replaced */
+	__u64 unlearned;	/* connections forwarded without an entry */
+	__u64 packets;		/* both directions; GSO counted by segment */
+	__u64 bytes;		/* both directions, from the Ethernet header on */
+	__u64 connect_failures;
+	__u64 resets;		/* RST by the backend before the client's FIN */
+	__u64 reserved;
+};
+_Static_assert(sizeof(struct perch_counters) == 64, "counters");
+
+/*
+ * Votes and histograms of one version of an observed service, per CPU;
+ * element observed * PERCH_SLOTS + slot.  Voting counts take connections that
+ * the hash chose in an epoch >= observed.since_epoch; histograms take all.
+ */
+struct perch_votes {
+	__u64 connects;		/* decided: answered or failed */
+	__u64 connect_failures;
+	__u64 established;
+	__u64 resets;
+	__u64 responders;	/* connections with a timed response */
+	__u64 over[PERCH_LIMITS];	/* of these, with one above the limit */
+	__u64 reserved[3];
+	__u64 connect_time[PERCH_HIST_BUCKETS];	/* SYN to SYN-ACK */
+	__u64 response_time[PERCH_HIST_BUCKETS];	/* per turn */
+};
+_Static_assert(sizeof(struct perch_votes) == 96 + 16 * PERCH_HIST_BUCKETS, "votes");
+
+/*
+ * Histogram buckets, in microseconds: 0..7 exact, then eight per octave up to
+ * 2^26 us (67 s); the last takes the rest.
+ */
+static inline __u32 perch_hist_bucket(__u64 us)
+{
+	__u32 v = us > 0x3ffffff ? 0x3ffffff : us, octave = 0;
+
+	for (__u32 step = 16; step; step >>= 1)
+		if (v >> (octave + step) >= 8)
+			octave += step;
+	return octave * 8 + (v >> octave);
+}
+
+/*
+ * Observed: what the kernel needs to vote and to pull the reflex.
+ * reflex: {streak:16, stable_ok:16, stable_bad:16, clients:16}, one word so
+ * that it moves by compare-and-swap.  streak in the low half; the last three
+ * count since the streak began.
+ */
+struct perch_observed {
+	__u64 reflex;
+	__u32 service;
+	__u32 reflex_limit;	/* failures in a row; 0: off */
+	__u32 since_epoch;
+	__u32 limits;		/* limits in use */
+	__u32 limit_us[PERCH_LIMITS];
+	__u64 reserved[3];
+};
+_Static_assert(sizeof(struct perch_observed) == 64, "observed");
+
+/*
+ * Reasons: every exit of a program has one and counts it, per hook.
+ */
+enum perch_hook { PERCH_HOOK_XDP, PERCH_HOOK_TC_IN, PERCH_HOOK_TC_OUT, PERCH_HOOKS };
+enum perch_verdict { PERCH_V_PASS, PERCH_V_FORWARD, PERCH_V_DROP, PERCH_V_ANSWER, PERCH_V_NOTE };
+
+/* X(NAME, verdict, name, what it says) */
+#define PERCH_REASONS(X)                                                       \
+	X(NOT_OURS, PASS, "not_ours", "no listener and no flow of ours")        \
+	X(NOT_IP, PASS, "not_ip", "neither IPv4 nor IPv6 in plain Ethernet")   \
+	X(MALFORMED, PASS, "malformed", "headers shorter than they claim")      \
+	X(IP_OPTIONS, PASS, "ip_options", "IPv4 options or IPv6 extension headers") \
+	X(FRAGMENT, PASS, "fragment", "a fragment")                            \
+	X(PROTOCOL, PASS, "protocol", "neither TCP nor UDP")                   \
+	X(NO_LISTENER, PASS, "no_listener", "address of ours, port not")        \
+	X(NOT_OUR_REPLY, PASS, "not_our_reply", "from a backend, but no flow names it") \
+	X(NO_VERSION, PASS, "no_version", "the chosen version is not loaded")    \
+	X(NO_BACKEND, PASS, "no_backend", "the chosen version has no live backend") \
+	X(NO_ROUTE, PASS, "no_route", "no route to the next hop")                \
+	X(NO_NEIGHBOUR, PASS, "no_neighbour", "XDP left it to TC: next hop not resolved") \
+	X(NO_XMIT, PASS, "no_xmit", "XDP left it to TC: device takes no redirected frames") \
+	X(TOO_BIG, PASS, "too_big", "larger than the next hop's MTU")            \
+	X(TTL, PASS, "ttl", "time to live is over")                             \
+	X(REWRITE_FAILED, DROP, "rewrite_failed", "the kernel refused a change to the packet") \
+	X(FORWARDED, FORWARD, "forwarded", "to its backend, by its flow")        \
+	X(NEW, FORWARD, "new", "first packet of a connection")                  \
+	X(UNLEARNED, FORWARD, "unlearned", "by the hash: no room in the flow table") \
+	X(REPLY, FORWARD, "reply", "to its client, by its flow")                \
+	X(SEVERED, ANSWER, "severed", "answered with a reset: version was severed") \
+	X(SEVERED_DROP, DROP, "severed_drop", "severed, and nothing to answer")   \
+	X(AMBIGUOUS, NOTE, "ambiguous", "TCP without SYN and without a flow, assigned anew") \
+	X(TABLE_FULL, NOTE, "table_full", "no slot for a new flow")              \
+	X(LOCK_BUSY, NOTE, "lock_busy", "stripe lock not had; flow not learned")  \
+	X(PLAN_TORN, NOTE, "plan_torn", "plan moved in four reads; stable was chosen") \
+	X(FOREIGN, NOTE, "foreign", "flow slot changed hands under us")           \
+	X(REFLEX, NOTE, "reflex", "the kernel rolled a canary back")
+
+enum perch_reason {
+#define X(name, verdict, word, text) PERCH_R_##name,
+	PERCH_REASONS(X)
+#undef X
+	PERCH_REASON_COUNT
+};
+#define PERCH_REASON_MAX 48
+_Static_assert(PERCH_REASON_COUNT <= PERCH_REASON_MAX, "reasons");
+
+struct perch_reason_counts {
+	__u64 n[PERCH_HOOKS][PERCH_REASON_MAX];
+};
+_Static_assert(sizeof(struct perch_reason_counts) == 1152, "reason counts");
+
+/*
+ * Samples: cumulative records that a kernel timer writes of what changed, so
+ * that a lost one costs resolution and no count.
+ */
+enum perch_sample_kind { PERCH_SAMPLE_BACKEND = 1, PERCH_SAMPLE_VERSION, PERCH_SAMPLE_SERVICE, PERCH_SAMPLE_HOST };
+
+struct perch_sample_head {
+	__u16 kind;		/* enum perch_sample_kind */
+	__u16 zero;
+	__u32 id;		/* element of `backends`, `votes`, `services` */
+	__u64 time;		/* ns */
+};
+
+struct perch_sample_backend {
+	struct perch_sample_head head;
+	__u32 incarnation;
+	__u32 version;
+	struct perch_counters sum;	/* over all CPUs */
+};
+_Static_assert(sizeof(struct perch_sample_backend) == 88, "sample");
+
+struct perch_sample_version {
+	struct perch_sample_head head;
+	__u32 service;
+	__u32 slot;
+	struct perch_votes sum;
+};
+
+struct perch_sample_service {
+	struct perch_sample_head head;
+	__u64 word;
+	__u64 reflex;
+	__u64 named;
+};
+
+struct perch_sample_host {
+	struct perch_sample_head head;
+	__u64 samples_lost;
+	__u64 events_lost;
+	__u64 sweep_passes;
+	__u32 tick;
+	__u32 timer_generation;
+	struct perch_reason_counts reasons;
+};
+
+/* Events: rare things, at once, at most PERCH_EVENT_RATE a second. */
+#define PERCH_EVENT_RATE 200
+enum perch_event_kind { PERCH_EVENT_REFLEX = 1, PERCH_EVENT_CONNECT_FAILURE, PERCH_EVENT_RESET, PERCH_EVENT_TABLE_FULL, PERCH_EVENT_SEVERED };
+
+struct perch_event {
+	__u64 time;		/* ns */
+	__u16 kind;		/* enum perch_event_kind */
+	__u16 service;
+	__u16 backend;
+	__u16 zero;
+	__u64 word;		/* reflex: the word before it */
+	struct perch_flow_key flow;
+};
+_Static_assert(sizeof(struct perch_event) == 48, "event");
+
+/* The timer: one element; the agent arms it through perch_tick. */
+#define PERCH_TIMER_PERIOD_NS 10000000ull
+#define PERCH_TIMER_SLICE_NS 1000000ull
+
+/*
+ * Registry: what state must not lose.  names: element = service;
+ * version_names: element = service * PERCH_SLOTS + slot.
+ */
+struct perch_service_name {
+	char name[PERCH_NAME_LEN];
+	__u64 reserved[8];
+};
+_Static_assert(sizeof(struct perch_service_name) == 128, "service name");
+
+struct perch_version_name {
+	char name[PERCH_NAME_LEN];
+	__u8 role;		/* enum perch_role */
+	__u8 zero[7];
+	__u64 since;		/* seconds since 1970: entered this role */
+	__u64 reserved[6];
+};
+_Static_assert(sizeof(struct perch_version_name) == 128, "version name");
+
+#define PERCH_ROLLOUT_BYTES 1024
+struct perch_rollout_blob {
+	__u32 length;
+	__u32 version;		/* of the layout inside, user/core/rollout.h */
+	__u8 bytes[PERCH_ROLLOUT_BYTES - 8];
+};
+_Static_assert(sizeof(struct perch_rollout_blob) == 1024, "rollout");
+
+struct perch_rejection_key {
+	char service[PERCH_NAME_LEN];
+	char version[PERCH_NAME_LEN];
+};
+struct perch_rejection {
+	__u64 when;		/* seconds since 1970 */
+	__u32 epoch;
+	__u32 by;		/* enum perch_word_flag */
+	char reason[112];
+};
+_Static_assert(sizeof(struct perch_rejection) == 128, "rejection");
+
+#endif

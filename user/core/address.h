@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/* Addresses, ports and endpoints as text and as the contract's bytes. */
+#ifndef PERCH_CORE_ADDRESS_H
+#define PERCH_CORE_ADDRESS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <perch/abi.h>
+
+#define ADDRESS_TEXT 64		/* room for any of the forms below */
+
+/* "192.0.2.1", "2001:db8::1", "[2001:db8::1]".  0 or -EINVAL. */
+int address_parse(const char *text, struct perch_address *ret);
+bool address_is_v4(const struct perch_address *a);
+const char *address_format(const struct perch_address *a, char out[ADDRESS_TEXT]);
+
+/* "10.0.1.2", "10.0.1.2:80", "[::1]:80".  *ret_port is 0 without a port (or
+ * with port 0), in network order.  0 or -EINVAL. */
+int address_port_parse(const char *text, struct perch_address *ret, __be16 *ret_port);
+/* Always with the port unless it is 0: "10.0.1.2:80", "[2001:db8::1]:80". */
+const char *address_port_format(const struct perch_address *a, __be16 port, char out[ADDRESS_TEXT]);
+
+/* "192.0.2.10:80/tcp".  0, -EINVAL, or -EPROTONOSUPPORT. */
+int endpoint_parse(const char *text, struct perch_endpoint *ret);
+const char *endpoint_format(const struct perch_endpoint *e, char out[ADDRESS_TEXT]);
+
+#endif

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * What a configuration says, as plain structures: perch.yaml after it was
+ * read and checked.  Lists are arrays with a count; strings are owned by the
+ * configuration they belong to.  Durations are in ns, shares in 0.01 %.
+ */
+#ifndef PERCH_CORE_MODEL_H
+#define PERCH_CORE_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <perch/abi.h>
+
+enum model_attach { MODEL_ATTACH_AUTO, MODEL_ATTACH_XDP, MODEL_ATTACH_XDP_GENERIC, MODEL_ATTACH_TC };
+
+struct model_interface {
+	char *name;		/* or a glob */
+	enum model_attach attach;
+	int line;
+};
+
+struct model_agent {
+	char *socket;
+	char *listen_host;	/* NULL: no HTTP listener */
+	int listen_port;
+	char *state_dir;
+	char *pin_path;
+	char *secret_file;
+	__u64 sample_interval;
+	__u32 flow_table_size;
+};
+
+struct model_label {
+	char *key, *value;
+};
+
+struct model_backend {
+	struct perch_address address;
+	__be16 port;		/* 0: the listener's */
+	__u32 weight;		/* 1 and up */
+	int line;
+};
+
+struct model_version {
+	char name[PERCH_NAME_LEN];
+	enum perch_role role;
+	struct perch_endpoint *doors;
+	size_t n_doors;
+	struct model_backend *backends;
+	size_t n_backends;
+	struct model_label *labels;
+	size_t n_labels;
+	int line;
+};
+
+enum model_signal { MODEL_CONNECT_FAILURE, MODEL_RESET, MODEL_RESPONSE_TIME, MODEL_SIGNALS };
+
+/* An absolute gate: the share of bad connections must stay at most `max`.
+ * For response_time a connection is bad when it saw a response slower than
+ * `limit`, and max is 1 - quantile. */
+struct model_gate {
+	char name[PERCH_NAME_LEN];	/* "connect_failure", "response_time p99" */
+	enum model_signal signal;
+	double max;		/* 0..1, a share of connections */
+	double quantile;	/* response_time only, else 0 */
+	__u64 limit;		/* ns; response_time only */
+	int line;
+};
+
+struct model_step {
+	__u32 share;		/* 0..10000 */
+	bool manual;		/* wait for `rollout advance` after this step */
+	__u64 pause;		/* ns to stay at least, 0: interval */
+};
+
+#define MODEL_STEPS 32
+#define MODEL_GATES 16
+
+struct model_rollout {
+	struct model_step step[MODEL_STEPS];
+	size_t n_steps;
+	__u64 interval;
+	__u64 min_connections;
+	__u64 max_step_time;
+	__u64 progress_deadline;
+	__u64 watch;
+	__u32 holdback;		/* share that stays on stable while watching */
+	__u64 keep_previous;
+	double alpha;
+	__u32 reflex;		/* connect failures in a row; 0: off */
+	struct model_gate gate[MODEL_GATES];
+	size_t n_gates;
+};
+
+struct model_service {
+	char name[PERCH_NAME_LEN];
+	struct perch_endpoint *listen;
+	size_t n_listen;
+	enum perch_affinity affinity;
+	struct model_version *versions;
+	size_t n_versions;
+	enum perch_established established;
+	__u64 drain_timeout;
+	struct model_rollout rollout;
+	char *file;		/* where it was written */
+	int line;
+};
+
+struct model_config {
+	char *file;
+	struct model_agent agent;
+	struct model_interface *interfaces;
+	size_t n_interfaces;
+	struct model_service *services;
+	size_t n_services;
+};
+
+#endif

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * The rollout: from the first step to promotion or rollback, as a machine
+ * that is fed time and evidence and answers with what to do.  It does no I/O;
+ * its state is plain bytes that fit struct perch_rollout_blob, so that it is
+ * kept in a pinned map and in the store and goes on after a restart.
+ */
+#ifndef PERCH_CORE_ROLLOUT_H
+#define PERCH_CORE_ROLLOUT_H
+
+#include "judge.h"
+#include "model.h"
+
+#define ROLLOUT_LAYOUT 1
+
+enum rollout_phase {
+	ROLLOUT_IDLE, ROLLOUT_PROGRESSING, ROLLOUT_PAUSED, ROLLOUT_HOLDING,
+	ROLLOUT_WATCHING, ROLLOUT_SUCCEEDED, ROLLOUT_ROLLED_BACK,
+};
+const char *rollout_phase_name(enum rollout_phase p);	/* "Progressing" */
+
+struct rollout {
+	__u32 phase;		/* enum rollout_phase */
+	__u32 step;		/* index into the policy's steps */
+	__u32 share;		/* asked for last, 0.01 % */
+	__u32 epoch;		/* of the word that step set */
+	__u64 started;		/* ns, caller's clock */
+	__u64 step_since;	/* ns: when the step (or the watch) began */
+	__u64 phase_since;	/* ns */
+	__u32 stable_backends;	/* live at start */
+	__u32 paused_from;	/* phase to resume to */
+	__u32 advance;		/* asked for by a person */
+	__u32 zero;
+	char canary[PERCH_NAME_LEN];
+	char reason[128];	/* last thing worth telling */
+	char blocked_by[64];
+	struct judge judge;	/* gates: counts and evidence */
+};
+_Static_assert(sizeof(struct rollout) <= PERCH_ROLLOUT_BYTES - 8, "rollout");
+
+struct rollout_input {
+	__u64 now;		/* ns */
+	__u32 epoch;		/* of the word in force */
+	bool rolled_back;	/* the word says so (reflex, direct, a person) */
+	__u32 canary_live, stable_live;	/* backends */
+	__u64 step_connections;	/* voting canary connections since the step began */
+	struct judge_counts canary, stable;	/* since the rollout began */
+};
+
+enum rollout_action { ROLLOUT_NOTHING, ROLLOUT_SET_SHARE, ROLLOUT_PROMOTE, ROLLOUT_ROLL_BACK };
+struct rollout_output {
+	enum rollout_action action;
+	__u32 share;		/* for SET_SHARE */
+	bool changed;		/* state is worth saving and telling */
+	double eta;		/* seconds until the next advance, NAN: unknown */
+};
+
+/* Commands.  0 or -EINVAL when the phase does not allow it; *ret_out says
+ * what to do, as from a tick. */
+int rollout_start(struct rollout *r, const struct model_rollout *policy, const char *canary,
+		  const struct rollout_input *in, struct rollout_output *ret_out);
+int rollout_pause(struct rollout *r, const struct rollout_input *in);
+int rollout_resume(struct rollout *r, const struct rollout_input *in);
+int rollout_advance(struct rollout *r, const struct rollout_input *in);
+int rollout_promote(struct rollout *r, const struct rollout_input *in, bool force, struct rollout_output *ret_out);
+int rollout_abort(struct rollout *r, const struct rollout_input *in, const char *why, struct rollout_output *ret_out);
+
+/* One look, several times a second. */
+void rollout_tick(struct rollout *r, const struct model_rollout *policy, const struct rollout_input *in,
+		  struct rollout_output *ret_out);
+
+/* After SET_SHARE was carried out: the epoch of the word that did it. */
+void rollout_stepped(struct rollout *r, __u32 epoch, __u64 now);
+/* The command that unblocks, for `next`; "" when none is needed. */
+const char *rollout_next(const struct rollout *r, const struct model_rollout *policy);
+
+#endif

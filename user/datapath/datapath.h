@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * The datapath in the kernel as user space holds it: the object, its pins and
+ * the mapped tables.  Only this folder knows libbpf and netlink.
+ *
+ * Pins, below the pin path: maps/NAME, programs/NAME, links/IFNAME-HOOK.
+ * Everything stays pinned when the process ends.  Functions return 0 or
+ * -errno and say nothing; `why` (may be NULL) takes a sentence for the log.
+ */
+#ifndef PERCH_DATAPATH_H
+#define PERCH_DATAPATH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <perch/abi.h>
+
+#define WHY 256
+
+/* File descriptors and mappings of the pinned maps; what --direct and flow
+ * show need too.  Mapped: read and write, shared with the kernel. */
+struct maps {
+	char pin_path[256];
+#define X(name) int name##_fd;
+	PERCH_MAPS(X)
+#undef X
+	struct perch_control *control;
+	struct perch_filter *filter;
+	struct perch_listener *listeners;
+	struct perch_service *services;
+	struct perch_split *splits;
+	struct perch_version *versions;
+	struct perch_backend *backends;
+	struct perch_slice_word *slices;
+	struct perch_flow_set *flows;
+	struct perch_device *devices;
+	struct perch_observed *observed;
+	struct perch_service_name *names;
+	struct perch_version_name *version_names;
+	struct perch_rollout_blob *rollouts;
+};
+
+/* Map what is pinned below pin_path; what is there but of another ABI is
+ * -EPROTO.  Nothing pinned: -ENOENT. */
+int maps_open(struct maps *m, const char *pin_path, char why[WHY]);
+void maps_close(struct maps *m);
+
+/* The planner lock: flock on PINPATH's lock file below /run, taken by who
+ * prepares a plan.  Returns a descriptor to close, or -errno after timeout_ms. */
+int planner_lock(const char *pin_path, int timeout_ms);
+
+struct datapath_options {
+	const char *pin_path;
+	__u32 flow_entries;	/* 0: PERCH_FLOWS; the pinned table's size wins */
+	__u32 services, backends, listeners, slice_words;	/* 0: default */
+	const __u8 *secret;	/* 32 bytes; NULL: random; the pinned one wins */
+	bool replace_sizes;	/* refuse (-EEXIST) a pinned table of other size */
+};
+
+struct datapath {
+	struct maps maps;
+	struct perch_bpf *skeleton;
+	bool taken_over;	/* found pins and went on with them */
+	/* instructions the verifier walked, by program */
+	struct { const char *name; int fd; __u32 verified; __u32 id; } program[4];
+};
+
+/* Mount bpffs if it is missing, take over what is pinned or load anew, pin,
+ * replace the programs of attached links, re-arm the timer and see it run. */
+int datapath_open(struct datapath *d, const struct datapath_options *o, char why[WHY]);
+/* Leaves everything running. */
+void datapath_close(struct datapath *d);
+/* Takes links, programs and maps away.  Traffic goes to the stack again. */
+int datapath_remove(const char *pin_path, char why[WHY]);
+
+#endif

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/* The flow table read from user space, and the end of severed flows that
+ * send nothing: a RST to both sides from a raw socket. */
+#ifndef PERCH_FLOWS_H
+#define PERCH_FLOWS_H
+
+#include "datapath.h"
+
+struct flow_copy {
+	struct perch_flow flow;
+	enum perch_class class;
+	__u32 idle_ms;		/* since the last packet, by the kernel's tick */
+};
+
+/* Every live entry, each whole (tag read before and after); fn returns false
+ * to stop.  Number of entries seen. */
+size_t flows_walk(const struct maps *m, bool (*fn)(void *arg, const struct flow_copy *f), void *arg);
+size_t flows_count(const struct maps *m, size_t by_class[16]);
+
+/* Send RSTs to both ends of established TCP flows that are severed now (their
+ * version's sever_before, or its drain when due, is after their creation) and
+ * were not told before; marks them PERCH_FLOW_SEVERED and closing.  Returns
+ * how many, or -errno.  Meant for right after a sever or a drain's end. */
+int flows_sever(const struct maps *m, __u64 now_ns);
+
+#endif

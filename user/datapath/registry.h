@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/* Names, roles, rollouts and rejections in pinned maps: what is left when the
+ * store is lost, and what `perch rollback --direct` finds a service by. */
+#ifndef PERCH_REGISTRY_H
+#define PERCH_REGISTRY_H
+
+#include "datapath.h"
+
+/* Element of `services` by name, or -ENOENT. */
+int registry_find(const struct maps *m, const char *service);
+void registry_name_service(const struct maps *m, unsigned id, const char *name);	/* "": free it */
+void registry_name_version(const struct maps *m, unsigned id, unsigned slot, const char *name, enum perch_role role,
+			   __u64 since);
+
+int registry_reject(const struct maps *m, const char *service, const char *version, const struct perch_rejection *r);
+int registry_unreject(const struct maps *m, const char *service, const char *version);
+bool registry_rejected(const struct maps *m, const char *service, const char *version, struct perch_rejection *ret);
+
+/*
+ * The whole of a rollback as one call, for agent and --direct alike: the OR
+ * on the split word, then sever or drain of the versions that lost their
+ * share (mode -1: as the service says), and their rejection by name.  Returns
+ * 0 and the word before; *ret_ns is how long the OR took.
+ */
+int registry_rollback(const struct maps *m, unsigned id, int mode, __u32 by, const char *reason, __u64 *ret_before,
+		      __u64 *ret_ns);
+
+#endif

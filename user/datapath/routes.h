@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * Next hops kept fresh: listens to rtnetlink and keeps `devices` (ifindex,
+ * MAC, MTU, may XDP redirect to it).  When a route, a neighbour's address or
+ * a device changed, control.route_generation is bumped, at most ten times a
+ * second; the kernel then looks its next hops up again.  Backends' neighbours
+ * are kept alive (NTF_USE), because frames that XDP redirects confirm nobody.
+ */
+#ifndef PERCH_ROUTES_H
+#define PERCH_ROUTES_H
+
+#include "datapath.h"
+
+struct routes;
+int routes_open(struct routes **ret, const struct maps *m, char why[WHY]);
+void routes_close(struct routes *r);
+int routes_fd(const struct routes *r);
+/* Take in what came; 0 or -errno (an overrun is handled: everything is read
+ * again).  *ret_wait_ms: call again then even without input, -1: no need. */
+int routes_read(struct routes *r, int *ret_wait_ms);
+/* Every few seconds: keep the next hops of live backends alive. */
+void routes_refresh(struct routes *r);
+/* Called for each interface that appears or goes, for globs. */
+void routes_on_link(struct routes *r, void (*fn)(void *arg, const char *ifname, bool present), void *arg);
+
+#endif

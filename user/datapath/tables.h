@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * Services as the kernel's tables: listeners, versions, backends, Maglev
+ * slices and the filter.  The order of writes is such that a packet sees the
+ * old or the new state of each connection's path, never a mixture: new
+ * backends before the slices that name them, slices published as one word,
+ * listeners after what they lead to; removal in the opposite order.  A
+ * backend that left keeps its element (DRAINING) until its last flow ended.
+ */
+#ifndef PERCH_TABLES_H
+#define PERCH_TABLES_H
+
+#include "../core/model.h"
+#include "datapath.h"
+
+struct placed_version {
+	unsigned slot;
+	const char *name;
+	enum perch_role role;
+	const struct model_backend *backends;
+	size_t n_backends;
+	const struct perch_endpoint *doors;
+	size_t n_doors;
+};
+
+struct placed_service {
+	unsigned id;
+	const char *name;
+	const struct perch_endpoint *listen;
+	size_t n_listen;
+	enum perch_affinity affinity;
+	enum perch_established established;
+	__u32 drain_ms;
+	bool sampling;		/* in a rollout */
+	bool observed;		/* wants votes and histograms */
+	__u32 reflex_limit;
+	__u32 limit_us[PERCH_LIMITS];
+	__u32 limits;
+	struct placed_version version[PERCH_SLOTS];
+	size_t n_versions;
+};
+
+struct tables;
+
+/* Reads what is there, so that ids of backends and listeners stay. */
+int tables_open(struct tables **ret, struct datapath *d);
+void tables_close(struct tables *t);
+
+/* A free element of `services`, or -ENOSPC. */
+int tables_service_id(struct tables *t);
+/* Bring the kernel to s.  Does not touch the split: a new service gets its
+ * split by split_init before its listeners appear (`plan` and `twin`; NULL
+ * for one that has a split).  0, -ENOSPC, -EADDRINUSE (a listener of another
+ * service), -ENOMEM. */
+int tables_apply(struct tables *t, const struct placed_service *s, const struct perch_plan *plan,
+		 const struct perch_plan *twin, char why[WHY]);
+/* Take listeners away, then the rest; flows are left to the sweeper. */
+int tables_remove(struct tables *t, unsigned service);
+/* The epoch from which votes count; clears the reflex' streak. */
+void tables_votes_since(struct tables *t, unsigned service, __u32 epoch);
+/* Rollback's second write, for a version: `now` ends its flows created before
+ * now (monotonic ns); drain: from now + drain_ms on. */
+void version_sever(struct perch_version *v, __u64 now);
+void version_drain(struct perch_version *v, __u64 now, __u32 drain_ms);
+
+/* Ids of the kernel for what a name or address means; 0 is none. */
+__u32 tables_backend_id(const struct tables *t, unsigned service, unsigned slot, const struct perch_address *a, __be16 port);
+/* Free elements of backends whose flows have ended; `active` says how many a
+ * backend has.  Call now and then. */
+void tables_reap(struct tables *t, __u64 (*active)(void *arg, __u32 backend), void *arg);
+
+#endif
