@@ -19,6 +19,7 @@ SAN_FLAGS = -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-om
 endif
 BPF_CFLAGS = -O2 -g -target bpf -mcpu=v3 $(WARN) -Iinclude -Ibpf -I/usr/include/$(MULTIARCH) -MMD -MP
 
+CONFIG_SRC := $(wildcard user/config/*.c)
 CORE_SRC := $(wildcard user/core/*.c)
 DATAPATH_SRC := $(wildcard user/datapath/*.c)
 AGENT_SRC := $(wildcard user/agent/*.c)
@@ -32,6 +33,7 @@ TEST_BPF := $(wildcard tests/*/*.bpf.c)
 obj = $(patsubst %.c,$(O)/%.o,$(1))
 CORE := $(O)/libcore.a
 DATAPATH := $(O)/libdatapath.a
+CONFIG := $(O)/libconfig.a
 AGENT := $(O)/libagent.a
 DATAPATH_LIBS = -lbpf -lelf -lz -lmnl
 AGENT_LIBS = -luv -lyaml -ljansson -lmicrohttpd -lsqlite3
@@ -79,14 +81,15 @@ install: all
 clean:
 	rm -rf $(O)
 
-$(O)/perchd: $(O)/user/agent/main.o $(AGENT) $(DATAPATH) $(CORE)
+$(O)/perchd: $(O)/user/agent/main.o $(AGENT) $(CONFIG) $(DATAPATH) $(CORE)
 	$(CC) $(CFLAGS) $(SAN_FLAGS) -o $@ $^ $(DATAPATH_LIBS) $(AGENT_LIBS) -lm -lpthread
 
-$(O)/perch: $(call obj,$(CLI_SRC)) $(DATAPATH) $(CORE)
-	$(CC) $(CFLAGS) $(SAN_FLAGS) -o $@ $^ $(DATAPATH_LIBS) -ljansson -lm
+$(O)/perch: $(call obj,$(CLI_SRC)) $(CONFIG) $(DATAPATH) $(CORE)
+	$(CC) $(CFLAGS) $(SAN_FLAGS) -o $@ $^ $(DATAPATH_LIBS) -lyaml -ljansson -lm
 
 $(CORE): $(call obj,$(CORE_SRC))
 $(DATAPATH): $(call obj,$(DATAPATH_SRC))
+$(CONFIG): $(call obj,$(CONFIG_SRC))
 $(AGENT): $(call obj,$(filter-out user/agent/main.c,$(AGENT_SRC)))
 $(O)/%.a:
 	@rm -f $@
@@ -111,7 +114,7 @@ $(call obj,$(DATAPATH_SRC)) $(call obj,$(PROG_SRC)) $(call obj,$(BENCH_SRC)): | 
 $(call obj,$(PROG_SRC)) $(call obj,$(BENCH_SRC)) $(call obj,$(TOOL_SRC)) $(call obj,$(wildcard tests/prog/*.c)): | $(TEST_SKELETONS)
 
 TEST_LIB := $(call obj,$(filter-out $(PROG_SRC),$(wildcard tests/prog/*.c)))
-$(UNITS) : $(O)/tests/unit/%: $(O)/tests/unit/%.o $(AGENT) $(DATAPATH) $(CORE)
+$(UNITS) : $(O)/tests/unit/%: $(O)/tests/unit/%.o $(AGENT) $(CONFIG) $(DATAPATH) $(CORE)
 	$(CC) $(CFLAGS) $(SAN_FLAGS) -o $@ $^ $(DATAPATH_LIBS) $(AGENT_LIBS) -lcmocka -lm -lpthread
 $(PROGS) : $(O)/tests/prog/%: $(O)/tests/prog/%.o $(TEST_LIB) $(DATAPATH) $(CORE)
 	$(CC) $(CFLAGS) $(SAN_FLAGS) -o $@ $^ $(DATAPATH_LIBS) -lcmocka -lm -lpthread

@@ -78,6 +78,26 @@ struct perch_control {
 _Static_assert(sizeof(struct perch_control) == 144, "control");
 
 /*
+ * Constants: what the loader writes into the programs' read-only data
+ * (`constants`), so that the JIT sees numbers.
+ */
+struct perch_constants {
+	__u32 set_mask;		/* control.flow_sets - 1 */
+	__u32 tick_shift;
+	__u32 generation;	/* control.generation of this load */
+	__u32 cpus;		/* possible CPUs */
+	__u32 services, backends, listeners, slice_words;
+	__u64 secret[4];
+	__u32 timeout[16];	/* ticks, by enum perch_class */
+};
+_Static_assert(sizeof(struct perch_constants) == 128, "constants");
+
+/* Idle time after which an entry is no more, in seconds. */
+#define PERCH_TIMEOUTS(X)                                                      \
+	X(PERCH_EMBRYONIC, 6) X(PERCH_UDP_NEW, 30) X(PERCH_CLOSING, 10)        \
+	X(PERCH_TCP, 7200) X(PERCH_UDP, 120)
+
+/*
  * Filter: may this packet be ours?  One bit per hash of a destination address
  * (listeners) and of a source address (backends).
  */
