@@ -70,7 +70,7 @@ lint:
 	@BUILD=$(O) scripts/lint
 
 bench:
-	@scripts/install-deps build
+	@scripts/install-deps build test
 	@$(MAKE) --no-print-directory everything
 	@BUILD=$(O) scripts/bench
 
@@ -111,14 +111,15 @@ $(O)/perch.skel.h: $(O)/bpf/perch.bpf.o
 	$(BPFTOOL) gen skeleton $< name perch_bpf > $@
 
 $(call obj,$(DATAPATH_SRC)) $(call obj,$(PROG_SRC)) $(call obj,$(BENCH_SRC)): | $(O)/perch.skel.h
-$(call obj,$(PROG_SRC)) $(call obj,$(BENCH_SRC)) $(call obj,$(TOOL_SRC)) $(call obj,$(wildcard tests/prog/*.c)): | $(TEST_SKELETONS)
+$(call obj,$(PROG_SRC)) $(call obj,$(BENCH_SRC)) $(call obj,$(TOOL_SRC)) $(call obj,$(filter-out %.bpf.c,$(wildcard tests/prog/*.c tests/bench/*.c))): | $(TEST_SKELETONS)
 
-TEST_LIB := $(call obj,$(filter-out $(PROG_SRC),$(wildcard tests/prog/*.c)))
+TEST_LIB := $(call obj,$(filter-out $(PROG_SRC) %.bpf.c,$(wildcard tests/prog/*.c)))
+BENCH_LIB := $(call obj,$(filter-out $(BENCH_SRC) %.bpf.c,$(wildcard tests/bench/*.c)))
 $(UNITS) : $(O)/tests/unit/%: $(O)/tests/unit/%.o $(AGENT) $(CONFIG) $(DATAPATH) $(CORE)
 	$(CC) $(CFLAGS) $(SAN_FLAGS) -o $@ $^ $(DATAPATH_LIBS) $(AGENT_LIBS) -lcmocka -lm -lpthread
 $(PROGS) : $(O)/tests/prog/%: $(O)/tests/prog/%.o $(TEST_LIB) $(DATAPATH) $(CORE)
 	$(CC) $(CFLAGS) $(SAN_FLAGS) -o $@ $^ $(DATAPATH_LIBS) -lcmocka -lm -lpthread
-$(BENCHES) : $(O)/tests/bench/%: $(O)/tests/bench/%.o $(TEST_LIB) $(DATAPATH) $(CORE)
+$(BENCHES) : $(O)/tests/bench/%: $(O)/tests/bench/%.o $(BENCH_LIB) $(TEST_LIB) $(DATAPATH) $(CORE)
 	$(CC) $(CFLAGS) $(SAN_FLAGS) -o $@ $^ $(DATAPATH_LIBS) -lm -lpthread
 $(TOOLS) : $(O)/tests/e2e/tools/%: $(O)/tests/e2e/tools/%.o
 	$(CC) $(CFLAGS) $(SAN_FLAGS) -o $@ $^ -lbpf -lpthread

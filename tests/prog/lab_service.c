@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/* The fixture's addresses and services. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "lab.h"
+
+static struct perch_address v4(__u32 host_order)
+{
+	return (struct perch_address){ { 0, 0, htonl(0xffff), htonl(host_order) } };
+}
+
+static struct perch_address v6(__u16 prefix, __u32 low)
+{
+	return (struct perch_address){ { htonl((__u32)prefix << 16), 0, 0, htonl(low) } };
+}
+
+const __u8 *lab_gateway_mac(void)
+{
+	static const __u8 mac[6] = { 2, 0, 0, 0, 1, 0xfe };
+
+	return mac;
+}
+
+void lab_backend_mac(unsigned host, __u8 ret[6])
+{
+	const __u8 mac[6] = { 2, 0, 0, 0, 2, host };
+
+	memcpy(ret, mac, sizeof(mac));
+}
+
+/* 2^18 clients of IPv4; those of IPv6 share one /64. */
+struct perch_address lab_client(bool is_v6, __u32 n)
+{
+	return is_v6 ? v6(0xfd0c, n + 1) : v4(0x0a640000 + (n & 0x3ffff) + 1);
+}
+
+struct perch_address lab_backend(bool is_v6, unsigned host)
+{
+	return is_v6 ? v6(0xfd02, host) : v4(0x0a020000 + host);
+}
+
+struct perch_address lab_listener(bool is_v6)
+{
+	return is_v6 ? (struct perch_address){ { htonl(0x20010db8), 0, 0, htonl(0x10) } } : v4(0xc000020a);
+}
+
+bool lab_is_v6(const struct perch_address *a)
+{
+	return a->word[0] || a->word[1] || a->word[2] != htonl(0xffff);
+}
+
+static struct perch_endpoint endpoint(bool is_v6, __u16 port, __u8 protocol)
+{
+	return (struct perch_endpoint){ lab_listener(is_v6), htons(port), protocol, 0 };
+}
+
+void lab_web_backends(struct lab_service *s, unsigned slot, unsigned first, unsigned n)
+{
+	for (unsigned i = 0; i < 2 * n; i++)
+		s->backend[slot][i] = (struct model_backend){
+			.address = lab_backend(i & 1, first + i / 2),
+			.port = htons(LAB_BACKEND_PORT),
+			.weight = 1,
+		};
+	s->placed.version[slot].backends = s->backend[slot];
+	s->placed.version[slot].n_backends = 2 * n;
+}
+
+void lab_web(struct lab_service *s)
+{
+	struct placed_service *p = &s->placed;
+
+	memset(s, 0, sizeof(*s));
+	for (unsigned i = 0; i < 4; i++)
+		s->listen[i] = endpoint(i & 1, i < 2 ? LAB_PORT : LAB_UDP_PORT, i < 2 ? IPPROTO_TCP : IPPROTO_UDP);
+	for (unsigned i = 0; i < 2; i++)
+		s->door[i] = endpoint(i & 1, LAB_DOOR_PORT, IPPROTO_TCP);
+	p->name = "web";
+	p->listen = s->listen;
+	p->n_listen = 4;
+	p->affinity = PERCH_AFFINITY_CONNECTION;
+	p->established = PERCH_DRAIN;
+	p->drain_ms = 30000;
+	p->sampling = p->observed = true;
+	p->n_versions = 2;
+	p->version[0] = (struct placed_version){ .slot = 0, .name = "v1", .role = PERCH_ROLE_STABLE };
+	p->version[1] = (struct placed_version){
+		.slot = 1, .name = "v2", .role = PERCH_ROLE_CANARY, .doors = s->door, .n_doors = 2,
+	};
+	lab_web_backends(s, 0, 2, 2);
+	lab_web_backends(s, 1, 4, 1);
+	s->salt = 0x5a17;
+}
+
+void lab_plan(const struct lab_service *s, struct perch_plan *ret_plan, struct perch_plan *ret_twin)
+{
+	struct split_want want = {
+		.rest = 0, .canary = 1, .baseline = -1, .fallback = 0,
+		.canary_share = s->share, .salt = s->salt,
+		.role = { PERCH_ROLE_STABLE, PERCH_ROLE_CANARY },
+		.fallback_role = { PERCH_ROLE_STABLE, PERCH_ROLE_CANARY },
+	};
+
+	if (split_plan(&want, ret_plan, ret_twin))
+		abort();
+}
+
+int lab_apply(struct lab *lab, struct lab_service *s)
+{
+	bool known = lab->datapath.maps.services[s->placed.id].in_use;
+	struct perch_plan plan, twin;
+	char why[WHY] = "";
+	int err;
+
+	lab_plan(s, &plan, &twin);
+	err = tables_apply(lab->tables, &s->placed, known ? NULL : &plan, known ? NULL : &twin, why);
+	if (err)
+		fprintf(stderr, "lab: service '%s': %s: %s\n", s->placed.name, why, strerror(-err));
+	return err;
+}
+
+int lab_step(struct lab *lab, struct lab_service *s, __u32 share)
+{
+	struct perch_split *split = &lab->datapath.maps.splits[s->placed.id];
+	struct perch_plan plan, twin;
+	__u64 word;
+
+	s->share = share;
+	lab_plan(s, &plan, &twin);
+	return split_step(split, split_word(split), &plan, &twin, PERCH_BY_AGENT, lab_now() / 1000000000, &word);
+}
+
+__u32 lab_backend_id(const struct lab *lab, unsigned slot, bool is_v6, unsigned host)
+{
+	struct perch_address address = lab_backend(is_v6, host);
+
+	return tables_backend_id(lab->tables, 0, slot, &address, htons(LAB_BACKEND_PORT));
+}
+
+__u64 lab_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000000ull + now.tv_nsec;
+}
