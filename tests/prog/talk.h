@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * A conversation through the programs: plays the client and the backend of
+ * one connection and checks every byte that comes out.  What is forwarded
+ * must be the packet that went in with address, port, MACs, TTL and checksums
+ * changed and nothing else; what passes must be untouched.
+ */
+#ifndef PERCH_TEST_TALK_H
+#define PERCH_TEST_TALK_H
+
+#include "lab.h"
+
+enum talk_result { TALK_PASSED, TALK_FORWARDED, TALK_ANSWERED, TALK_DROPPED };
+
+struct talk {
+	struct lab *lab;
+	enum lab_hook hook;
+	bool complete;			/* TC: run with CHECKSUM_COMPLETE */
+	bool known;			/* the backend is; it shows in the first packet */
+	unsigned host;			/* the backend's */
+	struct packet_spec client;	/* what the client would send next */
+	struct packet_spec backend;	/* and the backend */
+	struct packet_spec seen;	/* what came out last, read back */
+	struct packet in, out;
+};
+
+/* Client n towards the lab's listener of that family and protocol. */
+void talk_init(struct talk *t, struct lab *lab, enum lab_hook hook, bool v6, __u8 protocol, __u32 n);
+
+/* One packet with these TCP flags (0 for UDP) and payload.  The result, or
+ * -EBADMSG when the bytes are not what they must be (told on stderr). */
+int talk_client(struct talk *t, __u8 flags, unsigned payload);
+int talk_backend(struct talk *t, __u8 flags, unsigned payload);
+
+/* A whole handshake; TALK_FORWARDED when all three were. */
+int talk_connect(struct talk *t);
+/* The version slot that the backend belongs to, by lab_web's hosts. */
+unsigned talk_slot(const struct talk *t);
+/* Copy of its flow, or -ENOENT. */
+int talk_flow(const struct talk *t, struct flow_copy *ret);
+/* Class of its flow; PERCH_FREE without one. */
+enum perch_class talk_class(const struct talk *t);
+
+#endif
