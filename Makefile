@@ -35,6 +35,7 @@ CORE := $(O)/libcore.a
 DATAPATH := $(O)/libdatapath.a
 CONFIG := $(O)/libconfig.a
 AGENT := $(O)/libagent.a
+CLI := $(O)/libcli.a
 DATAPATH_LIBS = -lbpf -lelf -lz -lmnl
 AGENT_LIBS = -luv -lyaml -ljansson -lmicrohttpd -lsqlite3
 UNITS := $(patsubst %.c,$(O)/%,$(UNIT_SRC))
@@ -84,13 +85,14 @@ clean:
 $(O)/perchd: $(O)/user/agent/main.o $(AGENT) $(CONFIG) $(DATAPATH) $(CORE)
 	$(CC) $(CFLAGS) $(SAN_FLAGS) -o $@ $^ $(DATAPATH_LIBS) $(AGENT_LIBS) -lm -lpthread
 
-$(O)/perch: $(call obj,$(CLI_SRC)) $(CONFIG) $(DATAPATH) $(CORE)
+$(O)/perch: $(O)/user/cli/main.o $(CLI) $(CONFIG) $(DATAPATH) $(CORE)
 	$(CC) $(CFLAGS) $(SAN_FLAGS) -o $@ $^ $(DATAPATH_LIBS) -lyaml -ljansson -lm
 
 $(CORE): $(call obj,$(CORE_SRC))
 $(DATAPATH): $(call obj,$(DATAPATH_SRC))
 $(CONFIG): $(call obj,$(CONFIG_SRC))
 $(AGENT): $(call obj,$(filter-out user/agent/main.c,$(AGENT_SRC)))
+$(CLI): $(call obj,$(filter-out user/cli/main.c,$(CLI_SRC)))
 $(O)/%.a:
 	@rm -f $@
 	$(AR) rcs $@ $^
@@ -115,7 +117,7 @@ $(call obj,$(PROG_SRC)) $(call obj,$(BENCH_SRC)) $(call obj,$(TOOL_SRC)) $(call 
 
 TEST_LIB := $(call obj,$(filter-out $(PROG_SRC) %.bpf.c,$(wildcard tests/prog/*.c)))
 BENCH_LIB := $(call obj,$(filter-out $(BENCH_SRC) %.bpf.c,$(wildcard tests/bench/*.c)))
-$(UNITS) : $(O)/tests/unit/%: $(O)/tests/unit/%.o $(AGENT) $(CONFIG) $(DATAPATH) $(CORE)
+$(UNITS) : $(O)/tests/unit/%: $(O)/tests/unit/%.o $(AGENT) $(CLI) $(CONFIG) $(DATAPATH) $(CORE)
 	$(CC) $(CFLAGS) $(SAN_FLAGS) -o $@ $^ $(DATAPATH_LIBS) $(AGENT_LIBS) -lcmocka -lm -lpthread
 $(PROGS) : $(O)/tests/prog/%: $(O)/tests/prog/%.o $(TEST_LIB) $(DATAPATH) $(CORE)
 	$(CC) $(CFLAGS) $(SAN_FLAGS) -o $@ $^ $(DATAPATH_LIBS) -lcmocka -lm -lpthread
