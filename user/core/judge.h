@@ -22,9 +22,9 @@ const char *judge_verdict_name(enum judge_verdict v);	/* "pass" */
 
 struct judge_gate {
 	__u8 verdict;		/* enum judge_verdict */
-	__u8 stable_fails;
-	__u16 zero;
-	__u32 zero2;
+	__u8 stable_fails;	/* so the gate can't tell the canary from it */
+	__u8 over_limit;	/* on enough data, though not proven */
+	__u8 zero[5];
 	double log_e;		/* running, of the canary */
 };
 

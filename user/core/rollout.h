@@ -30,7 +30,10 @@ struct rollout {
 	__u32 stable_backends;	/* live at start */
 	__u32 paused_from;	/* phase to resume to */
 	__u32 advance;		/* asked for by a person */
+	__u32 pending;		/* the share was asked for, not yet stepped to */
+	__u32 manual;		/* paused by a manual step, not by a person */
 	__u32 zero;
+	__u64 paused;		/* ns spent paused, not counted by the deadline */
 	char canary[PERCH_NAME_LEN];
 	char reason[128];	/* last thing worth telling */
 	char blocked_by[64];
@@ -42,6 +45,7 @@ struct rollout_input {
 	__u64 now;		/* ns */
 	__u32 epoch;		/* of the word in force */
 	bool rolled_back;	/* the word says so (reflex, direct, a person) */
+	const char *rolled_back_why;	/* what to tell then; NULL: not known */
 	__u32 canary_live, stable_live;	/* backends */
 	__u64 step_connections;	/* voting canary connections since the step began */
 	struct judge_counts canary, stable;	/* since the rollout began */
@@ -55,8 +59,13 @@ struct rollout_output {
 	double eta;		/* seconds until the next advance, NAN: unknown */
 };
 
-/* Commands.  0 or -EINVAL when the phase does not allow it; *ret_out says
- * what to do, as from a tick. */
+/*
+ * Commands.  0 or -EINVAL when the phase does not allow it; *ret_out says what
+ * to do, as from a tick.  start: -EHOSTDOWN when canary or stable has no live
+ * backend.  promote: -EPERM when a gate is over its limit, -EHOSTDOWN when the
+ * canary has no live backend, neither with force.  After success a rollback is
+ * no abort: it reaches the machine through the word, by a tick.
+ */
 int rollout_start(struct rollout *r, const struct model_rollout *policy, const char *canary,
 		  const struct rollout_input *in, struct rollout_output *ret_out);
 int rollout_pause(struct rollout *r, const struct rollout_input *in);
@@ -65,13 +74,20 @@ int rollout_advance(struct rollout *r, const struct rollout_input *in);
 int rollout_promote(struct rollout *r, const struct rollout_input *in, bool force, struct rollout_output *ret_out);
 int rollout_abort(struct rollout *r, const struct rollout_input *in, const char *why, struct rollout_output *ret_out);
 
-/* One look, several times a second. */
+/*
+ * One look, several times a second, in the phases Progressing to Succeeded.
+ * SET_SHARE comes again with each tick until rollout_stepped.  PROMOTE comes
+ * once: if it can't be carried out, put the bytes from before the call back,
+ * and the next tick asks again.
+ */
 void rollout_tick(struct rollout *r, const struct model_rollout *policy, const struct rollout_input *in,
 		  struct rollout_output *ret_out);
 
-/* After SET_SHARE was carried out: the epoch of the word that did it. */
+/* After SET_SHARE or PROMOTE was carried out: the epoch of the word that did it. */
 void rollout_stepped(struct rollout *r, __u32 epoch, __u64 now);
 /* The command that unblocks, for `next`; "" when none is needed. */
 const char *rollout_next(const struct rollout *r, const struct model_rollout *policy);
+/* Are these bytes, found in a map or the store, a state that can go on? */
+bool rollout_valid(const struct rollout *r);
 
 #endif

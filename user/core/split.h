@@ -44,8 +44,13 @@ void split_init(struct perch_split *s, const struct perch_plan *plan, const stru
 int split_step(struct perch_split *s, __u64 judged, const struct perch_plan *plan, const struct perch_plan *twin,
 	       __u32 flags, __u32 seconds, __u64 *ret_word);
 
-/* The rollback: one atomic OR, can't fail.  Returns the word before it. */
+/* The rollback: one atomic OR (of PERCH_ROLLED_BACK too, whatever the flags),
+ * can't fail.  Returns the word before it. */
 __u64 split_rollback(struct perch_split *s, __u32 flags);
+
+/* Say when the plan of `word` was named.  split_step does; who rolled back may.
+ * Moves forward only: an epoch older than the one noted changes nothing. */
+void split_named(struct perch_split *s, __u64 word, __u32 seconds);
 
 /* Set or clear flags without a new plan (paused, armed).  -ESTALE as above. */
 int split_flags(struct perch_split *s, __u64 judged, __u32 set, __u32 clear, __u64 *ret_word);
