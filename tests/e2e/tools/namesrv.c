@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+/*
+ * namesrv: a server that says who it is.  On every given port, TCP and UDP,
+ * IPv4 and IPv6: a line is answered with the server's name; a datagram comes
+ * back byte for byte, but "name?" is answered with the name.  Options make it
+ * the bad version of a release:
+ *
+ *   namesrv [-d MS] [-x] [-b] [-r N] [-p PROCESSES] NAME PORT...
+ *     -d MS  answer late        -x    half an answer, then a reset
+ *     -b     never answer       -r N  close the TCP ports after N connections
+ *     -p P   share the ports between P processes
+ *
+ * SIGUSR1 switches -x on and off while it runs.
+ */
+#include "tool.h"
+
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+
+#define PORTS 32
+#define FILES 131072
+#define LATE 65536
+
+enum kind { LISTENER = 1, DATAGRAM, STREAM };
+
+static struct {
+	const char *name;
+	char answer[NAME_LEN + 2];
+	size_t answer_length;
+	long delay_ms, refuse_after, processes;
+	bool blackhole;
+	int epoll;
+	int listener[2 * PORTS], listeners;
+	long accepted;
+} server = { .processes = 1 };
+
+static volatile sig_atomic_t resets;
+static uint8_t kinds[FILES];
+static uint32_t generations[FILES];	/* of a descriptor, so that a reused one shows */
+
+/* Answers that are due later.  All wait equally long, so a ring keeps order. */
+static struct {
+	uint64_t at;
+	uint32_t generation;
+	int fd;
+} late[LATE];
+static uint32_t late_head, late_tail;
+
+static void on_usr1(int signal)
+{
+	resets = !resets;
+}
+
+static void watch(int fd, enum kind kind)
+{
+	struct epoll_event event = { .events = EPOLLIN, .data.fd = fd };
+
+	if (fd >= FILES)
+		die("more than %d sockets", FILES);
+	kinds[fd] = kind;
+	generations[fd]++;
+	if (epoll_ctl(server.epoll, EPOLL_CTL_ADD, fd, &event))
+		die("epoll: %s", strerror(errno));
+}
+
+static void serve_port(int family, int type, const char *port)
+{
+	struct endpoint e = endpoint_parse(family == AF_INET ? "0.0.0.0" : "::", port);
+	int fd = socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), one = 1, room = 4 << 20;
+
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one));
+	if (family == AF_INET6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
+	if (type == SOCK_DGRAM)
+		setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room));
+	if (fd < 0 || bind(fd, (struct sockaddr *)&e.address, e.length) || (type == SOCK_STREAM && listen(fd, 4096)))
+		die("port %s: %s", port, strerror(errno));
+	watch(fd, type == SOCK_STREAM ? LISTENER : DATAGRAM);
+	if (type == SOCK_STREAM)
+		server.listener[server.listeners++] = fd;
+}
+
+/* A closed listening socket makes the kernel refuse who comes next. */
+static void refuse(void)
+{
+	for (int i = 0; i < server.listeners; i++)
+		close(server.listener[i]);
+	server.listeners = 0;
+}
+
+static void take(int listener)
+{
+	int fd, one = 1;
+
+	while ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+		watch(fd, STREAM);
+		if (server.refuse_after && ++server.accepted >= server.refuse_after) {
+			refuse();
+			return;
+		}
+	}
+}
+
+static void reset(int fd)
+{
+	struct linger now = { .l_onoff = 1 };
+
+	if (write(fd, server.answer, server.answer_length / 2) < 0)
+		perror("write");
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+	close(fd);
+}
+
+static void answer(int fd)
+{
+	if (resets)
+		reset(fd);
+	else if (write(fd, server.answer, server.answer_length) < 0)
+		close(fd);
+}
+
+static void answer_later(int fd)
+{
+	if (late_head - late_tail == LATE)
+		die("more than %d answers are due", LATE);
+	late[late_head % LATE].at = now_ns() + server.delay_ms * NS_PER_MS;
+	late[late_head % LATE].generation = generations[fd];
+	late[late_head++ % LATE].fd = fd;
+}
+
+/* Answer what is due; milliseconds until the next is, -1 for none. */
+static int answer_due(void)
+{
+	uint64_t now = now_ns();
+
+	for (; late_tail != late_head; late_tail++) {
+		uint32_t i = late_tail % LATE;
+
+		if (late[i].at > now)
+			return (late[i].at - now) / NS_PER_MS + 1;
+		if (late[i].generation == generations[late[i].fd])
+			answer(late[i].fd);
+	}
+	return -1;
+}
+
+static void receive(int fd)
+{
+	char buffer[4096];
+	ssize_t n = read(fd, buffer, sizeof(buffer));
+
+	if (n < 0 && errno == EAGAIN)
+		return;
+	if (n <= 0) {
+		generations[fd]++;
+		close(fd);
+		return;
+	}
+	for (ssize_t i = 0; i < n && !server.blackhole; i++) {
+		if (buffer[i] != '\n')
+			continue;
+		if (server.delay_ms) {
+			answer_later(fd);
+			continue;
+		}
+		answer(fd);
+		if (resets)
+			return;
+	}
+}
+
+static void echo(int fd)
+{
+	static char buffer[65536];
+	struct endpoint from = { .length = sizeof(from.address) };
+	ssize_t n;
+
+	while ((n = recvfrom(fd, buffer, sizeof(buffer), 0, (struct sockaddr *)&from.address, &from.length)) >= 0) {
+		bool asks = n >= 5 && !memcmp(buffer, "name?", 5);
+
+		if (!server.blackhole)
+			sendto(fd, asks ? server.answer : buffer, asks ? server.answer_length : (size_t)n, 0,
+			       (struct sockaddr *)&from.address, from.length);
+		from.length = sizeof(from.address);
+	}
+}
+
+static void serve(char *const *ports, int n)
+{
+	struct epoll_event events[256];
+
+	server.epoll = epoll_create1(EPOLL_CLOEXEC);
+	for (int i = 0; i < n; i++) {
+		serve_port(AF_INET, SOCK_STREAM, ports[i]);
+		serve_port(AF_INET6, SOCK_STREAM, ports[i]);
+		serve_port(AF_INET, SOCK_DGRAM, ports[i]);
+		serve_port(AF_INET6, SOCK_DGRAM, ports[i]);
+	}
+	for (;;) {
+		int ready = epoll_wait(server.epoll, events, 256, answer_due());
+
+		for (int i = 0; i < ready; i++) {
+			int fd = events[i].data.fd;
+
+			if (kinds[fd] == LISTENER)
+				take(fd);
+			else if (kinds[fd] == DATAGRAM)
+				echo(fd);
+			else
+				receive(fd);
+		}
+	}
+}
+
+int main(int argc, char **argv)
+{
+	int option;
+
+	while ((option = getopt(argc, argv, "d:r:p:xb")) != -1) {
+		switch (option) {
+		case 'd': server.delay_ms = number(optarg, 0, 60000); break;
+		case 'r': server.refuse_after = number(optarg, 1, 1 << 30); break;
+		case 'p': server.processes = number(optarg, 1, 64); break;
+		case 'x': resets = 1; break;
+		case 'b': server.blackhole = true; break;
+		default: return 2;
+		}
+	}
+	if (argc - optind < 2 || argc - optind > PORTS + 1)
+		die("usage: namesrv [-d MS] [-x] [-b] [-r N] [-p PROCESSES] NAME PORT...");
+	server.name = argv[optind++];
+	server.answer_length = snprintf(server.answer, sizeof(server.answer), "%.*s\n", NAME_LEN - 1, server.name);
+	raise_file_limit(FILES);
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGUSR1, on_usr1);
+	for (long i = 1; i < server.processes; i++) {
+		if (fork())
+			continue;
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		break;
+	}
+	serve(argv + optind, argc - optind);
+}
