@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+/* perch backend: where connections end up. */
+#include "client.h"
+#include "output.h"
+#include "text.h"
+
+static void backend_list(const json_t *backends)
+{
+	struct table *t = table_new("", "SERVICE", "VERSION", "ADDRESS", "STATE", ">WEIGHT", ">CONNECTIONS", ">OPEN",
+				    ">FAILED", ">RESET", ">PACKETS", ">BYTES", NULL);
+	const json_t *backend;
+	char number[TEXT_NUMBER];
+	size_t i;
+
+	json_array_foreach(backends, i, backend) {
+		table_text(t, backend, "service");
+		table_text(t, backend, "version");
+		table_text(t, backend, "address");
+		table_text(t, backend, "state");
+		table_count(t, backend, "weight");
+		table_count(t, backend, "connections");
+		table_count(t, backend, "active");
+		table_count(t, backend, "connectFailures");
+		table_count(t, backend, "resets");
+		table_count(t, backend, "packets");
+		table_cell(t, "%s", text_bytes(field_number(backend, "bytes"), number));
+	}
+	table_print(t);
+}
+
+static int do_show(struct cli *cli, int argc, char **argv)
+{
+	const char *service = NULL;
+	const struct word words[] = { { "service", "NAME", &service, .bare = true }, {} };
+	struct client_path path;
+	json_t *doc;
+	int ret;
+
+	ret = words_read(cli, argc, argv, words);
+	if (ret)
+		return ret;
+	client_path(&path, "/v1/backends", "", "");
+	client_query(&path, "service", service);
+	ret = client_get(cli, path.text, &doc);
+	return ret ?: cli_print(cli, doc, backend_list);
+}
+
+const struct command backend_commands[] = {
+	{ "show", do_show, "[service NAME]", "backends with their state and counts" },
+	{ "drain" },
+	{ "resume" },
+	{}
+};

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/* perchd's API (docs/api.md) as the objects use it: paths, one document out,
+ * one document in, and what to say when nobody answers. */
+#ifndef PERCH_CLI_CLIENT_H
+#define PERCH_CLI_CLIENT_H
+
+#include <signal.h>
+
+#include <jansson.h>
+
+#include "cli.h"
+
+#define CLIENT_MS 10000
+#define CLIENT_ROLLBACK_MS 1000	/* then the pinned map is written directly */
+
+struct client_path {
+	char text[1024];
+};
+
+/* "/v1/services/" + NAME (escaped) + "/weights"; rest may be "". */
+void client_path(struct client_path *p, const char *front, const char *name, const char *rest);
+/* ?key=value; value may be NULL: nothing. */
+void client_query(struct client_path *p, const char *key, const char *value);
+
+/*
+ * One request.  0 and the document, and the HTTP status of it, or -errno when
+ * there was no answer in time or none that is one.  body may be NULL.
+ */
+int client_call(const struct cli *cli, const char *method, const char *path, const json_t *body, int timeout_ms,
+		int *ret_status, json_t **ret);
+/* The sentence for client_call's -errno. */
+const char *client_silence(const struct cli *cli, int err, char *out, size_t size);
+
+/* The same with every failure said; return an exit code. */
+int client_get(const struct cli *cli, const char *path, json_t **ret);
+int client_send(const struct cli *cli, const char *method, const char *path, const json_t *body, json_t **ret);
+
+/* Each document of an answer that goes on, until it ends, fn returns false,
+ * or *stop is set.  Returns an exit code. */
+int client_follow(const struct cli *cli, const char *path, bool (*fn)(void *arg, json_t *doc), void *arg,
+		  const volatile sig_atomic_t *stop);
+
+#endif

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+/* perch service: what is split, and how it goes. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "client.h"
+#include "output.h"
+#include "service.h"
+#include "text.h"
+
+#define LISTENERS 1024
+
+void service_backends(const json_t *version, char *out, size_t size)
+{
+	static const char *const states[] = { "up", "draining", "down" };
+	const json_t *backend;
+	size_t i;
+
+	*out = 0;
+	for (unsigned s = 0; s < sizeof(states) / sizeof(states[0]); s++) {
+		int n = 0;
+
+		json_array_foreach(field_list(version, "backends"), i, backend)
+			n += strcmp(field_text(backend, "state"), states[s]) == 0;
+		if (n)
+			text_append(out, size, "%s%d %s", *out ? ", " : "", n, states[s]);
+	}
+	if (!*out)
+		text_append(out, size, "none");
+}
+
+static void service_versions(const json_t *service)
+{
+	struct table *t = table_new("  ", "VERSION", "ROLE", ">WEIGHT", ">NEW", ">ACTIVE", ">CONNECTIONS", ">OPEN",
+				    ">FAILED", ">RESET", ">P50", ">P99", "BACKENDS", NULL);
+	const json_t *version;
+	char backends[128];
+	size_t i;
+
+	json_array_foreach(field_list(service, "versions"), i, version) {
+		const json_t *times = json_object_get(version, "responseTime");
+
+		table_text(t, version, "name");
+		table_text(t, version, "role");
+		table_percent(t, version, "weight");
+		table_percent(t, version, "newShare");
+		table_percent(t, version, "activeShare");
+		table_count(t, version, "connections");
+		table_count(t, version, "active");
+		table_count(t, version, "connectFailures");
+		table_count(t, version, "resets");
+		table_seconds(t, times, "p50");
+		table_seconds(t, times, "p99");
+		service_backends(version, backends, sizeof(backends));
+		table_cell(t, "%s", backends);
+	}
+	table_print(t);
+}
+
+static void service_rejections(const json_t *service)
+{
+	const json_t *version;
+	char when[TEXT_NUMBER];
+	size_t i;
+
+	json_array_foreach(field_list(service, "versions"), i, version) {
+		const json_t *rejected = json_object_get(version, "rejected");
+
+		if (!json_is_object(rejected))
+			continue;
+		printf("  %s was rejected at %s by %s: %s\n", field_line(version, "name"),
+		       text_clock(field_number(rejected, "time"), when), field_line(rejected, "by"),
+		       field_line(rejected, "reason"));
+	}
+}
+
+static void service_rollout(const json_t *rollout)
+{
+	double step = field_number(rollout, "step"), eta = field_number(rollout, "eta");
+	char number[TEXT_NUMBER];
+
+	if (step > 0)
+		printf("  step %.0f of %zu at %s", step, json_array_size(field_list(rollout, "steps")),
+		       text_percent(field_number(rollout, "weight"), number));
+	if (step > 0 && !isnan(eta))
+		printf(", the next in about %s", text_seconds(eta, number));
+	if (step > 0)
+		putchar('\n');
+	if (field_is(rollout, "reason"))
+		printf("  %s\n", field_line(rollout, "reason"));
+	if (field_is(rollout, "blockedBy"))
+		printf("  blocked by %s\n", field_line(rollout, "blockedBy"));
+	if (field_is(rollout, "next"))
+		printf("  next: %s\n", field_line(rollout, "next"));
+}
+
+void service_text(const json_t *service, const json_t *rollout)
+{
+	char listen[LISTENERS];
+
+	printf("%s  %s%s  %s\n", field_line(service, "name"), field_line(service, "phase"),
+	       field_true(service, "rolledBack") && strcmp(field_text(service, "phase"), "RolledBack") ? " (rolled back)" : "",
+	       field_words(service, "listen", listen, sizeof(listen)));
+	service_rollout(rollout);
+	service_versions(service);
+	service_rejections(service);
+}
+
+static void service_one(const json_t *service)
+{
+	service_text(service, NULL);
+}
+
+static void service_list(const json_t *services)
+{
+	struct table *t = table_new("", "SERVICE", "PHASE", "LISTEN", "FORWARD", "AFFINITY", "VERSIONS", NULL);
+	const json_t *service, *version;
+	char text[LISTENERS], number[TEXT_NUMBER];
+	size_t i, k;
+
+	json_array_foreach(services, i, service) {
+		table_text(t, service, "name");
+		table_text(t, service, "phase");
+		table_cell(t, "%s", field_words(service, "listen", text, sizeof(text)));
+		table_text(t, service, "forward");
+		table_text(t, service, "affinity");
+		*text = 0;
+		json_array_foreach(field_list(service, "versions"), k, version)
+			text_append(text, sizeof(text), "%s%s %s", k ? ", " : "", field_text(version, "name"),
+				    text_percent(field_number(version, "weight"), number));
+		table_cell(t, "%s", text);
+	}
+	table_print(t);
+}
+
+static int do_show(struct cli *cli, int argc, char **argv)
+{
+	const char *name = NULL;
+	const struct word words[] = { { "service", "NAME", &name, .bare = true }, {} };
+	struct client_path path;
+	json_t *doc;
+	int ret;
+
+	ret = words_read(cli, argc, argv, words);
+	if (ret)
+		return ret;
+	client_path(&path, name ? "/v1/services/" : "/v1/services", name ?: "", "");
+	ret = client_get(cli, path.text, &doc);
+	return ret ?: cli_print(cli, doc, name ? service_one : service_list);
+}
+
+const struct command service_commands[] = {
+	{ "show", do_show, "[NAME]", "services with their versions" },
+	{ "apply" },
+	{ "delete", .whole = true },
+	{}
+};
