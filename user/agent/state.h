@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * State: the services the agent runs, their versions by slot with roles, and
+ * what was last known of split and rollout.  Names, roles and shares here are
+ * a copy; the pinned maps are the truth (takeover.c reads them, place.c writes
+ * them).
+ */
+#ifndef PERCH_AGENT_STATE_H
+#define PERCH_AGENT_STATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "../core/model.h"
+#include "../core/rollout.h"
+#include "evidence.h"
+
+struct version {
+	char name[PERCH_NAME_LEN];	/* "": the slot is free */
+	enum perch_role role;
+	__u64 since;		/* seconds since 1970: entered this role.  ROLE_NONE:
+				 * 0 was canary, stable or passed over; else it
+				 * waits to become the canary */
+	bool in_file;
+	bool rejected;
+	struct perch_rejection rejection;
+	/* own copies: previous may have left the file */
+	struct model_backend *backends;
+	size_t n_backends;
+	struct perch_endpoint *doors;
+	size_t n_doors;
+	const struct model_version *model;	/* in_file: where labels are */
+};
+
+/* Kept of a rollout as bytes, in the pinned map and in the store. */
+struct rollout_keep {
+	struct rollout rollout;
+	struct arm canary, stable;
+	__u8 canary_slot, stable_slot;
+	__u8 zero[6];
+	__u64 step_connects;	/* canary.sum.connects when the step began */
+	__u64 saved;		/* ns, monotonic */
+};
+_Static_assert(sizeof(struct rollout_keep) <= PERCH_ROLLOUT_BYTES - 8, "rollout keep");
+
+enum rollback_by { BACK_COMMAND, BACK_DIRECT, BACK_REFLEX, BACK_DEADMAN, BACK_JUDGE, BACK_KINDS };
+const char *rollback_by_name(enum rollback_by by);
+
+struct service {
+	struct service *next;
+	char name[PERCH_NAME_LEN];
+	unsigned id;		/* element of `services` */
+	const struct model_service *model;	/* in the configuration in force */
+	struct version slot[PERCH_SLOTS];
+	struct evidence evidence[PERCH_SLOTS];
+	__u64 word;		/* the split word as last seen or written */
+	__u32 canary_share, baseline_share;	/* of that word's plan, 0.01 % */
+	__u64 salt;
+	char salt_for[PERCH_NAME_LEN];	/* the canary it was drawn for */
+	struct rollout_keep keep;
+	double eta;		/* seconds, NAN: unknown */
+	bool placed;		/* has a split and is in the kernel's tables */
+	bool observed;		/* has votes and histograms */
+	__u64 next_save;	/* ns: rollout to the pinned map again */
+	__u64 rollbacks[BACK_KINDS];
+};
+
+struct service *service_new(const char *name);
+void service_free(struct service *s);
+
+void version_clear(struct version *v);
+/* Deep copy; 0 or -ENOMEM with *to cleared. */
+int version_copy(struct version *to, const struct version *from);
+/* Take backends and doors from the file. */
+int version_from_model(struct version *v, const struct model_version *m);
+void slots_clear(struct version slot[PERCH_SLOTS]);
+int slots_copy(struct version to[PERCH_SLOTS], const struct version from[PERCH_SLOTS]);
+void slots_swap(struct version a[PERCH_SLOTS], struct version b[PERCH_SLOTS]);
+
+/* A slot, or -1. */
+int slot_of_role(const struct version slot[PERCH_SLOTS], enum perch_role role);
+int slot_of_name(const struct version slot[PERCH_SLOTS], const char *name);
+/* By name or role's word; names win. */
+int slot_find(const struct version slot[PERCH_SLOTS], const char *what);
+int slot_free_one(const struct version slot[PERCH_SLOTS]);
+
+const char *role_name(enum perch_role role);
+/* -1 for what is no role. */
+int role_parse(const char *word);
+
+bool service_in_rollout(const struct service *s);
+bool service_rolled_back(const struct service *s);
+/* Share of a slot under the plan in force, 0.01 %; the caller keeps it. */
+__u32 service_share(const struct service *s, int slot);
+
+#endif
