@@ -31,7 +31,7 @@ static void backend_list(const json_t *backends)
 static int do_show(struct cli *cli, int argc, char **argv)
 {
 	const char *service = NULL;
-	const struct word words[] = { { "service", "NAME", &service, .bare = true }, {} };
+	const struct word words[] = { WORD_BARE("service", "NAME", &service), {} };
 	struct client_path path;
 	json_t *doc;
 	int ret;
@@ -46,8 +46,8 @@ static int do_show(struct cli *cli, int argc, char **argv)
 }
 
 const struct command backend_commands[] = {
-	{ "show", do_show, "[service NAME]", "backends with their state and counts" },
-	{ "drain" },
-	{ "resume" },
+	COMMAND("show", do_show, "[service NAME]", "backends with their state and counts"),
+	COMMAND_LATER("drain"),
+	COMMAND_LATER("resume"),
 	{}
 };

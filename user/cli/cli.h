@@ -34,6 +34,9 @@ struct command {
 	bool whole;		/* a prefix of it is not enough */
 	bool takes_direct;	/* knows the option --direct */
 };
+#define COMMAND(n, f, u, a, ...) { .name = (n), .func = (f), .usage = (u), .about = (a), ##__VA_ARGS__ }
+#define COMMANDS(n, table) { .name = (n), .below = (table) }
+#define COMMAND_LATER(n, ...) { .name = (n), ##__VA_ARGS__ }
 
 /* Run what the words mean below `table`; `path` ("perch", "perch weight") is
  * how the user got there.  Returns an exit code, having said what failed. */
@@ -55,6 +58,10 @@ struct word {
 	bool bare;		/* the key may be left out */
 	bool needed;
 };
+#define WORD(k, w, v) { .key = (k), .what = (w), .value = (v) }
+#define WORD_FLAG(k, v) { .key = (k), .value = (v) }
+#define WORD_BARE(k, w, v) { .key = (k), .what = (w), .value = (v), .bare = true }
+#define WORD_NEEDED(k, w, v) { .key = (k), .what = (w), .value = (v), .bare = true, .needed = true }
 
 /* 0, or CLI_USAGE with the wrong word named and what may stand there. */
 int words_read(const struct cli *cli, int argc, char **argv, const struct word *words);
@@ -66,7 +73,7 @@ int words_number(const struct cli *cli, const char *key, const char *text, long 
 
 extern const struct command status_commands[], service_commands[], version_commands[], backend_commands[],
 	weight_commands[], rollout_commands[], flow_commands[], event_commands[], reason_commands[],
-	datapath_commands[], config_commands[], pin_commands[], metric_commands[], judge_commands[];
+	datapath_commands[], config_commands[];
 int do_status(struct cli *cli, int argc, char **argv);
 int do_rollback(struct cli *cli, int argc, char **argv);
 

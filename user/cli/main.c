@@ -15,21 +15,22 @@
 #include "output.h"
 
 static const struct command objects[] = {
-	{ "status", do_status, "[service NAME] [quiet]", "one screen: services, phase, shares, agent, alarms" },
-	{ "service", .below = service_commands },
-	{ "version", .below = version_commands },
-	{ "backend", .below = backend_commands },
-	{ "weight", .below = weight_commands },
-	{ "rollback", do_rollback, "NAME|all [keep|drain|sever] [comment TEXT] [--direct]",
-	  "take the canary out now; writes the pinned map itself when perchd is silent", .whole = true,
-	  .takes_direct = true },
-	{ "rollout", .below = rollout_commands },
-	{ "flow", .below = flow_commands },
-	{ "event", .below = event_commands },
-	{ "reason", .below = reason_commands },
-	{ "datapath", .below = datapath_commands },
-	{ "config", .below = config_commands },
-	{ "pin" }, { "metric" }, { "explain" }, { "trace" }, { "judge" }, { "top" }, { "doctor" }, { "batch" },
+	COMMAND("status", do_status, "[service NAME] [quiet]", "one screen: services, phase, shares, agent, alarms"),
+	COMMANDS("service", service_commands),
+	COMMANDS("version", version_commands),
+	COMMANDS("backend", backend_commands),
+	COMMANDS("weight", weight_commands),
+	COMMAND("rollback", do_rollback, "NAME|all [keep|drain|sever] [comment TEXT] [--direct]",
+		"take the canary out now; writes the pinned map itself when perchd is silent",
+		.whole = true, .takes_direct = true),
+	COMMANDS("rollout", rollout_commands),
+	COMMANDS("flow", flow_commands),
+	COMMANDS("event", event_commands),
+	COMMANDS("reason", reason_commands),
+	COMMANDS("datapath", datapath_commands),
+	COMMANDS("config", config_commands),
+	COMMAND_LATER("pin"), COMMAND_LATER("metric"), COMMAND_LATER("explain"), COMMAND_LATER("trace"),
+	COMMAND_LATER("judge"), COMMAND_LATER("top"), COMMAND_LATER("doctor"), COMMAND_LATER("batch"),
 	{}
 };
 

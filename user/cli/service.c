@@ -137,7 +137,7 @@ static void service_list(const json_t *services)
 static int do_show(struct cli *cli, int argc, char **argv)
 {
 	const char *name = NULL;
-	const struct word words[] = { { "service", "NAME", &name, .bare = true }, {} };
+	const struct word words[] = { WORD_BARE("service", "NAME", &name), {} };
 	struct client_path path;
 	json_t *doc;
 	int ret;
@@ -151,8 +151,8 @@ static int do_show(struct cli *cli, int argc, char **argv)
 }
 
 const struct command service_commands[] = {
-	{ "show", do_show, "[NAME]", "services with their versions" },
-	{ "apply" },
-	{ "delete", .whole = true },
+	COMMAND("show", do_show, "[NAME]", "services with their versions"),
+	COMMAND_LATER("apply"),
+	COMMAND_LATER("delete", .whole = true),
 	{}
 };

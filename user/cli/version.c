@@ -38,7 +38,7 @@ static void version_list(const json_t *versions)
 static int do_show(struct cli *cli, int argc, char **argv)
 {
 	const char *service = NULL;
-	const struct word words[] = { { "service", "NAME", &service, .bare = true }, {} };
+	const struct word words[] = { WORD_BARE("service", "NAME", &service), {} };
 	struct client_path path;
 	json_t *doc;
 	int ret;
@@ -53,8 +53,8 @@ static int do_show(struct cli *cli, int argc, char **argv)
 }
 
 const struct command version_commands[] = {
-	{ "show", do_show, "[service NAME]", "versions with their counts and times" },
-	{ "add" },
-	{ "delete", .whole = true },
+	COMMAND("show", do_show, "[service NAME]", "versions with their counts and times"),
+	COMMAND_LATER("add"),
+	COMMAND_LATER("delete", .whole = true),
 	{}
 };
