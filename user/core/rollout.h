@@ -28,7 +28,7 @@ struct rollout {
 	__u64 step_since;	/* ns: when the step (or the watch) began */
 	__u64 phase_since;	/* ns */
 	__u32 stable_backends;	/* live at start */
-	__u32 paused_from;	/* phase to resume to */
+	__u32 watching;		/* past the last step; a pause or a hold keeps it */
 	__u32 advance;		/* asked for by a person */
 	__u32 pending;		/* the share was asked for, not yet stepped to */
 	__u32 manual;		/* paused by a manual step, not by a person */
