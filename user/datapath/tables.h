@@ -51,7 +51,8 @@ int tables_service_id(struct tables *t);
 /* Bring the kernel to s.  Does not touch the split: a new service gets its
  * split by split_init before its listeners appear (`plan` and `twin`; NULL
  * for one that has a split).  0, -ENOSPC, -EADDRINUSE (a listener of another
- * service), -ENOMEM. */
+ * service), -ENOMEM; -EAGAIN: room for slices in a second.  On an error packets
+ * go on as before. */
 int tables_apply(struct tables *t, const struct placed_service *s, const struct perch_plan *plan,
 		 const struct perch_plan *twin, char why[WHY]);
 /* Take listeners away, then the rest; flows are left to the sweeper. */
@@ -68,5 +69,7 @@ __u32 tables_backend_id(const struct tables *t, unsigned service, unsigned slot,
 /* Free elements of backends whose flows have ended; `active` says how many a
  * backend has.  Call now and then. */
 void tables_reap(struct tables *t, __u64 (*active)(void *arg, __u32 backend), void *arg);
+/* No backend of the slot has an element any more: another version may have it. */
+bool tables_version_empty(const struct tables *t, unsigned service, unsigned slot);
 
 #endif

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/* Owns the elements of `backends`: who has which id, from being taken until
+ * the last flow that names it has ended.  A backend is known by its version
+ * and its address, so that it keeps its id, and its flows keep it. */
+#include "elements.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "filter.h"
+#include "internal.h"
+
+#define REAP_AFTER_NS 2000000000ull
+
+static bool address_equal(const struct perch_address *a, const struct perch_address *b)
+{
+	return !memcmp(a, b, sizeof(*a));
+}
+
+static __u8 backend_state(const struct perch_backend *b)
+{
+	return __atomic_load_n(&b->state, __ATOMIC_ACQUIRE);
+}
+
+int backends_open(struct tables *t)
+{
+	t->backend = calloc(t->m->control->backends_n, sizeof(*t->backend));
+	if (!t->backend)
+		return -ENOMEM;
+	t->next_backend = 1;
+	for (__u32 id = 1; id < t->m->control->backends_n; id++) {
+		struct perch_backend *b = &t->m->backends[id];
+
+		if (backend_state(b) == PERCH_BACKEND_NONE)
+			continue;
+		t->next_backend = id + 1;
+		t->backend[id].wanted = b->state != PERCH_BACKEND_DRAINING &&
+					t->m->services[b->service].in_use;
+		/* Left by a process that ended before it published. */
+		if (!t->backend[id].wanted)
+			publish(b->state, PERCH_BACKEND_DRAINING);
+	}
+	return 0;
+}
+
+__u32 tables_backend_id(const struct tables *t, unsigned service, unsigned slot, const struct perch_address *a, __be16 port)
+{
+	__u32 version = service * PERCH_SLOTS + slot;
+
+	for (__u32 id = 1; id < t->m->control->backends_n; id++) {
+		const struct perch_backend *b = &t->m->backends[id];
+
+		if (b->version == version && b->port == port && backend_state(b) != PERCH_BACKEND_NONE &&
+		    address_equal(&b->address, a))
+			return id;
+	}
+	return 0;
+}
+
+static __u32 backend_free_id(struct tables *t)
+{
+	__u32 n = t->m->control->backends_n;
+
+	for (__u32 i = 0; i < n; i++) {
+		__u32 id = (t->next_backend + i) % n;
+
+		if (id && backend_state(&t->m->backends[id]) == PERCH_BACKEND_NONE) {
+			t->next_backend = id + 1;
+			return id;
+		}
+	}
+	return 0;
+}
+
+static int backend_take(struct tables *t, unsigned service, unsigned slot, const struct model_backend *m, __u32 *ret_id)
+{
+	__u32 id = backend_free_id(t);
+	struct perch_backend *b = &t->m->backends[id];
+	int err;
+
+	if (!id)
+		return -ENOSPC;
+	/* Counts belong to an incarnation: a new one begins at 0. */
+	err = elements_zero(t, t->m->counters_fd, id, sizeof(struct perch_counters));
+	if (err)
+		return err;
+	b->address = m->address;
+	b->port = m->port;
+	b->dirty = 0;
+	b->version = service * PERCH_SLOTS + slot;
+	b->service = service;
+	b->observed = t->m->services[service].observed;
+	b->ended_outside = 0;
+	store(b->via, 0);
+	store(b->incarnation, b->incarnation + 1);
+	t->backend[id] = (struct backend_note){ 0 };
+	*ret_id = id;
+	return 0;
+}
+
+int backends_place(struct tables *t, unsigned service, unsigned slot, const struct model_backend *m, __u32 *ret_id)
+{
+	__u32 id = tables_backend_id(t, service, slot, &m->address, m->port);
+	int err;
+
+	if (!id) {
+		err = backend_take(t, service, slot, m, &id);
+		if (err)
+			return err;
+	}
+	t->backend[id].round = t->round;
+	filter_set_source(t->m, &m->address);
+	if (t->m->backends[id].state != PERCH_BACKEND_DOWN)
+		publish(t->m->backends[id].state, PERCH_BACKEND_UP);
+	*ret_id = id;
+	return 0;
+}
+
+void backends_settle(struct tables *t, unsigned service, bool committed)
+{
+	for (__u32 id = 1; id < t->m->control->backends_n; id++) {
+		struct perch_backend *b = &t->m->backends[id];
+		struct backend_note *note = &t->backend[id];
+
+		if (b->state == PERCH_BACKEND_NONE || b->service != service)
+			continue;
+		if (committed)
+			note->wanted = note->round == t->round;
+		if (note->wanted || b->state == PERCH_BACKEND_DRAINING)
+			continue;
+		note->idle_since = 0;
+		publish(b->state, PERCH_BACKEND_DRAINING);
+	}
+}
+
+void backends_observe(struct tables *t, unsigned service, __u16 observed)
+{
+	for (__u32 id = 1; id < t->m->control->backends_n; id++) {
+		struct perch_backend *b = &t->m->backends[id];
+
+		if (b->state != PERCH_BACKEND_NONE && b->service == service)
+			publish(b->observed, observed);
+	}
+}
+
+bool backends_left(const struct tables *t, unsigned service)
+{
+	for (__u32 id = 1; id < t->m->control->backends_n; id++)
+		if (t->m->backends[id].state != PERCH_BACKEND_NONE && t->m->backends[id].service == service)
+			return true;
+	return false;
+}
+
+/* Flows of a backend by the kernel's own counters, now.  The caller's count
+ * may be older than this process: samples tell of what changed only. */
+static bool backend_has_flows(const struct tables *t, __u32 id)
+{
+	struct perch_counters *c;
+	__u64 active = 0;
+	bool has = true;
+
+	c = calloc(t->cpus, sizeof(*c));
+	if (!c)
+		return true;
+	if (bpf_map_lookup_elem(t->m->counters_fd, &id, c))
+		goto out;
+	for (int i = 0; i < t->cpus; i++)
+		active += c[i].opened - c[i].ended;
+	has = active != __atomic_load_n(&t->m->backends[id].ended_outside, __ATOMIC_RELAXED);
+out:
+	free(c);
+	return has;
+}
+
+void tables_reap(struct tables *t, __u64 (*active)(void *arg, __u32 backend), void *arg)
+{
+	__u64 now = clock_ns();
+	bool freed = false;
+
+	for (__u32 id = 1; id < t->m->control->backends_n; id++) {
+		struct perch_backend *b = &t->m->backends[id];
+		struct backend_note *note = &t->backend[id];
+		__u8 state = b->state;
+
+		if (note->wanted || (state != PERCH_BACKEND_DRAINING && state != PERCH_BACKEND_DOWN))
+			continue;
+		if (active(arg, id) || backend_has_flows(t, id)) {
+			note->idle_since = 0;
+		} else if (!note->idle_since) {
+			note->idle_since = now;
+		} else if (now - note->idle_since > REAP_AFTER_NS) {
+			publish(b->state, PERCH_BACKEND_NONE);
+			freed = true;
+		}
+	}
+	if (freed)
+		filter_sweep(t->m);
+}
+
+bool tables_version_empty(const struct tables *t, unsigned service, unsigned slot)
+{
+	__u32 version = service * PERCH_SLOTS + slot;
+
+	for (__u32 id = 1; id < t->m->control->backends_n; id++)
+		if (t->m->backends[id].version == version && backend_state(&t->m->backends[id]) != PERCH_BACKEND_NONE)
+			return false;
+	return true;
+}

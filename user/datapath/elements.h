@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * What tables.c is made of: struct tables, and the elements of each map with
+ * their rules of taking, filling and giving back.  Private to this folder.
+ *
+ * Everything below writes to memory that programs read at the same time: an
+ * element is filled before the byte or the word that makes it known, and each
+ * field is one aligned store.
+ */
+#ifndef PERCH_ELEMENTS_H
+#define PERCH_ELEMENTS_H
+
+#include "slices.h"
+#include "tables.h"
+
+/* What user space knows of a backend beside its element. */
+struct backend_note {
+	__u64 idle_since;	/* ns; 0: had flows when last looked at */
+	__u32 round;		/* of the apply that asked for it last */
+	bool wanted;		/* by a version, as last committed */
+};
+
+struct tables {
+	struct maps *m;
+	struct slices slices;
+	struct backend_note *backend;	/* by id */
+	__u32 next_backend;	/* where the search for a free one begins, so that
+				 * an id rests as long as possible */
+	__u32 next_observed;
+	__u32 round;
+	int cpus;
+};
+
+#define store(field, value) __atomic_store_n(&(field), (value), __ATOMIC_RELAXED)
+#define publish(field, value) __atomic_store_n(&(field), (value), __ATOMIC_RELEASE)
+
+/* Put zeros into element `key` of a per-CPU map. */
+int elements_zero(const struct tables *t, int fd, __u32 key, size_t size);
+
+/* backends.c */
+int backends_open(struct tables *t);
+/* The element of a backend, found or taken; up unless it is known down.
+ * -ENOSPC, -errno. */
+int backends_place(struct tables *t, unsigned service, unsigned slot, const struct model_backend *b,
+		   __u32 *ret_id);
+/* The end of an apply.  Committed: what the service's versions did not ask
+ * for drains; else: what was taken for it drains again. */
+void backends_settle(struct tables *t, unsigned service, bool committed);
+void backends_observe(struct tables *t, unsigned service, __u16 observed);
+bool backends_left(const struct tables *t, unsigned service);
+
+/* listeners.c */
+struct listeners_change {
+	__u32 *id;		/* by endpoint, see listeners_endpoint */
+	bool *fresh;
+	size_t n;
+	__u8 *named;		/* by id: a flow names it; NULL: not looked yet */
+};
+int listeners_open(struct tables *t);
+/* Elements for every endpoint, unknown to packets yet.  -EADDRINUSE,
+ * -ENOSPC, -ENOMEM; nothing is kept then. */
+int listeners_prepare(struct tables *t, const struct placed_service *s, struct listeners_change *c, char why[WHY]);
+/* Make them known.  0 or -errno; what was made known then stays. */
+int listeners_publish(struct tables *t, const struct placed_service *s, const struct listeners_change *c);
+/* Take away the service's listeners that are not in c (NULL: all). */
+void listeners_prune(struct tables *t, unsigned service, const struct listeners_change *c);
+/* Free what listeners_prepare took but was not published. */
+void listeners_cancel(struct tables *t, struct listeners_change *c);
+void listeners_change_free(struct listeners_change *c);
+
+/* observed.c */
+/* An element for the service, or 0 when it wants none.  -ENOSPC. */
+int observed_prepare(struct tables *t, const struct placed_service *s, __u16 *ret_id);
+/* Its limits; before the service names it. */
+void observed_publish(struct tables *t, const struct placed_service *s, __u16 id);
+
+#endif

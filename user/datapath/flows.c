@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * Owns how user space reads the flow table while the kernel writes it: the
+ * tag before, the entry, the tag after; an entry counts as whole when the
+ * tag's identity (fingerprint and generation) has not moved meanwhile.  And
+ * the end of severed flows that send nothing themselves.
+ */
+#include "flows.h"
+
+#include <string.h>
+
+#include <netinet/in.h>
+
+#include "reset.h"
+
+#define READ_TRIES 4
+#define TICK_MASK 0xffffff
+
+static bool tag_live(__u64 tag)
+{
+	__u32 class = perch_tag_class(tag);
+
+	return perch_tag_fingerprint(tag) && class != PERCH_FREE && class != PERCH_BUSY;
+}
+
+/* A tick ahead of now is age 0: clocks of two CPUs are not one. */
+static __u32 tick_age_ms(const struct perch_control *c, __u64 tag)
+{
+	__u32 now = __atomic_load_n(&c->tick, __ATOMIC_RELAXED);
+	__u32 age = (now - perch_tag_tick(tag)) & TICK_MASK;
+
+	if (age > TICK_MASK / 2 || !c->hz)
+		return 0;
+	return ((__u64)age << c->tick_shift) * 1000 / c->hz;
+}
+
+static void entry_copy(struct perch_flow *to, struct perch_flow *from)
+{
+	__u64 word[sizeof(*to) / 8];
+
+	for (size_t i = 0; i < sizeof(*to) / 8; i++)
+		word[i] = __atomic_load_n((__u64 *)from + i, __ATOMIC_RELAXED);
+	memcpy(to, word, sizeof(*to));
+}
+
+/* A whole copy of one way; false when nothing lives there, or when it changes
+ * hands faster than we read. */
+static bool flow_read(const struct maps *m, struct perch_flow_set *set, unsigned way, struct flow_copy *ret, __u64 *ret_tag)
+{
+	for (int i = 0; i < READ_TRIES; i++) {
+		__u64 tag = __atomic_load_n(&set->tag[way], __ATOMIC_ACQUIRE), after;
+
+		if (!tag_live(tag))
+			return false;
+		entry_copy(&ret->flow, &set->flow[way]);
+		__atomic_thread_fence(__ATOMIC_ACQUIRE);
+		after = __atomic_load_n(&set->tag[way], __ATOMIC_RELAXED);
+		if (!tag_live(after) || (tag ^ after) & PERCH_TAG_IDENTITY)
+			continue;
+		ret->class = perch_tag_class(after);
+		ret->idle_ms = tick_age_ms(m->control, after);
+		*ret_tag = after;
+		return true;
+	}
+	return false;
+}
+
+size_t flows_walk(const struct maps *m, bool (*fn)(void *arg, const struct flow_copy *f), void *arg)
+{
+	struct flow_copy copy;
+	size_t seen = 0;
+	__u64 tag;
+
+	for (__u32 set = 0; set < m->control->flow_sets; set++) {
+		for (unsigned way = 0; way < PERCH_WAYS; way++) {
+			if (!flow_read(m, &m->flows[set], way, &copy, &tag))
+				continue;
+			seen++;
+			if (!fn(arg, &copy))
+				return seen;
+		}
+	}
+	return seen;
+}
+
+size_t flows_count(const struct maps *m, size_t by_class[16])
+{
+	size_t seen = 0;
+
+	if (by_class)
+		memset(by_class, 0, 16 * sizeof(*by_class));
+	for (__u32 set = 0; set < m->control->flow_sets; set++) {
+		for (unsigned way = 0; way < PERCH_WAYS; way++) {
+			__u64 tag = __atomic_load_n(&m->flows[set].tag[way], __ATOMIC_RELAXED);
+
+			if (!tag_live(tag))
+				continue;
+			seen++;
+			if (by_class)
+				by_class[perch_tag_class(tag)]++;
+		}
+	}
+	return seen;
+}
+
+static bool flow_severed(const struct maps *m, const struct perch_flow *f, __u64 now)
+{
+	const struct perch_version *v = &m->versions[m->backends[f->backend].version];
+
+	return f->created < __atomic_load_n(&v->sever_before, __ATOMIC_RELAXED) ||
+	       (f->created < __atomic_load_n(&v->drain_before, __ATOMIC_RELAXED) &&
+		__atomic_load_n(&v->drain_at, __ATOMIC_RELAXED) <= now);
+}
+
+/* Has it two ends that are to be told?  A handshake has not; what was reset
+ * has been told by one of them. */
+static bool flow_tellable(const struct maps *m, const struct flow_copy *c)
+{
+	const struct perch_flow *f = &c->flow;
+
+	return f->key.protocol == IPPROTO_TCP && (c->class == PERCH_TCP || c->class == PERCH_CLOSING) &&
+	       !(f->flags & (PERCH_FLOW_SEVERED | PERCH_FLOW_RESET)) && f->backend < m->control->backends_n &&
+	       f->key.listener < m->control->listeners_n;
+}
+
+/*
+ * Mark the entry as told.  Its class stays: counts of ended flows are the
+ * kernel's, whose sweeper finds the mark.  The swap is from the flags that
+ * were copied, and the identity is looked at again on both sides of it; should
+ * the slot have changed hands in between all the same, the mark is taken back.
+ */
+static bool flow_mark(struct perch_flow_set *set, unsigned way, const struct flow_copy *c, __u64 tag)
+{
+	__u32 *flags = &set->flow[way].flags, expected = c->flow.flags;
+
+	if ((__atomic_load_n(&set->tag[way], __ATOMIC_ACQUIRE) ^ tag) & PERCH_TAG_IDENTITY)
+		return false;
+	if (!__atomic_compare_exchange_n(flags, &expected, expected | PERCH_FLOW_SEVERED, false,
+					 __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+		return false;
+	if (!((__atomic_load_n(&set->tag[way], __ATOMIC_ACQUIRE) ^ tag) & PERCH_TAG_IDENTITY))
+		return true;
+	__atomic_fetch_and(flags, ~(__u32)PERCH_FLOW_SEVERED, __ATOMIC_RELAXED);
+	return false;
+}
+
+/* What can't be sent is not sent again: an end without a route hears nothing,
+ * and whoever speaks next is answered by the kernel. */
+static void flow_tell(const struct maps *m, const struct perch_flow *f, const struct reset *r)
+{
+	const struct perch_backend *b = &m->backends[f->backend];
+	struct reset_end client = { f->key.client, f->key.client_port };
+	struct reset_end listener = { m->listeners[f->key.listener].address, f->key.port };
+	struct reset_end source = { f->key.client, f->translated ?: f->key.client_port };
+	struct reset_end backend = { b->address, b->port ?: f->key.port };
+
+	/* 0: the backend has not been heard, so nobody knows its numbers. */
+	if (f->backend_next)
+		reset_send(r, &listener, &client, f->backend_next, f->client_next);
+	reset_send(r, &source, &backend, f->client_next, f->backend_next);
+}
+
+static bool flow_sever(const struct maps *m, struct perch_flow_set *set, unsigned way, __u64 now, const struct reset *r)
+{
+	struct flow_copy c;
+	__u64 tag;
+
+	for (int i = 0; i < READ_TRIES; i++) {
+		if (!flow_read(m, set, way, &c, &tag) || !flow_tellable(m, &c) || !flow_severed(m, &c.flow, now))
+			return false;
+		if (flow_mark(set, way, &c, tag)) {
+			flow_tell(m, &c.flow, r);
+			return true;
+		}
+	}
+	return false;
+}
+
+int flows_sever(const struct maps *m, __u64 now_ns)
+{
+	struct reset r;
+	int told = 0, err;
+
+	err = reset_open(&r);
+	if (err)
+		return err;
+	for (__u32 set = 0; set < m->control->flow_sets; set++)
+		for (unsigned way = 0; way < PERCH_WAYS; way++)
+			told += flow_sever(m, &m->flows[set], way, now_ns, &r);
+	reset_close(&r);
+	return told;
+}

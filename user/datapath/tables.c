@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * Owns the order of writes that brings a service into the kernel's tables and
+ * out of them.  First everything that can fail is prepared where no packet
+ * sees it; then it is made known from the far end of a packet's way to the
+ * near one: backends, slices, service, split, listeners; then what is no
+ * longer wanted goes, from the near end to the far one.
+ */
+#include "elements.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../core/maglev.h"
+#include "../core/split.h"
+#include "clock.h"
+#include "filter.h"
+#include "internal.h"
+
+/* What an apply has prepared. */
+struct change {
+	const struct placed_service *s;
+	struct { __u64 slice; bool moved; } slot[PERCH_SLOTS];
+	struct listeners_change listeners;
+	__u16 observed;
+};
+
+int elements_zero(const struct tables *t, int fd, __u32 key, size_t size)
+{
+	size_t each = (size + 7) / 8 * 8;
+	void *zeros = calloc(t->cpus, each);
+	int err;
+
+	if (!zeros)
+		return -ENOMEM;
+	err = bpf_map_update_elem(fd, &key, zeros, BPF_ANY);
+	free(zeros);
+	return err;
+}
+
+int tables_open(struct tables **ret, struct datapath *d)
+{
+	struct tables *t = calloc(1, sizeof(*t));
+	int err;
+
+	if (!t)
+		return -ENOMEM;
+	t->m = &d->maps;
+	t->next_observed = 1;
+	t->cpus = libbpf_num_possible_cpus();
+	err = t->cpus < 0 ? t->cpus : slices_open(&t->slices, t->m);
+	err = err ?: backends_open(t);
+	err = err ?: listeners_open(t);
+	if (err) {
+		tables_close(t);
+		return err;
+	}
+	filter_sweep(t->m);
+	*ret = t;
+	return 0;
+}
+
+void tables_close(struct tables *t)
+{
+	if (!t)
+		return;
+	slices_close(&t->slices);
+	free(t->backend);
+	free(t);
+}
+
+int tables_service_id(struct tables *t)
+{
+	const struct maps *m = t->m;
+
+	for (__u32 id = 0; id < m->control->services; id++)
+		if (!m->services[id].in_use && !m->names[id].name[0] && !backends_left(t, id))
+			return id;
+	return -ENOSPC;
+}
+
+/* A backend's place in the table depends on its address and port alone, so
+ * that every host that knows it puts it there.  FNV-1a with a final mix. */
+static __u64 maglev_key(const struct model_backend *b)
+{
+	__u8 bytes[sizeof(b->address) + sizeof(b->port)];
+	__u64 h = 0xcbf29ce484222325ull;
+
+	memcpy(bytes, &b->address, sizeof(b->address));
+	memcpy(bytes + sizeof(b->address), &b->port, sizeof(b->port));
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		h = (h ^ bytes[i]) * 0x100000001b3ull;
+	h = (h ^ h >> 33) * 0xff51afd7ed558ccdull;
+	h = (h ^ h >> 33) * 0xc4ceb9fe1a85ec53ull;
+	return h ^ h >> 33;
+}
+
+static __u16 *slice_entries(const struct tables *t, __u32 offset)
+{
+	return &t->m->slices[0].backend[0] + offset;
+}
+
+/* Write a table of size entries to a place of its own, unless the version has
+ * just this one already. */
+static int slice_write(struct tables *t, struct change *c, unsigned slot, const __u16 *table, size_t size)
+{
+	__u64 old = t->m->versions[c->s->id * PERCH_SLOTS + slot].slice;
+	__u32 offset;
+	int err;
+
+	if (perch_slice_length(old) == size &&
+	    !memcmp(slice_entries(t, perch_slice_offset(old)), table, size * sizeof(*table)))
+		return 0;
+	err = slices_take(&t->slices, size, clock_ns(), &offset);
+	if (err)
+		return err;
+	memcpy(slice_entries(t, offset), table, size * sizeof(*table));
+	c->slot[slot].slice = (__u64)size << 32 | offset;
+	c->slot[slot].moved = true;
+	return 0;
+}
+
+static int slice_prepare(struct tables *t, struct change *c, unsigned slot, const struct maglev_member *member, size_t n)
+{
+	size_t size = maglev_size(member, n);
+	__u16 *table;
+	int err;
+
+	if (!size) {
+		c->slot[slot].moved = true;
+		return 0;
+	}
+	table = malloc(size * sizeof(*table));
+	if (!table)
+		return -ENOMEM;
+	err = maglev_fill(member, n, table, size) ?: slice_write(t, c, slot, table, size);
+	free(table);
+	return err;
+}
+
+static int version_prepare(struct tables *t, struct change *c, const struct placed_version *v)
+{
+	struct maglev_member *member = calloc(v->n_backends + 1, sizeof(*member));
+	size_t n = 0;
+	int err = 0;
+
+	if (!member)
+		return -ENOMEM;
+	for (size_t i = 0; i < v->n_backends && !err; i++) {
+		const struct model_backend *b = &v->backends[i];
+		__u32 id;
+
+		err = backends_place(t, c->s->id, v->slot, b, &id);
+		if (err || t->m->backends[id].state != PERCH_BACKEND_UP)
+			continue;
+		member[n++] = (struct maglev_member){ .key = maglev_key(b), .weight = b->weight, .id = id };
+	}
+	if (!err)
+		err = slice_prepare(t, c, v->slot, member, n);
+	free(member);
+	return err;
+}
+
+static int change_prepare(struct tables *t, struct change *c, char why[WHY])
+{
+	int err;
+
+	err = listeners_prepare(t, c->s, &c->listeners, why);
+	if (err)
+		return err;
+	err = observed_prepare(t, c->s, &c->observed);
+	if (err == -ENOSPC)
+		return why_set(why, err, "all %d elements of `observed` are in use", PERCH_OBSERVED - 1);
+	for (size_t i = 0; i < c->s->n_versions && !err; i++) {
+		const struct placed_version *v = &c->s->version[i];
+
+		err = version_prepare(t, c, v);
+		if (err == -ENOSPC)
+			why_set(why, err, "version '%s': no room in `backends` or `slices`", v->name);
+		if (err == -EAGAIN)
+			why_set(why, err, "version '%s': `slices` is full until what was replaced has rested 1 s", v->name);
+	}
+	return err;
+}
+
+static void change_cancel(struct tables *t, struct change *c)
+{
+	for (unsigned slot = 0; slot < PERCH_SLOTS; slot++)
+		if (perch_slice_length(c->slot[slot].slice))
+			slices_return(&t->slices, perch_slice_offset(c->slot[slot].slice));
+	listeners_cancel(t, &c->listeners);
+	backends_settle(t, c->s->id, false);
+}
+
+static void version_publish(struct tables *t, struct perch_version *v, __u64 slice)
+{
+	__u64 old = v->slice;
+
+	publish(v->slice, slice);
+	if (perch_slice_length(old))
+		slices_retire(&t->slices, perch_slice_offset(old), clock_ns());
+}
+
+static void versions_publish(struct tables *t, const struct change *c)
+{
+	for (size_t i = 0; i < c->s->n_versions; i++) {
+		unsigned slot = c->s->version[i].slot;
+		struct perch_version *v = &t->m->versions[c->s->id * PERCH_SLOTS + slot];
+
+		if (c->slot[slot].moved)
+			version_publish(t, v, c->slot[slot].slice);
+		publish(v->in_use, 1);
+	}
+}
+
+static bool places_slot(const struct placed_service *s, unsigned slot)
+{
+	for (size_t i = 0; i < s->n_versions; i++)
+		if (s->version[i].slot == slot)
+			return true;
+	return false;
+}
+
+static void versions_prune(struct tables *t, const struct placed_service *s)
+{
+	for (unsigned slot = 0; slot < PERCH_SLOTS; slot++) {
+		struct perch_version *v = &t->m->versions[s->id * PERCH_SLOTS + slot];
+
+		if (places_slot(s, slot) || (!v->in_use && !perch_slice_length(v->slice)))
+			continue;
+		version_publish(t, v, 0);
+		publish(v->in_use, 0);
+	}
+}
+
+static void service_publish(struct tables *t, const struct change *c, const struct perch_plan *plan,
+			    const struct perch_plan *twin)
+{
+	struct perch_service *v = &t->m->services[c->s->id];
+
+	store(v->affinity, c->s->affinity);
+	store(v->established, c->s->established);
+	store(v->drain_ms, c->s->drain_ms);
+	store(v->sampling, c->s->sampling);
+	if (!v->in_use)
+		store(v->incarnation, v->incarnation + 1);
+	if (plan && twin)
+		split_init(&t->m->splits[c->s->id], plan, twin, PERCH_BY_AGENT, clock_ns() / 1000000000);
+	observed_publish(t, c->s, c->observed);
+	publish(v->observed, c->observed);
+	backends_observe(t, c->s->id, c->observed);
+	publish(v->in_use, 1);
+}
+
+int tables_apply(struct tables *t, const struct placed_service *s, const struct perch_plan *plan,
+		 const struct perch_plan *twin, char why[WHY])
+{
+	struct change c = { .s = s };
+	int err;
+
+	if (s->id >= t->m->control->services)
+		return why_set(why, -ENOSPC, "service %u: the table has %u elements", s->id, t->m->control->services);
+	for (size_t i = 0; i < s->n_versions; i++)
+		if (s->version[i].slot >= PERCH_SLOTS)
+			return why_set(why, -EINVAL, "version '%s': slot %u", s->version[i].name, s->version[i].slot);
+	t->round++;
+	err = change_prepare(t, &c, why);
+	if (err) {
+		change_cancel(t, &c);
+		goto out;
+	}
+	versions_publish(t, &c);
+	service_publish(t, &c, plan, twin);
+	err = listeners_publish(t, s, &c.listeners);
+	if (err) {
+		why_set(why, err, "listeners: %s", strerror(-err));
+		listeners_cancel(t, &c.listeners);
+		goto out;
+	}
+	listeners_prune(t, s->id, &c.listeners);
+	versions_prune(t, s);
+	backends_settle(t, s->id, true);
+	filter_sweep(t->m);
+out:
+	listeners_change_free(&c.listeners);
+	return err;
+}
+
+int tables_remove(struct tables *t, unsigned service)
+{
+	const struct placed_service nothing = { .id = service };
+	struct perch_service *s;
+	__u64 now;
+
+	if (service >= t->m->control->services)
+		return -EINVAL;
+	s = &t->m->services[service];
+	listeners_prune(t, service, NULL);
+	/* Nothing leads to its flows any more: let the sweeper end them. */
+	now = clock_ns();
+	for (unsigned slot = 0; slot < PERCH_SLOTS; slot++)
+		version_sever(&t->m->versions[service * PERCH_SLOTS + slot], now);
+	versions_prune(t, &nothing);
+	store(s->sampling, 0);
+	publish(s->observed, 0);
+	backends_observe(t, service, 0);
+	publish(s->in_use, 0);
+	t->round++;
+	backends_settle(t, service, true);
+	filter_sweep(t->m);
+	return 0;
+}
