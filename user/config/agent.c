@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+/*
+ * Owns the key `agent`: what concerns the process and its tables, not the
+ * traffic.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sys/un.h>
+
+#include "../core/address.h"
+#include "parts.h"
+#include "values.h"
+
+#define PATH_LENGTH 200		/* below a pin path stand names of maps and links */
+#define FLOWS_LEAST 1024
+#define FLOWS_MOST (1u << 26)
+
+static int replace(struct reader *r, char **field, const char *text)
+{
+	char *copy = strdup(text);
+
+	if (!copy)
+		return reader_no_memory(r);
+	free(*field);
+	*field = copy;
+	return 0;
+}
+
+static int read_path_within(struct reader *r, yaml_node_t *node, char **field, size_t longest)
+{
+	const char *text;
+
+	if (schema_text(r, node, "an absolute path", &text))
+		return -EINVAL;
+	if (*text != '/')
+		return reader_fail(r, reader_line(node), "%s is not an absolute path; begin with /", value_quote(text).text);
+	if (strlen(text) > longest)
+		return reader_fail(r, reader_line(node), "is %zu bytes long; at most %zu are possible", strlen(text),
+				   longest);
+	return replace(r, field, text);
+}
+
+static int read_path(struct reader *r, yaml_node_t *node, void *field)
+{
+	return read_path_within(r, node, field, PATH_LENGTH);
+}
+
+static int read_socket(struct reader *r, yaml_node_t *node, void *field)
+{
+	return read_path_within(r, node, field, sizeof(((struct sockaddr_un *)0)->sun_path) - 1);
+}
+
+static int read_listen(struct reader *r, yaml_node_t *node, void *agent)
+{
+	static const char what[] = "ADDRESS:PORT, like 127.0.0.1:9911 or \"[::1]:9911\"";
+	struct perch_address address;
+	struct model_agent *a = agent;
+	char host[ADDRESS_TEXT];
+	const char *text;
+	__be16 port;
+
+	if (schema_text(r, node, what, &text))
+		return -EINVAL;
+	if (address_port_parse(text, &address, &port) || !port)
+		return reader_fail(r, reader_line(node), "%s is not %s", value_quote(text).text, what);
+	a->listen_port = ntohs(port);
+	return replace(r, &a->listen_host, address_format(&address, host));
+}
+
+static int read_flow_table_size(struct reader *r, yaml_node_t *node, void *field)
+{
+	static const struct schema_key range = {
+		.type = SCHEMA_COUNT, .size = sizeof(__u32), .min = FLOWS_LEAST, .max = FLOWS_MOST,
+	};
+	__u32 n, below = FLOWS_LEAST;
+	int err;
+
+	err = schema_field(r, node, &range, &n);
+	if (err)
+		return err;
+	while (below * 2 <= n)
+		below *= 2;
+	if (n != below)
+		return reader_fail(r, reader_line(node), "%u is not a power of two; write %u or %u", n, below, below * 2);
+	*(__u32 *)field = n;
+	return 0;
+}
+
+static const struct schema_key agent_keys[] = {
+	{ .name = "socket", SCHEMA_FIELD(struct model_agent, socket), .read = read_socket },
+	{ .name = "listen", .read = read_listen },
+	{ .name = "stateDir", SCHEMA_FIELD(struct model_agent, state_dir), .read = read_path },
+	{ .name = "pinPath", SCHEMA_FIELD(struct model_agent, pin_path), .read = read_path },
+	{ .name = "sampleInterval", .type = SCHEMA_DURATION, SCHEMA_FIELD(struct model_agent, sample_interval),
+	  .min = 10 * NS_PER_MS, .max = NS_PER_M },
+	{ .name = "flowTableSize", SCHEMA_FIELD(struct model_agent, flow_table_size), .read = read_flow_table_size },
+	{ .name = "secretFile", SCHEMA_FIELD(struct model_agent, secret_file), .read = read_path },
+	SCHEMA_NOT_YET("deadman", SCHEMA_OFF_ZERO),
+	SCHEMA_NOT_YET("metricsTokenFile", SCHEMA_NO_OFF),
+	{}
+};
+const struct schema agent_schema = { "the agent", agent_keys };
+
+int agent_set_defaults(struct model_agent *a)
+{
+	a->socket = strdup("/run/perch/perch.sock");
+	a->state_dir = strdup("/var/lib/perch");
+	a->pin_path = strdup("/sys/fs/bpf/perch");
+	a->secret_file = strdup("/etc/perch/secret");
+	a->sample_interval = 100 * NS_PER_MS;
+	a->flow_table_size = PERCH_FLOWS;
+	return a->socket && a->state_dir && a->pin_path && a->secret_file ? 0 : -ENOMEM;
+}
+
+void agent_free(struct model_agent *a)
+{
+	free(a->socket);
+	free(a->listen_host);
+	free(a->state_dir);
+	free(a->pin_path);
+	free(a->secret_file);
+}

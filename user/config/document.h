@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/* A YAML file as a tree of plain nodes. */
+#ifndef PERCH_CONFIG_DOCUMENT_H
+#define PERCH_CONFIG_DOCUMENT_H
+
+#include "reader.h"
+
+#define DOCUMENT_BYTES (4u << 20)
+#define DOCUMENT_DEPTH 16
+#define DOCUMENT_NODES (1u << 18)
+
+/* The whole of a file of at most DOCUMENT_BYTES, to be freed.  0, or -errno
+ * with the line in error (CONFIG_ERROR bytes). */
+int document_read(const char *path, char **ret_text, size_t *ret_length, char *error);
+
+/*
+ * One YAML document without anchors, aliases, tags and NULs, within the
+ * limits above, into r->document; the caller deletes it when this returned 0.
+ * Else -EINVAL or -ENOMEM with the line in r->error.
+ */
+int document_load(struct reader *r, const char *text, size_t length);
+
+#endif

@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+/*
+ * Owns the key `rollout` of a service: steps, times, gates, and the rules
+ * that hold between them.
+ */
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "parts.h"
+#include "values.h"
+
+#define TIME_MOST (8760 * NS_PER_H)	/* a year */
+#define MILLION 1000000
+
+static const __u32 default_steps[] = { 100, 500, 1000, 2500, 5000, PERCH_SHARE_ALL };
+
+void policy_set_defaults(struct model_rollout *p)
+{
+	*p = (struct model_rollout){
+		.n_steps = sizeof(default_steps) / sizeof(default_steps[0]),
+		.interval = 60 * NS_PER_S,
+		.min_connections = 30,
+		.max_step_time = 30 * NS_PER_M,
+		.progress_deadline = 24 * NS_PER_H,
+		.watch = NS_PER_H,
+		.holdback = 500,
+		.keep_previous = 24 * NS_PER_H,
+		.alpha = 0.01,
+		.reflex = 10,
+	};
+	for (size_t i = 0; i < p->n_steps; i++)
+		p->step[i].share = default_steps[i];
+}
+
+static int read_pause(struct reader *r, yaml_node_t *node, void *step)
+{
+	static const struct schema_key length = {
+		.type = SCHEMA_DURATION, .size = sizeof(__u64), .min = 100 * NS_PER_MS, .max = TIME_MOST,
+	};
+	struct model_step *s = step;
+	const char *text;
+
+	if (schema_text(r, node, "manual or a duration", &text))
+		return -EINVAL;
+	s->manual = !strcmp(text, "manual");
+	return s->manual ? 0 : schema_field(r, node, &length, &s->pause);
+}
+
+static const struct schema_key step_keys[] = {
+	{ .name = "weight", .type = SCHEMA_PERCENT, .required = true, SCHEMA_FIELD(struct model_step, share),
+	  .max = PERCH_SHARE_ALL },
+	{ .name = "pause", .read = read_pause },
+	{}
+};
+static const struct schema step_schema = { "a step", step_keys };
+
+static int read_step(struct reader *r, yaml_node_t *node, void *element)
+{
+	struct model_step *s = element;
+
+	*s = (struct model_step){};
+	if (node->type == YAML_MAPPING_NODE)
+		return schema_read(r, node, &step_schema, s);
+	return schema_field(r, node, &step_keys[0], s);
+}
+
+/* A gate as it is written: what max means depends on the signal. */
+struct gate_text {
+	unsigned signal;
+	double quantile;
+	yaml_node_t *max;
+};
+
+static int read_max(struct reader *r, yaml_node_t *node, void *field)
+{
+	*(yaml_node_t **)field = node;
+	return 0;
+}
+
+static const struct schema_choice signals[] = {
+	SCHEMA_WORD("connect_failure", MODEL_CONNECT_FAILURE),
+	SCHEMA_WORD("reset", MODEL_RESET),
+	SCHEMA_WORD("response_time", MODEL_RESPONSE_TIME),
+	SCHEMA_WORD_LATER("connect_time"), SCHEMA_WORD_LATER("no_response"), SCHEMA_WORD_LATER("retransmits"),
+	SCHEMA_WORD_LATER("http_4xx"), SCHEMA_WORD_LATER("http_5xx"), SCHEMA_WORD_LATER("udp_no_reply"), {}
+};
+
+static const struct schema_key gate_keys[] = {
+	{ .name = "signal", .type = SCHEMA_CHOICE, .required = true, SCHEMA_FIELD(struct gate_text, signal),
+	  .choices = signals },
+	{ .name = "max", SCHEMA_FIELD(struct gate_text, max), .read = read_max },
+	{ .name = "quantile", .type = SCHEMA_FRACTION, SCHEMA_FIELD(struct gate_text, quantile), .min = 1,
+	  .max = MILLION - 1 },
+	SCHEMA_NOT_YET("action", SCHEMA_NO_OFF),
+	SCHEMA_NOT_YET("caFile", SCHEMA_NO_OFF),
+	SCHEMA_NOT_YET("checkInterval", SCHEMA_NO_OFF),
+	SCHEMA_NOT_YET("compare", SCHEMA_NO_OFF),
+	SCHEMA_NOT_YET("confidence", SCHEMA_NO_OFF),
+	SCHEMA_NOT_YET("consecutive", SCHEMA_NO_OFF),
+	SCHEMA_NOT_YET("critical", SCHEMA_OFF_FALSE),
+	SCHEMA_NOT_YET("direction", SCHEMA_NO_OFF),
+	SCHEMA_NOT_YET("effect", SCHEMA_NO_OFF),
+	SCHEMA_NOT_YET("group", SCHEMA_NO_OFF),
+	SCHEMA_NOT_YET("headers", SCHEMA_OFF_MAP),
+	SCHEMA_NOT_YET("initialDelay", SCHEMA_OFF_ZERO),
+	SCHEMA_NOT_YET("maxAge", SCHEMA_NO_OFF),
+	SCHEMA_NOT_YET("maxRatio", SCHEMA_NO_OFF),
+	SCHEMA_NOT_YET("maxSlowdown", SCHEMA_NO_OFF),
+	SCHEMA_NOT_YET("metric", SCHEMA_NO_OFF),
+	SCHEMA_NOT_YET("min", SCHEMA_NO_OFF),
+	SCHEMA_NOT_YET("name", SCHEMA_NO_OFF),
+	SCHEMA_NOT_YET("pointer", SCHEMA_NO_OFF),
+	SCHEMA_NOT_YET("prometheus", SCHEMA_NO_OFF),
+	SCHEMA_NOT_YET("query", SCHEMA_NO_OFF),
+	SCHEMA_NOT_YET("threshold", SCHEMA_NO_OFF),
+	SCHEMA_NOT_YET("tolerance", SCHEMA_NO_OFF),
+	SCHEMA_NOT_YET("url", SCHEMA_NO_OFF),
+	SCHEMA_NOT_YET("urlFile", SCHEMA_NO_OFF),
+	SCHEMA_NOT_YET("weight", SCHEMA_NO_OFF),
+	{}
+};
+static const struct schema gate_schema = { "a gate", gate_keys };
+
+/* A share of bad connections; none or all of them is no limit to test. */
+static int gate_share(struct reader *r, const struct gate_text *t, struct model_gate *g)
+{
+	static const struct schema_key range = {
+		.type = SCHEMA_PERCENT, .size = sizeof(__u32), .min = 1, .max = PERCH_SHARE_ALL - 1,
+	};
+	size_t back;
+	__u32 share;
+
+	if (t->quantile)
+		return reader_fail_at(r, g->line, "quantile", "is for response_time only; leave it out");
+	back = reader_enter(r, "max");
+	if (schema_field(r, t->max, &range, &share))
+		return -EINVAL;
+	reader_leave(r, back);
+	g->max = (double)share / PERCH_SHARE_ALL;
+	strcpy(g->name, signals[t->signal].name);
+	return 0;
+}
+
+static int gate_limit(struct reader *r, const struct gate_text *t, struct model_gate *g)
+{
+	static const struct schema_key range = {
+		.type = SCHEMA_DURATION, .size = sizeof(__u64), .min = NS_PER_MS / 100, .max = NS_PER_M,
+	};
+	size_t back;
+
+	if (!t->quantile)
+		return reader_fail_at(r, g->line, "quantile", "is missing; max of response_time needs it, like 0.99");
+	back = reader_enter(r, "max");
+	if (schema_field(r, t->max, &range, &g->limit))
+		return -EINVAL;
+	reader_leave(r, back);
+	g->quantile = t->quantile;
+	/* 1 - 0.99 is not 0.01 in doubles */
+	g->max = (MILLION - round(t->quantile * MILLION)) / MILLION;
+	snprintf(g->name, sizeof(g->name), "response_time p%g", t->quantile * 100);
+	return 0;
+}
+
+static int read_gate(struct reader *r, yaml_node_t *node, void *element)
+{
+	struct model_gate *g = element;
+	struct gate_text text = {};
+	int err;
+
+	g->line = reader_line(node);
+	err = schema_read(r, node, &gate_schema, &text);
+	if (err)
+		return err;
+	g->signal = text.signal;
+	if (!text.max)
+		return reader_fail_at(r, g->line, "max",
+				      "is missing; to compare %s with stable is not supported yet, an absolute limit is",
+				      signals[text.signal].name);
+	return text.signal == MODEL_RESPONSE_TIME ? gate_limit(r, &text, g) : gate_share(r, &text, g);
+}
+
+static const struct schema_choice strategies[] = {
+	SCHEMA_WORD("canary", 0), SCHEMA_WORD_LATER("blueGreen"), SCHEMA_WORD_LATER("experiment"), {}
+};
+static const struct schema_choice modes[] = { SCHEMA_WORD("act", 0), SCHEMA_WORD_LATER("observe"), {} };
+static const struct schema_choice inconclusives[] = {
+	SCHEMA_WORD("hold", 0), SCHEMA_WORD_LATER("advance"), SCHEMA_WORD_LATER("rollback"), {}
+};
+static const struct schema_key reflex_keys[] = {
+	{ .name = "connectFailures", .type = SCHEMA_COUNT, SCHEMA_FIELD(struct model_rollout, reflex), .max = 1000 }, {}
+};
+static const struct schema reflex_schema = { "reflex", reflex_keys };
+static const struct schema_list step_list = {
+	.what = "steps", .size = sizeof(struct model_step), .min = 1, .max = MODEL_STEPS, .inlined = true, .read = read_step,
+};
+static const struct schema_list gate_list = {
+	.what = "gates", .size = sizeof(struct model_gate), .max = MODEL_GATES, .inlined = true, .read = read_gate,
+};
+
+static const struct schema_key rollout_keys[] = {
+	{ .name = "strategy", .type = SCHEMA_CHOICE, .choices = strategies },
+	{ .name = "mode", .type = SCHEMA_CHOICE, .choices = modes },
+	{ .name = "steps", .type = SCHEMA_LIST, .offset = offsetof(struct model_rollout, step),
+	  .n_offset = offsetof(struct model_rollout, n_steps), .list = &step_list },
+	{ .name = "interval", .type = SCHEMA_DURATION, SCHEMA_FIELD(struct model_rollout, interval),
+	  .min = 100 * NS_PER_MS, .max = TIME_MOST },
+	{ .name = "minConnections", .type = SCHEMA_COUNT, SCHEMA_FIELD(struct model_rollout, min_connections), .min = 1,
+	  .max = 1000000000 },
+	{ .name = "maxStepTime", .type = SCHEMA_DURATION, SCHEMA_FIELD(struct model_rollout, max_step_time),
+	  .min = 100 * NS_PER_MS, .max = TIME_MOST },
+	{ .name = "onInconclusive", .type = SCHEMA_CHOICE, .choices = inconclusives },
+	{ .name = "progressDeadline", .type = SCHEMA_DURATION, SCHEMA_FIELD(struct model_rollout, progress_deadline),
+	  .min = NS_PER_S, .max = TIME_MOST },
+	{ .name = "watch", .type = SCHEMA_DURATION, SCHEMA_FIELD(struct model_rollout, watch), .max = TIME_MOST },
+	{ .name = "holdback", .type = SCHEMA_PERCENT, SCHEMA_FIELD(struct model_rollout, holdback),
+	  .max = PERCH_SHARE_ALL - 1 },
+	{ .name = "keepPrevious", .type = SCHEMA_DURATION, SCHEMA_FIELD(struct model_rollout, keep_previous),
+	  .max = TIME_MOST },
+	{ .name = "alpha", .type = SCHEMA_FRACTION, SCHEMA_FIELD(struct model_rollout, alpha), .min = 1,
+	  .max = MILLION / 2 },
+	{ .name = "reflex", .type = SCHEMA_MAP, .map = &reflex_schema },
+	{ .name = "gates", .type = SCHEMA_LIST, .offset = offsetof(struct model_rollout, gate),
+	  .n_offset = offsetof(struct model_rollout, n_gates), .list = &gate_list },
+	SCHEMA_NOT_YET("beta", SCHEMA_NO_OFF),
+	SCHEMA_NOT_YET("freeze", SCHEMA_OFF_LIST),
+	SCHEMA_NOT_YET("maxLoss", SCHEMA_NO_OFF),
+	SCHEMA_NOT_YET("maxLossPerHour", SCHEMA_NO_OFF),
+	SCHEMA_NOT_YET("maxRatio", SCHEMA_NO_OFF),
+	SCHEMA_NOT_YET("maxSlowdown", SCHEMA_NO_OFF),
+	SCHEMA_NOT_YET("maxWeight", SCHEMA_NO_OFF),
+	SCHEMA_NOT_YET("score", SCHEMA_NO_OFF),
+	SCHEMA_NOT_YET("stepWeight", SCHEMA_NO_OFF),
+	SCHEMA_NOT_YET("warmup", SCHEMA_OFF_ZERO),
+	SCHEMA_NOT_YET("webhooks", SCHEMA_OFF_LIST),
+	{}
+};
+static const struct schema rollout_schema = { "a rollout", rollout_keys };
+
+static int check_times(struct reader *r, yaml_node_t *node, const struct model_rollout *p)
+{
+	char longer[VALUE_TEXT], shorter[VALUE_TEXT];
+	yaml_node_t *named = schema_value(r, node, "maxStepTime");
+
+	if (p->interval <= p->max_step_time)
+		return 0;
+	return reader_fail_at(r, reader_line(named ?: node), "maxStepTime",
+			      "%s is shorter than interval (%s); no step could end, so make it longer",
+			      value_format_duration(p->max_step_time, shorter), value_format_duration(p->interval, longer));
+}
+
+static int check_step(struct reader *r, int line, const struct model_rollout *p, size_t i)
+{
+	__u32 share = p->step[i].share, most = p->watch ? PERCH_SHARE_ALL - p->holdback : PERCH_SHARE_ALL;
+	char a[VALUE_TEXT], b[VALUE_TEXT];
+
+	if (i && share <= p->step[i - 1].share)
+		return reader_fail(r, line, "%s is not above the step before (%s); steps only grow",
+				   value_format_percent(share, a), value_format_percent(p->step[i - 1].share, b));
+	if (!share && !p->step[i].manual)
+		return reader_fail(r, line, "0 gets no connections to judge; write { weight: 0, pause: manual } or begin higher");
+	if (p->step[i].pause > p->max_step_time)
+		return reader_fail(r, line, "a pause of %s is longer than maxStepTime (%s); raise maxStepTime",
+				   value_format_duration(p->step[i].pause, a), value_format_duration(p->max_step_time, b));
+	/* a final 100 means "all but holdback", and so can't be too high */
+	if (share > most && !(i == p->n_steps - 1 && share == PERCH_SHARE_ALL))
+		return reader_fail(r, line, "%s is above 100 - holdback (%s), where the last step ends; lower it or holdback",
+				   value_format_percent(share, a), value_format_percent(most, b));
+	return 0;
+}
+
+static int check_steps(struct reader *r, yaml_node_t *node, const struct model_rollout *p)
+{
+	yaml_node_t *list = schema_value(r, node, "steps");
+	size_t back = reader_enter(r, "steps");
+
+	for (size_t i = 0; i < p->n_steps; i++) {
+		yaml_node_t *step = list ? reader_node(r, list->data.sequence.items.start[i]) : node;
+		size_t up = reader_enter_element(r, i);
+		int err = check_step(r, reader_line(step), p, i);
+
+		if (err)
+			return err;
+		reader_leave(r, up);
+	}
+	reader_leave(r, back);
+	return 0;
+}
+
+static int check_gates(struct reader *r, const struct model_rollout *p)
+{
+	size_t back = reader_enter(r, "gates"), timed = 0;
+
+	for (size_t i = 0; i < p->n_gates; i++) {
+		const struct model_gate *g = &p->gate[i];
+
+		reader_enter_element(r, i);
+		for (size_t j = 0; j < i; j++)
+			if (!strcmp(g->name, p->gate[j].name))
+				return reader_fail(r, g->line, "%s has a gate already, on line %d; keep the lower limit",
+						   g->name, p->gate[j].line);
+		timed += g->signal == MODEL_RESPONSE_TIME;
+		if (timed > PERCH_LIMITS)
+			return reader_fail(r, g->line, "is the fifth gate on response_time; the kernel counts %d limits",
+					   PERCH_LIMITS);
+		reader_leave(r, back + strlen(".gates"));
+	}
+	reader_leave(r, back);
+	return 0;
+}
+
+int policy_read(struct reader *r, yaml_node_t *node, void *field)
+{
+	struct model_rollout *p = field;
+	int err;
+
+	err = schema_read(r, node, &rollout_schema, p);
+	if (!err)
+		err = check_times(r, node, p);
+	if (!err)
+		err = check_steps(r, node, p);
+	return err ?: check_gates(r, p);
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+/*
+ * Owns the place in the file and the form of an error:
+ * "FILE:LINE: key.path[0]: what is wrong; what would be right".
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config.h"
+#include "reader.h"
+#include "values.h"
+
+#define NAME_SHOWN 160		/* the end of a long file name is what tells */
+
+int reader_line(const yaml_node_t *node)
+{
+	return node->start_mark.line + 1;
+}
+
+yaml_node_t *reader_node(const struct reader *r, int index)
+{
+	return yaml_document_get_node(r->document, index);
+}
+
+static int fail(struct reader *r, int line, const char *format, va_list arguments)
+{
+	size_t length = strlen(r->name);
+	const char *name = length > NAME_SHOWN ? r->name + length - NAME_SHOWN : r->name;
+	int n = snprintf(r->error, CONFIG_ERROR, "%s%s:%d: ", name == r->name ? "" : "...", name, line);
+
+	if (*r->path)
+		n += snprintf(r->error + n, CONFIG_ERROR - n, "%s: ", r->path);
+	vsnprintf(r->error + n, CONFIG_ERROR - n, format, arguments);
+	return -EINVAL;
+}
+
+int reader_fail(struct reader *r, int line, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	fail(r, line, format, arguments);
+	va_end(arguments);
+	return -EINVAL;
+}
+
+int reader_fail_at(struct reader *r, int line, const char *key, const char *format, ...)
+{
+	size_t back = reader_enter(r, key);
+	va_list arguments;
+
+	va_start(arguments, format);
+	fail(r, line, format, arguments);
+	va_end(arguments);
+	reader_leave(r, back);
+	return -EINVAL;
+}
+
+int reader_no_memory(struct reader *r)
+{
+	snprintf(r->error, CONFIG_ERROR, "%.*s: out of memory", NAME_SHOWN, r->name);
+	return -ENOMEM;
+}
+
+size_t reader_enter(struct reader *r, const char *key)
+{
+	size_t at = strlen(r->path);
+
+	snprintf(r->path + at, READER_PATH - at, "%s%s", at ? "." : "", key);
+	return at;
+}
+
+size_t reader_enter_element(struct reader *r, size_t index)
+{
+	size_t at = strlen(r->path);
+
+	snprintf(r->path + at, READER_PATH - at, "[%zu]", index);
+	return at;
+}
+
+void reader_leave(struct reader *r, size_t to)
+{
+	r->path[to] = 0;
+}
+
+int reader_place(struct reader *r, const struct perch_endpoint *e, int line)
+{
+	struct reader_place *more = r->places;
+	char *path = strdup(r->path);
+
+	if (!path)
+		return reader_no_memory(r);
+	/* room doubles whenever the count reaches a power of two */
+	if (!(r->n_places & (r->n_places - 1)))
+		more = realloc(more, (r->n_places ? 2 * r->n_places : 1) * sizeof(*more));
+	if (!more) {
+		free(path);
+		return reader_no_memory(r);
+	}
+	r->places = more;
+	more[r->n_places++] = (struct reader_place){ .endpoint = e, .path = path, .line = line };
+	return 0;
+}
+
+void reader_free_places(struct reader *r)
+{
+	for (size_t i = 0; i < r->n_places; i++)
+		free(r->places[i].path);
+	free(r->places);
+	r->places = NULL;
+	r->n_places = 0;
+}

@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+/*
+ * Owns the walk of a mapping along its table: unknown, double, missing and
+ * not yet built keys, and the values whose type the table knows.  What is the
+ * same for every key is said here once.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config.h"
+#include "schema.h"
+#include "suggest.h"
+#include "values.h"
+
+#define KEYS 64			/* in one table */
+
+static const char *const kinds[] = {
+	[YAML_NO_NODE] = "nothing", [YAML_SCALAR_NODE] = "a single value",
+	[YAML_SEQUENCE_NODE] = "a list", [YAML_MAPPING_NODE] = "a mapping",
+};
+
+static const char *scalar(const yaml_node_t *node)
+{
+	return (const char *)node->data.scalar.value;
+}
+
+static bool is_plain(const yaml_node_t *node)
+{
+	return node->type == YAML_SCALAR_NODE && node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
+}
+
+static bool is_null(const yaml_node_t *node)
+{
+	static const char *const names[] = { "", "~", "null", "Null", "NULL" };
+
+	for (size_t i = 0; is_plain(node) && i < sizeof(names) / sizeof(names[0]); i++)
+		if (!strcmp(scalar(node), names[i]))
+			return true;
+	return false;
+}
+
+int schema_text(struct reader *r, const yaml_node_t *node, const char *what, const char **ret)
+{
+	if (node->type != YAML_SCALAR_NODE)
+		return reader_fail(r, reader_line(node), "is %s; %s is expected", kinds[node->type], what);
+	if (is_null(node) || !*scalar(node))
+		return reader_fail(r, reader_line(node), "has no value; %s is expected", what);
+	*ret = scalar(node);
+	return 0;
+}
+
+/* A number's text: YAML's quotes make it text, and that is said. */
+static int number_text(struct reader *r, const yaml_node_t *node, const char *what, const char **ret)
+{
+	int err = schema_text(r, node, what, ret);
+
+	if (!err && !is_plain(node))
+		return reader_fail(r, reader_line(node), "is text in quotes; %s is expected, without quotes", what);
+	return err;
+}
+
+static void store(void *field, size_t size, __u64 value)
+{
+	if (size == sizeof(__u64))
+		*(__u64 *)field = value;
+	else if (size == sizeof(__u32))
+		*(__u32 *)field = value;
+}
+
+static int read_duration(struct reader *r, yaml_node_t *node, const struct schema_key *key, void *field)
+{
+	static const char what[] = "a duration like 100ms, 30s, 5m or 2h";
+	char low[VALUE_TEXT], high[VALUE_TEXT];
+	const char *text;
+	__u64 ns;
+
+	if (schema_text(r, node, what, &text))
+		return -EINVAL;
+	if (config_duration(text, &ns))
+		return reader_fail(r, reader_line(node), "%s is not %s", value_quote(text).text, what);
+	if (ns < key->min || ns > key->max)
+		return reader_fail(r, reader_line(node), "%s is out of range; it must be from %s to %s", value_quote(text).text,
+				   value_format_duration(key->min, low), value_format_duration(key->max, high));
+	store(field, key->size, ns);
+	return 0;
+}
+
+static int read_percent(struct reader *r, yaml_node_t *node, const struct schema_key *key, void *field)
+{
+	static const char what[] = "a number from 0 to 100 with up to 2 decimals (percent)";
+	char low[VALUE_TEXT], high[VALUE_TEXT];
+	const char *text;
+	__u32 share;
+
+	if (number_text(r, node, what, &text))
+		return -EINVAL;
+	if (config_percent(text, &share))
+		return reader_fail(r, reader_line(node), "%s is not %s", value_quote(text).text, what);
+	if (share < key->min || share > key->max)
+		return reader_fail(r, reader_line(node), "%s is out of range; it must be from %s to %s percent",
+				   value_quote(text).text, value_format_percent(key->min, low),
+				   value_format_percent(key->max, high));
+	store(field, key->size, share);
+	return 0;
+}
+
+static int read_count(struct reader *r, yaml_node_t *node, const struct schema_key *key, void *field)
+{
+	static const char what[] = "a whole number";
+	const char *text;
+	__u64 n;
+
+	if (number_text(r, node, what, &text))
+		return -EINVAL;
+	if (value_decimal_all(text, 0, &n))
+		return reader_fail(r, reader_line(node), "%s is not %s; it must be from %llu to %llu", value_quote(text).text,
+				   what, key->min, key->max);
+	if (n < key->min || n > key->max)
+		return reader_fail(r, reader_line(node), "%s is out of range; it must be from %llu to %llu",
+				   value_quote(text).text, key->min, key->max);
+	store(field, key->size, n);
+	return 0;
+}
+
+static int read_fraction(struct reader *r, yaml_node_t *node, const struct schema_key *key, void *field)
+{
+	static const char what[] = "a number below 1 like 0.99, with up to 6 decimals";
+	const char *text;
+	__u64 millionths;
+
+	if (number_text(r, node, what, &text))
+		return -EINVAL;
+	if (value_decimal_all(text, 6, &millionths))
+		return reader_fail(r, reader_line(node), "%s is not %s", value_quote(text).text, what);
+	if (millionths < key->min || millionths > key->max)
+		return reader_fail(r, reader_line(node), "%s is out of range; it must be from %.15g to %.15g",
+				   value_quote(text).text, key->min / 1e6, key->max / 1e6);
+	*(double *)field = millionths / 1e6;
+	return 0;
+}
+
+static int read_choice(struct reader *r, yaml_node_t *node, const struct schema_key *key, void *field)
+{
+	char built[SUGGEST_TEXT];
+	const char *text;
+
+	suggest_choices(key->choices, built);
+	if (schema_text(r, node, built, &text))
+		return -EINVAL;
+	for (const struct schema_choice *c = key->choices; c->name; c++) {
+		if (strcmp(c->name, text))
+			continue;
+		if (c->later)
+			return reader_fail(r, reader_line(node), "'%s' is not supported yet; write %s", text, built);
+		store(field, key->size, c->value);
+		return 0;
+	}
+	return reader_fail(r, reader_line(node), "%s is not known; write %s", value_quote(text).text, built);
+}
+
+static int read_list(struct reader *r, yaml_node_t *node, const struct schema_key *key, void *target)
+{
+	const struct schema_list *l = key->list;
+	char *elements = (char *)target + key->offset;
+	size_t n, *count = (size_t *)((char *)target + key->n_offset);
+
+	if (node->type != YAML_SEQUENCE_NODE)
+		return reader_fail(r, reader_line(node), "is %s; a list of %s is expected: [..., ...]", kinds[node->type],
+				   l->what);
+	n = node->data.sequence.items.top - node->data.sequence.items.start;
+	if (n < l->min || n > l->max)
+		return reader_fail(r, reader_line(node), "has %zu %s; it must have from %zu to %zu", n, l->what, l->min,
+				   l->max);
+	if (!l->inlined && n) {
+		elements = calloc(n, l->size);
+		if (!elements)
+			return reader_no_memory(r);
+		memcpy((char *)target + key->offset, &elements, sizeof(elements));
+	}
+	*count = n;
+	for (size_t i = 0; i < n; i++) {
+		size_t back = reader_enter_element(r, i);
+		int err = l->read(r, reader_node(r, node->data.sequence.items.start[i]), elements + i * l->size);
+
+		if (err)
+			return err;
+		reader_leave(r, back);
+	}
+	return 0;
+}
+
+static bool is_off(const struct reader *r, const yaml_node_t *node, enum schema_off off)
+{
+	const yaml_node_t *type;
+	__u64 ns;
+
+	switch (off) {
+	case SCHEMA_OFF_FALSE:
+		return is_plain(node) && !strcmp(scalar(node), "false");
+	case SCHEMA_OFF_ZERO:
+		return is_plain(node) && !config_duration(scalar(node), &ns) && !ns;
+	case SCHEMA_OFF_LIST:
+		return node->type == YAML_SEQUENCE_NODE && node->data.sequence.items.start == node->data.sequence.items.top;
+	case SCHEMA_OFF_MAP:
+		return node->type == YAML_MAPPING_NODE && node->data.mapping.pairs.start == node->data.mapping.pairs.top;
+	case SCHEMA_OFF_TYPE_NONE:
+		type = schema_value(r, node, "type");
+		return type && type->type == YAML_SCALAR_NODE && !strcmp(scalar(type), "none") &&
+		       node->data.mapping.pairs.top - node->data.mapping.pairs.start == 1;
+	case SCHEMA_NO_OFF:
+		break;
+	}
+	return false;
+}
+
+static int read_later(struct reader *r, const yaml_node_t *node, const struct schema_key *key)
+{
+	static const char *const remedy[] = {
+		[SCHEMA_NO_OFF] = "", [SCHEMA_OFF_FALSE] = " or write false", [SCHEMA_OFF_ZERO] = " or write 0s",
+		[SCHEMA_OFF_LIST] = " or write []", [SCHEMA_OFF_MAP] = " or write {}",
+		[SCHEMA_OFF_TYPE_NONE] = " or write { type: none }",
+	};
+
+	if (is_off(r, node, key->off))
+		return 0;
+	return reader_fail(r, reader_line(node), "is not supported yet; leave it out%s", remedy[key->off]);
+}
+
+int schema_field(struct reader *r, yaml_node_t *node, const struct schema_key *key, void *target)
+{
+	void *field = (char *)target + key->offset;
+
+	switch (key->type) {
+	case SCHEMA_VALUE:
+		return key->read(r, node, field);
+	case SCHEMA_DURATION:
+		return read_duration(r, node, key, field);
+	case SCHEMA_PERCENT:
+		return read_percent(r, node, key, field);
+	case SCHEMA_COUNT:
+		return read_count(r, node, key, field);
+	case SCHEMA_FRACTION:
+		return read_fraction(r, node, key, field);
+	case SCHEMA_CHOICE:
+		return read_choice(r, node, key, field);
+	case SCHEMA_MAP:
+		return schema_read(r, node, key->map, field);
+	case SCHEMA_LIST:
+		return read_list(r, node, key, target);
+	case SCHEMA_LATER:
+		break;
+	}
+	return read_later(r, node, key);
+}
+
+/* The element of the table, or -EINVAL, said. */
+static int find_key(struct reader *r, const yaml_node_t *node, const struct schema *s)
+{
+	char help[SUGGEST_TEXT];
+	const char *name;
+
+	if (node->type != YAML_SCALAR_NODE)
+		return reader_fail(r, reader_line(node), "has %s as a key; keys are words", kinds[node->type]);
+	name = scalar(node);
+	for (int i = 0; s->keys[i].name; i++)
+		if (!strcmp(s->keys[i].name, name))
+			return i;
+	return reader_fail_at(r, reader_line(node), value_is_name(name) ? name : value_quote(name).text, "is not a key of %s; %s", s->what,
+			      suggest_key(s, name, help));
+}
+
+static int check_required(struct reader *r, const yaml_node_t *node, const struct schema *s, const int *seen)
+{
+	for (size_t i = 0; s->keys[i].name; i++)
+		if (s->keys[i].required && !seen[i])
+			return reader_fail_at(r, reader_line(node), s->keys[i].name, "is missing; %s needs it", s->what);
+	return 0;
+}
+
+int schema_read(struct reader *r, yaml_node_t *node, const struct schema *s, void *target)
+{
+	int seen[KEYS] = {};	/* line of each key */
+
+	if (node->type != YAML_MAPPING_NODE)
+		return reader_fail(r, reader_line(node), "is %s; %s is a mapping: { %s: ... }", kinds[node->type], s->what,
+				   s->keys[0].name);
+	for (yaml_node_pair_t *p = node->data.mapping.pairs.start; p < node->data.mapping.pairs.top; p++) {
+		yaml_node_t *name = reader_node(r, p->key), *value = reader_node(r, p->value);
+		int err, i = find_key(r, name, s);
+		size_t back;
+
+		if (i < 0)
+			return i;
+		if (seen[i])
+			return reader_fail_at(r, reader_line(name), s->keys[i].name,
+					      "is given twice, first on line %d; keep one", seen[i]);
+		seen[i] = reader_line(name);
+		back = reader_enter(r, s->keys[i].name);
+		if (is_null(value))
+			return reader_fail(r, reader_line(name), "has no value; give it one or leave the key out");
+		err = schema_field(r, value, &s->keys[i], target);
+		if (err)
+			return err;
+		reader_leave(r, back);
+	}
+	return check_required(r, node, s, seen);
+}
+
+yaml_node_t *schema_value(const struct reader *r, const yaml_node_t *map, const char *key)
+{
+	if (map->type != YAML_MAPPING_NODE)
+		return NULL;
+	for (yaml_node_pair_t *p = map->data.mapping.pairs.start; p < map->data.mapping.pairs.top; p++) {
+		const yaml_node_t *name = reader_node(r, p->key);
+
+		if (name->type == YAML_SCALAR_NODE && !strcmp(scalar(name), key))
+			return reader_node(r, p->value);
+	}
+	return NULL;
+}
