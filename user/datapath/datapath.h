@@ -3,7 +3,8 @@
  * The datapath in the kernel as user space holds it: the object, its pins and
  * the mapped tables.  Only this folder knows libbpf and netlink.
  *
- * Pins, below the pin path: maps/NAME, programs/NAME, links/IFNAME-HOOK.
+ * Pins, below the pin path: maps/NAME, programs/NAME, links/IFNAME-HOOK (xdp,
+ * xdp-generic, tc-in, tc-out, clsact; a dot in IFNAME is written %2e).
  * Everything stays pinned when the process ends.  Functions return 0 or
  * -errno and say nothing; `why` (may be NULL) takes a sentence for the log.
  */
@@ -45,8 +46,13 @@ struct maps {
 int maps_open(struct maps *m, const char *pin_path, char why[WHY]);
 void maps_close(struct maps *m);
 
-/* The planner lock: flock on PINPATH's lock file below /run, taken by who
- * prepares a plan.  Returns a descriptor to close, or -errno after timeout_ms. */
+/* The few maps of a rollback, in a fraction of the time: control, services,
+ * splits, versions, names, version_names and rejections.  The others stay NULL
+ * and -1. */
+int maps_open_rollback(struct maps *m, const char *pin_path, char why[WHY]);
+
+/* The planner lock: flock on PINPATH/maps, taken by who prepares a plan.
+ * Returns a descriptor to close, -ETIMEDOUT after timeout_ms, or -errno. */
 int planner_lock(const char *pin_path, int timeout_ms);
 
 struct datapath_options {
@@ -61,16 +67,20 @@ struct datapath {
 	struct maps maps;
 	struct perch_bpf *skeleton;
 	bool taken_over;	/* found pins and went on with them */
+	int lock_fd;		/* of PINPATH: one agent at a time */
 	/* instructions the verifier walked, by program */
 	struct { const char *name; int fd; __u32 verified; __u32 id; } program[4];
 };
 
 /* Mount bpffs if it is missing, take over what is pinned or load anew, pin,
- * replace the programs of attached links, re-arm the timer and see it run. */
+ * replace the programs of attached links, re-arm the timer and see it run.
+ * -EBUSY: another agent has this pin path; -EPROTO: pins of another ABI;
+ * -EEXIST: see replace_sizes. */
 int datapath_open(struct datapath *d, const struct datapath_options *o, char why[WHY]);
 /* Leaves everything running. */
 void datapath_close(struct datapath *d);
-/* Takes links, programs and maps away.  Traffic goes to the stack again. */
+/* Takes links, programs and maps away, of any ABI.  Traffic goes to the stack
+ * again.  -ENOENT: nothing is there; -EBUSY: an agent is. */
 int datapath_remove(const char *pin_path, char why[WHY]);
 
 #endif

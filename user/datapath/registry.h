@@ -20,7 +20,11 @@ bool registry_rejected(const struct maps *m, const char *service, const char *ve
  * The whole of a rollback as one call, for agent and --direct alike: the OR
  * on the split word, then sever or drain of the versions that lost their
  * share (mode -1: as the service says), and their rejection by name.  Returns
- * 0 and the word before; *ret_ns is how long the OR took.
+ * 0 and the word before; *ret_ns is how long the OR took.  Said again it
+ * finishes what was left undone and changes nothing else; `by` of the record
+ * is who was first to write one.  -ENOENT: no such service.  After any other
+ * error the OR has been done all the same: -ESTALE, the plan had been replaced
+ * before it could be read; -E2BIG or -ENOMEM, no room for the rejection.
  */
 int registry_rollback(const struct maps *m, unsigned id, int mode, __u32 by, const char *reason, __u64 *ret_before,
 		      __u64 *ret_ns);
