@@ -5,7 +5,6 @@
  * what a rollback takes away and where it leads.
  */
 #include <errno.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -17,6 +16,7 @@
 #include "../datapath/flows.h"
 #include "../datapath/registry.h"
 #include "direct.h"
+#include "text.h"
 
 #define TRIES 4
 
@@ -54,13 +54,22 @@ static const struct perch_plan *pair_in_force(const struct pair *p)
 	return pair_rolled_back(p) ? &p->twin : &p->plan;
 }
 
-/* The slot that loses its share when the twin comes into force, or -1. */
+/* The slot that loses its share when the twin comes into force, or -1.  A
+ * baseline is stable by another name. */
 static int pair_loser(const struct pair *p)
 {
 	for (int slot = 0; slot < PERCH_SLOTS; slot++)
-		if (split_share(&p->plan, slot) && !split_share(&p->twin, slot))
+		if (split_share(&p->plan, slot) && !split_share(&p->twin, slot) && p->plan.role[slot] != PERCH_ROLE_BASELINE)
 			return slot;
 	return -1;
+}
+
+static bool pair_moves_nobody(const struct pair *p)
+{
+	for (int slot = 0; slot < PERCH_SLOTS; slot++)
+		if (split_share(&p->plan, slot) != split_share(&p->twin, slot))
+			return false;
+	return true;
 }
 
 static const char *slot_name(const struct maps *m, unsigned id, int slot)
@@ -70,10 +79,12 @@ static const char *slot_name(const struct maps *m, unsigned id, int slot)
 	return *name ? name : NULL;
 }
 
-/* Shared memory: the last byte may not be 0. */
+/* Shared memory: the last byte may not be 0, the others not be UTF-8. */
 static json_t *name_json(const char *name)
 {
-	return name ? json_stringn(name, strnlen(name, PERCH_NAME_LEN)) : json_null();
+	json_t *json = name ? json_stringn(name, strnlen(name, PERCH_NAME_LEN)) : NULL;
+
+	return json ?: json_null();
 }
 
 static const char *established_name(int mode)
@@ -100,36 +111,46 @@ static int direct_sever(const struct maps *m)
 
 static void reason_make(const char *comment, char *out, size_t size)
 {
-	const struct passwd *who = getpwuid(getuid());
-
-	snprintf(out, size, "rolled back by %s without the agent%s%s", who ? who->pw_name : "a user", comment ? ": " : "",
-		 comment ?: "");
+	/* By number: names may be in a directory that is slow or down. */
+	if (getuid())
+		snprintf(out, size, "rolled back by uid %u without the agent", getuid());
+	else
+		snprintf(out, size, "rolled back by root without the agent");
+	if (comment)
+		text_append(out, size, ": %s", comment);
 }
 
-/* What the rollback of id did, all but the names. */
+/* What the rollback of a service did, all but the names. */
 struct done {
 	const char *outcome;
 	int mode, resets;
 	__u64 ns;
+	char warning[WHY];	/* the canary is out, but */
 };
 
+/* After the write nothing takes it back: what fails then is a warning. */
 static int direct_write(const struct maps *m, unsigned id, const struct pair *before, const char *comment, struct done *d)
 {
 	char reason[sizeof(((struct perch_rejection *)0)->reason)];
-	__u64 word;
+	__u64 word = before->word;
 	int err;
 
-	if (pair_loser(before) < 0 && !pair_rolled_back(before) && !m->services[id].sampling) {
+	if (!pair_rolled_back(before) && pair_moves_nobody(before) && !m->services[id].sampling) {
 		d->outcome = "nothing";
 		return 0;
 	}
 	reason_make(comment, reason, sizeof(reason));
 	err = registry_rollback(m, id, d->mode, PERCH_BY_DIRECT, reason, &word, &d->ns);
-	if (err)
+	if (err && !(split_word(&m->splits[id]) & 1))
 		return err;
+	if (err)
+		snprintf(d->warning, sizeof(d->warning), "the rejection could not be written down: %s", strerror(-err));
 	d->outcome = word & 1 ? "alreadyRolledBack" : "rolledBack";
 	if (d->mode == PERCH_SEVER)
 		d->resets = direct_sever(m);
+	if (d->resets < 0)
+		snprintf(d->warning, sizeof(d->warning), "idle connections end with their next packet: %s",
+			 strerror(-d->resets));
 	return 0;
 }
 
@@ -137,13 +158,13 @@ int direct_rollback(const struct maps *m, const char *service, int mode, const c
 {
 	struct done d = { .mode = mode };
 	int id = registry_find(m, service), err;
-	struct pair pair;
+	struct pair pair = {};
 
 	if (id < 0)
 		return id;
 	if (mode < 0)
 		d.mode = m->services[id].established;
-	/* A word that moves is in good hands, but is rolled back all the same. */
+	/* A word that moves is rolled back all the same. */
 	err = pair_read(&m->splits[id], &pair);
 	if (err && err != -EAGAIN)
 		return err;
@@ -151,11 +172,11 @@ int direct_rollback(const struct maps *m, const char *service, int mode, const c
 	if (err)
 		return err;
 	pair_read(&m->splits[id], &pair);
-	*ret = json_pack("{s:s,s:s,s:o,s:o,s:I,s:s,s:I,s:s,s:i}", "service", service, "outcome", d.outcome, "from",
+	*ret = json_pack("{s:s,s:s,s:o,s:o,s:I,s:s,s:I,s:s,s:i,s:s?}", "service", service, "outcome", d.outcome, "from",
 			 name_json(slot_name(m, id, pair_loser(&pair))), "to", name_json(slot_name(m, id, pair.twin.rest)),
 			 "epoch", (json_int_t)perch_word_epoch(pair.word), "established", established_name(d.mode),
 			 "nanoseconds", (json_int_t)d.ns, "phase", pair_rolled_back(&pair) ? "RolledBack" : "Idle",
-			 "resets", d.resets);
+			 "resets", d.resets > 0 ? d.resets : 0, "warning", *d.warning ? d.warning : NULL);
 	return *ret ? 0 : -EPROTO;
 }
 

@@ -19,7 +19,7 @@ struct rollback {
 	const struct cli *cli;
 	const char *established;	/* NULL: as the service says */
 	const char *comment;
-	char silent[128];	/* why perchd is not asked; "": it is */
+	char silent[256];	/* why perchd is not asked; "": it is */
 	struct maps maps;	/* open once needed */
 	bool opened;
 	char why[WHY];		/* they could not be opened */
@@ -133,6 +133,8 @@ static void rollback_done(const json_t *done)
 		printf("; connections to %s %s", field_line(done, "from"),
 		       strcmp(established, "sever") == 0 ? "are severed" :
 		       strcmp(established, "drain") == 0 ? "drain" : "are kept");
+	if (field_is(done, "warning"))
+		printf("; %s", field_line(done, "warning"));
 	putchar('\n');
 }
 
