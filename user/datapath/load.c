@@ -157,7 +157,7 @@ static int open_object(struct datapath *d, const struct datapath_options *o, con
 	err = d->taken_over ? maps_each(&d->maps, pinned_size, t.object) : new_sizes(t.object, c);
 	if (!err)
 		err = maps_each(&d->maps, set_pin, &t);
-	set_constants((struct perch_constants *)&skeleton->rodata->constants, c);
+	set_constants(&skeleton->rodata->constants, c);
 	return err;
 }
 
