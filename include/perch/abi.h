@@ -264,7 +264,8 @@ struct perch_backend {
 	__u16 service;
 	__u16 observed;		/* as in its service */
 	__u32 incarnation;	/* of this element */
-	__u64 reserved[3];
+	__u64 ended_outside;	/* flows that user space ended; part of `ended` */
+	__u64 reserved[2];
 };
 _Static_assert(sizeof(struct perch_backend) == 64, "backend");
 
@@ -326,7 +327,7 @@ struct perch_flow {
 	__u32 client_next;	/* sequence number after the client's last byte;
 				 * the ISN + 1 while embryonic */
 	__u32 backend_next;	/* likewise; 0 until ANSWERED */
-	__u32 request_us;	/* when the pending request ended; 0: none */
+	__u32 request_at;	/* when the pending request ended, ns >> 10; 0: none */
 	__u32 flags;		/* enum perch_flow_flag */
 };
 _Static_assert(sizeof(struct perch_flow) == 64, "flow");
@@ -404,7 +405,8 @@ struct perch_observed {
 	__u32 since_epoch;
 	__u32 limits;		/* limits in use */
 	__u32 limit_us[PERCH_LIMITS];
-	__u64 reserved[3];
+	__u8 dirty[PERCH_SLOTS];	/* set by votes, cleared by the timer */
+	__u64 reserved[2];
 };
 _Static_assert(sizeof(struct perch_observed) == 64, "observed");
 
@@ -424,8 +426,7 @@ enum perch_verdict { PERCH_V_PASS, PERCH_V_FORWARD, PERCH_V_DROP, PERCH_V_ANSWER
 	X(PROTOCOL, PASS, "protocol", "neither TCP nor UDP")                   \
 	X(NO_LISTENER, PASS, "no_listener", "address of ours, port not")        \
 	X(NOT_OUR_REPLY, PASS, "not_our_reply", "from a backend, but no flow names it") \
-	X(NO_VERSION, PASS, "no_version", "the chosen version is not loaded")    \
-	X(NO_BACKEND, PASS, "no_backend", "the chosen version has no live backend") \
+	X(NO_BACKEND, PASS, "no_backend", "neither the chosen version nor stable has a live backend") \
 	X(NO_ROUTE, PASS, "no_route", "no route to the next hop")                \
 	X(NO_NEIGHBOUR, PASS, "no_neighbour", "XDP left it to TC: next hop not resolved") \
 	X(NO_XMIT, PASS, "no_xmit", "XDP left it to TC: device takes no redirected frames") \
@@ -442,7 +443,9 @@ enum perch_verdict { PERCH_V_PASS, PERCH_V_FORWARD, PERCH_V_DROP, PERCH_V_ANSWER
 	X(TABLE_FULL, NOTE, "table_full", "no slot for a new flow")              \
 	X(LOCK_BUSY, NOTE, "lock_busy", "stripe lock not had; flow not learned")  \
 	X(PLAN_TORN, NOTE, "plan_torn", "plan moved in four reads; stable was chosen") \
+	X(EMPTY_VERSION, NOTE, "empty_version", "chosen version has no live backend; stable took it") \
 	X(FOREIGN, NOTE, "foreign", "flow slot changed hands under us")           \
+	X(RACE, PASS, "race", "XDP left it to TC: two CPUs saw its first packet") \
 	X(REFLEX, NOTE, "reflex", "the kernel rolled a canary back")
 
 enum perch_reason {

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * A TCP segment of a severed flow becomes a RST to its sender (RFC 9293,
+ * 3.10.7.1): cut to its headers, both ends swapped, checksums made anew.
+ */
+#ifndef PERCH_BPF_ANSWER_H
+#define PERCH_BPF_ANSWER_H
+
+#include "rewrite.h"
+
+
+static __always_inline u32 answer_length(const struct packet *p)
+{
+	return transport_offset(p) + sizeof(struct tcphdr);
+}
+
+static __always_inline void answer_tcp(struct tcphdr *t, const struct packet *p)
+{
+	__builtin_memset(t, 0, sizeof(*t));
+	t->source = p->destination_port;
+	t->dest = p->source_port;
+	t->doff = 5;
+	t->rst = 1;
+	if (p->tcp & TCP_ACK) {
+		t->seq = bpf_htonl(p->ack);
+	} else {
+		t->ack = 1;
+		t->ack_seq = bpf_htonl(p->seq + p->payload + !!(p->tcp & TCP_SYN) + !!(p->tcp & TCP_FIN));
+	}
+}
+
+/* Sum of the pseudo header; the same both ways. */
+static __always_inline u64 answer_pseudo(const struct packet *p)
+{
+	u64 s = bpf_htons(IPPROTO_TCP) + bpf_htons(sizeof(struct tcphdr));
+
+	s += (u64)p->source.word[3] + p->destination.word[3];
+	if (p->v6)
+#pragma unroll
+		for (int i = 0; i < 3; i++)
+			s += (u64)p->source.word[i] + p->destination.word[i];
+	return s;
+}
+
+static __always_inline u64 answer_sum(const void *at, u32 words)
+{
+	const u32 *w = at;
+	u64 s = 0;
+
+#pragma unroll
+	for (u32 i = 0; i < words; i++)
+		s += w[i];
+	return s;
+}
+
+static __always_inline void answer_ip(struct ethhdr *eth, const struct packet *p)
+{
+	u8 mac[ETH_ALEN];
+
+	__builtin_memcpy(mac, eth->h_source, ETH_ALEN);
+	__builtin_memcpy(eth->h_source, eth->h_dest, ETH_ALEN);
+	__builtin_memcpy(eth->h_dest, mac, ETH_ALEN);
+	if (p->v6) {
+		struct ipv6hdr *ip = (void *)(eth + 1);
+
+		*(__be32 *)ip = bpf_htonl(6u << 28);
+		ip->payload_len = bpf_htons(sizeof(struct tcphdr));
+		ip->nexthdr = IPPROTO_TCP;
+		ip->hop_limit = 64;
+		__builtin_memcpy(&ip->saddr, &p->destination, 16);
+		__builtin_memcpy(&ip->daddr, &p->source, 16);
+	} else {
+		struct iphdr *ip = (void *)(eth + 1);
+
+		ip->tos = 0;
+		ip->tot_len = bpf_htons(sizeof(*ip) + sizeof(struct tcphdr));
+		ip->id = 0;
+		ip->frag_off = bpf_htons(0x4000);
+		ip->ttl = 64;
+		ip->saddr = p->destination.word[3];
+		ip->daddr = p->source.word[3];
+		ip->check = 0;
+		ip->check = ~sum_fold(answer_sum(ip, 5));
+	}
+}
+
+/* Writes the whole answer; `partial`: the sum will be finished by who sends. */
+static __always_inline bool answer_write(void *data, void *end, const struct packet *p, bool partial)
+{
+	struct tcphdr *t = data + transport_offset(p);
+
+	if ((void *)(t + 1) > end || data + ETH_HLEN + sizeof(struct iphdr) > end)
+		return false;
+	if (p->v6 && data + ETH_HLEN + sizeof(struct ipv6hdr) > end)
+		return false;
+	answer_tcp(t, p);
+	if (partial)
+		t->check = sum_fold(answer_pseudo(p));
+	else
+		t->check = ~sum_fold(answer_pseudo(p) + answer_sum(t, 5));
+	answer_ip(data, p);
+	return true;
+}
+
+static __always_inline int answer_xdp(struct xdp_md *ctx, const struct packet *p)
+{
+	int cut = (int)answer_length(p) - (int)p->length;
+
+	if (cut && bpf_xdp_adjust_tail(ctx, cut))
+		return XDP_DROP;
+	if (!answer_write((void *)(long)ctx->data, (void *)(long)ctx->data_end, p, false))
+		return XDP_DROP;
+	return XDP_TX;
+}
+
+/* Whether an skb's checksum is partial is nowhere to be read; but a change
+ * outside the pseudo header moves it only when it is not. */
+static __always_inline bool answer_partial(struct __sk_buff *skb, const struct packet *p)
+{
+	u32 at = transport_offset(p) + offsetof(struct tcphdr, check);
+	u16 before = 0, after = 0;
+
+	bpf_skb_load_bytes(skb, at, &before, 2);
+	bpf_l4_csum_replace(skb, at, 0, 1, 2);
+	bpf_skb_load_bytes(skb, at, &after, 2);
+	return before == after;
+}
+
+static __always_inline int answer_tc(struct __sk_buff *skb, const struct packet *p)
+{
+	bool partial = answer_partial(skb, p);
+
+	if (bpf_skb_change_tail(skb, answer_length(p), 0))
+		return TC_ACT_SHOT;
+	if (!answer_write((void *)(long)skb->data, (void *)(long)skb->data_end, p, partial))
+		return TC_ACT_SHOT;
+	return bpf_redirect(skb->ifindex, 0);
+}
+
+#endif

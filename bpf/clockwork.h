@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * The kernel's clockwork, a timer every 10 ms.  It writes cumulative samples
+ * of what changed (services in a rollout at 10 Hz, the rest at 1 Hz), then
+ * walks a part of the flow table and frees what has expired.  Both go in
+ * slices: a run ends after PERCH_TIMER_SLICE_NS and the next one goes on.
+ */
+#ifndef PERCH_BPF_CLOCKWORK_H
+#define PERCH_BPF_CLOCKWORK_H
+
+#include "evidence.h"
+
+#define CLOCK_MONOTONIC 1
+#define SAMPLE_PERIOD_NS 100000000ull
+#define SLOW_TURNS 10
+#define SWEEP_RUNS 500		/* timer runs for one walk over the flow table */
+#define SLICE_CHECK 64		/* elements between two looks at the clock */
+
+/* A walk over an array, resumed at `at`. */
+struct slice {
+	u64 deadline;
+	u32 at;
+	bool slow;		/* this turn takes every service */
+	bool over;		/* the time is up */
+};
+
+static __always_inline bool slice_over(struct slice *s)
+{
+	if ((s->at & (SLICE_CHECK - 1)) == 0 && bpf_ktime_get_ns() > s->deadline)
+		s->over = true;
+	return s->over;
+}
+
+static __always_inline bool sample_due(u32 service, const struct slice *s)
+{
+	struct perch_service *sv = element(services, service);
+
+	return sv && sv->in_use && (s->slow || sv->sampling);
+}
+
+/* A record in the ring or NULL, and then its loss is counted. */
+#define SAMPLE_RESERVE(kind_, id_, type)                                       \
+	({                                                                     \
+		type *_r = bpf_ringbuf_reserve(&samples, sizeof(type), 0);     \
+		struct perch_control *_c = element(control, 0);                \
+		if (_r)                                                        \
+			_r->head = (struct perch_sample_head){                 \
+				.kind = kind_, .id = id_, .time = bpf_ktime_get_ns() }; \
+		else if (_c)                                                   \
+			__sync_fetch_and_add(&_c->samples_lost, 1);            \
+		_r;                                                            \
+	})
+
+/* Sums `words` counters of one element over the CPUs, one per call. */
+struct sum {
+	u32 id;
+	u64 *to;
+};
+
+static long sum_counters(u32 cpu, struct sum *s)
+{
+	u64 *from = bpf_map_lookup_percpu_elem(&counters, &s->id, cpu);
+
+	if (!from || !s->to)
+		return 1;
+	for (u32 i = 0; i < sizeof(struct perch_counters) / 8; i++)
+		s->to[i] += from[i];
+	return 0;
+}
+
+static long sum_votes(u32 cpu, struct sum *s)
+{
+	u64 *from = bpf_map_lookup_percpu_elem(&votes, &s->id, cpu);
+
+	if (!from || !s->to)
+		return 1;
+	for (u32 i = 0; i < sizeof(struct perch_votes) / 8; i++)
+		s->to[i] += from[i];
+	return 0;
+}
+
+static long sum_reasons(u32 cpu, struct sum *s)
+{
+	u64 *from = bpf_map_lookup_percpu_elem(&reasons, &s->id, cpu);
+
+	if (!from || !s->to)
+		return 1;
+	for (u32 i = 0; i < sizeof(struct perch_reason_counts) / 8; i++)
+		s->to[i] += from[i];
+	return 0;
+}
+
+static long sample_backend(u32 i, struct slice *s)
+{
+	u32 id = s->at;
+	struct perch_backend *k = element(backends, id);
+	struct perch_sample_backend *r;
+	struct sum sum = { .id = id };
+
+	if (!k || slice_over(s))
+		return 1;
+	s->at++;
+	if (!k->dirty || !sample_due(k->service, s))
+		return 0;
+	r = SAMPLE_RESERVE(PERCH_SAMPLE_BACKEND, id, struct perch_sample_backend);
+	if (!r)
+		return 0;	/* still dirty: the next turn tries again */
+	WRITE(k->dirty, 0);
+	barrier();
+	r->incarnation = k->incarnation;
+	r->version = k->version;
+	__builtin_memset(&r->sum, 0, sizeof(r->sum));
+	sum.to = (u64 *)&r->sum;
+	bpf_loop(constants.cpus, sum_counters, &sum, 0);
+	r->sum.ended += READ(k->ended_outside);
+	bpf_ringbuf_submit(r, BPF_RB_NO_WAKEUP);
+	return 0;
+}
+
+static long sample_votes(u32 i, struct slice *s)
+{
+	u32 id = s->at, slot = id & (PERCH_SLOTS - 1);
+	struct perch_observed *o = element(observed, id / PERCH_SLOTS);
+	struct perch_sample_version *r;
+	struct sum sum = { .id = id };
+
+	if (!o || slice_over(s))
+		return 1;
+	s->at++;
+	if (!o->dirty[slot] || !sample_due(o->service, s))
+		return 0;
+	r = SAMPLE_RESERVE(PERCH_SAMPLE_VERSION, id, struct perch_sample_version);
+	if (!r)
+		return 0;
+	WRITE(o->dirty[slot], 0);
+	barrier();
+	r->service = o->service;
+	r->slot = slot;
+	sum.to = (u64 *)&r->sum;
+	for (u32 w = 0; w < sizeof(struct perch_votes) / 8; w++)
+		WRITE(sum.to[w], 0);	/* not a memset, which BPF has not */
+	bpf_loop(constants.cpus, sum_votes, &sum, 0);
+	bpf_ringbuf_submit(r, BPF_RB_NO_WAKEUP);
+	return 0;
+}
+
+static long sample_service(u32 i, struct slice *s)
+{
+	u32 id = s->at;
+	struct perch_split *split = element(splits, id);
+	struct perch_service *sv = element(services, id);
+	struct perch_observed *o;
+	struct perch_sample_service *r;
+
+	if (!split || !sv || slice_over(s))
+		return 1;
+	s->at++;
+	if (!sample_due(id, s))
+		return 0;
+	o = element(observed, sv->observed);
+	r = SAMPLE_RESERVE(PERCH_SAMPLE_SERVICE, id, struct perch_sample_service);
+	if (!r)
+		return 0;
+	r->word = READ(split->word);
+	r->named = READ(split->named);
+	r->reflex = o && sv->observed ? READ(o->reflex) : 0;
+	bpf_ringbuf_submit(r, BPF_RB_NO_WAKEUP);
+	return 0;
+}
+
+/* The last record of a walk wakes the reader. */
+static __always_inline void sample_host(struct perch_control *c, bool slow)
+{
+	struct perch_sample_host *r = SAMPLE_RESERVE(PERCH_SAMPLE_HOST, 0, struct perch_sample_host);
+	struct sum sum = {};
+
+	if (!r)
+		return;
+	r->samples_lost = READ(c->samples_lost);
+	r->events_lost = READ(c->events_lost);
+	r->sweep_passes = c->sweep_passes;
+	r->tick = c->tick;
+	r->timer_generation = c->timer_generation;
+	sum.to = (u64 *)&r->reasons;
+	for (u32 w = 0; w < sizeof(struct perch_reason_counts) / 8; w++)
+		WRITE(sum.to[w], 0);	/* not a memset, which BPF has not */
+	bpf_loop(constants.cpus, sum_reasons, &sum, 0);
+	bpf_ringbuf_submit(r, BPF_RB_FORCE_WAKEUP);
+}
+
+/* One stretch of the walk over an array; true when it came to the end. */
+#define SAMPLE_WALK(cursor, first, entries, fn, s)                             \
+	({                                                                     \
+		(s)->at = (cursor) ? (cursor) : (first);                       \
+		bpf_loop(entries, fn, s, 0);                                   \
+		(cursor) = (s)->over ? (s)->at : 0;                            \
+		!(s)->over;                                                    \
+	})
+
+static __always_inline void clockwork_sample(struct clockwork *w, struct perch_control *c, u64 now)
+{
+	struct slice s = { .deadline = now + PERCH_TIMER_SLICE_NS };
+
+	if (!w->sampling) {
+		if (now < w->next_sample)
+			return;
+		w->next_sample = now + SAMPLE_PERIOD_NS;
+		w->turn++;
+		w->sampling = 1;
+	}
+	s.slow = w->turn % SLOW_TURNS == 0;
+	if (w->sampling == 1 && SAMPLE_WALK(w->backend, 1, constants.backends, sample_backend, &s))
+		w->sampling = 2;
+	if (w->sampling == 2 && SAMPLE_WALK(w->vote, PERCH_SLOTS, PERCH_OBSERVED * PERCH_SLOTS, sample_votes, &s))
+		w->sampling = 3;
+	if (w->sampling == 3 && SAMPLE_WALK(w->service, 0, constants.services, sample_service, &s)) {
+		sample_host(c, s.slow);
+		w->sampling = 0;
+	}
+}
+
+/* An expired entry: its slot is taken, its end is told, its slot is freed. */
+static __always_inline void sweep_slot(struct perch_flow_set *fs, u32 way, u32 now)
+{
+	u64 tag = READ(fs->tag[way]);
+	u32 class = perch_tag_class(tag), generation = perch_tag_generation(tag) + 1;
+	struct perch_flow *f = &fs->flow[way];
+
+	if (!perch_tag_fingerprint(tag) || class == PERCH_BUSY || !flow_expired(tag, now))
+		return;
+	if (__sync_val_compare_and_swap(&fs->tag[way], tag, perch_tag(0, generation, PERCH_BUSY, now)) != tag)
+		return;
+	flow_take(f, tag);
+	if (class == PERCH_EMBRYONIC && (f->flags & (PERCH_FLOW_RESYN | PERCH_FLOW_ANSWERED)) == PERCH_FLOW_RESYN)
+		evidence_connect_failed(f, perch_tag_fingerprint(tag));
+	__sync_lock_test_and_set(&fs->tag[way], perch_tag(0, generation, PERCH_FREE, now));
+}
+
+static long sweep_set(u32 i, struct slice *s)
+{
+	struct perch_flow_set *fs = element(flows, s->at & constants.set_mask);
+	u32 now = tick_now();
+
+	if (!fs || slice_over(s))
+		return 1;
+	s->at++;
+#pragma unroll
+	for (u32 way = 0; way < PERCH_WAYS; way++)
+		sweep_slot(fs, way, now);
+	return 0;
+}
+
+static __always_inline void clockwork_sweep(struct clockwork *w, struct perch_control *c, u64 now)
+{
+	struct slice s = { .deadline = now + 2 * PERCH_TIMER_SLICE_NS, .at = w->set };
+
+	bpf_loop(constants.set_mask / SWEEP_RUNS + 1, sweep_set, &s, 0);
+	if (s.at > constants.set_mask) {
+		s.at = 0;
+		c->sweep_passes++;
+	}
+	w->set = s.at;
+}
+
+static int clockwork_run(void *map, u32 *key, struct clockwork *w)
+{
+	struct perch_control *c = element(control, 0);
+	u64 now = bpf_ktime_get_ns();
+
+	if (!c)
+		return 0;
+	c->timer_generation = constants.generation;
+	c->tick = tick_now();
+	clockwork_sample(w, c, now);
+	clockwork_sweep(w, c, now);
+	bpf_timer_start(&w->timer, PERCH_TIMER_PERIOD_NS, 0);
+	return 0;
+}
+
+/* (Re-)arm the timer with this program's callback. */
+static __always_inline long clockwork_arm(void)
+{
+	struct clockwork *w = element(timers, 0);
+
+	if (!w)
+		return -1;
+	bpf_timer_init(&w->timer, &timers, CLOCK_MONOTONIC);	/* it may be there: -EBUSY */
+	bpf_timer_set_callback(&w->timer, clockwork_run);
+	return bpf_timer_start(&w->timer, 0, 0);
+}
+
+#endif

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/* What every part of the datapath needs: types, constants, memory access,
+ * and struct packet, the one thing that is handed from step to step. */
+#ifndef PERCH_BPF_COMMON_H
+#define PERCH_BPF_COMMON_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/pkt_cls.h>
+#include <linux/tcp.h>
+#include <linux/udp.h>
+
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include <perch/abi.h>
+
+typedef __u8 u8;
+typedef __u16 u16;
+typedef __u32 u32;
+typedef __u64 u64;
+typedef __s32 s32;
+typedef __s64 s64;
+
+#define READ(x) (*(volatile typeof(x) *)&(x))
+#define WRITE(x, v) (*(volatile typeof(x) *)&(x) = (v))
+#define barrier() asm volatile("" ::: "memory")
+/* Hides a value's history, so that the compiler keeps a scan branchless. */
+#define opaque(v) asm volatile("" : "+r"(v))
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+/* A global function: verified once, on its own, and called. */
+#define GLOBAL __attribute__((noinline))
+
+const volatile struct perch_constants constants = {
+	.set_mask = PERCH_FLOWS / PERCH_WAYS - 1,
+	.tick_shift = 2,
+	.cpus = 1,
+	.services = PERCH_SERVICES,
+	.backends = PERCH_BACKENDS,
+	.listeners = PERCH_LISTENERS,
+	.slice_words = PERCH_SLICE_WORDS,
+};
+
+enum tcp_bits { TCP_FIN = 1, TCP_SYN = 2, TCP_RST = 4, TCP_PSH = 8, TCP_ACK = 16 };
+
+/* Which way a packet goes. */
+enum way { WAY_NONE, WAY_FORWARD, WAY_REPLY };
+
+/*
+ * A packet on its way through the programs: what parse found, which flow it
+ * belongs to, and what is to be done with it.  Addresses are as on the wire,
+ * IPv4 mapped; numbers are in host order, ports as on the wire.  It lives in
+ * `scratch`, one per CPU and hook, because the stack holds 512 bytes for all
+ * frames together; the programs run with softirqs off and never nest.
+ */
+struct packet {
+	/* parse */
+	struct perch_address source, destination;
+	__be16 source_port, destination_port;
+	u8 protocol, v6, tcp, ttl;	/* tcp: enum tcp_bits */
+	u32 seq, ack;
+	u32 payload;		/* bytes behind the transport header */
+	u32 length;		/* of the frame */
+	u32 ip_length;
+	u32 ifindex;		/* it came in by */
+	u32 segments;
+	u8 hook;		/* enum perch_hook */
+	u8 gso;
+	u8 to_listener, from_backend;	/* what the filter says */
+
+	/* flow: where it would be, and where it was found */
+	u32 set[2];
+	u32 fingerprint, stripe, now;
+	u32 found_set, found_way;
+	u64 tag;
+	struct perch_flow flow;	/* a copy; the key names client and listener */
+
+	/* decision */
+	u8 way;			/* enum way */
+	u8 found;		/* the flow is there and good */
+	u8 replace;		/* it is there, and a new one takes its slot */
+	u8 answer;		/* tell the sender that it is over */
+	u8 slot;		/* of the version */
+	u8 votes;
+	u16 service;
+	u32 reason;		/* enum perch_reason */
+	u32 version;
+	struct perch_address new_address;	/* backend's, or the listener's */
+	__be16 new_port;
+	u16 gso_size;
+	u64 via;		/* next hop there, 0: not known */
+};
+
+static __always_inline u32 tick_now(void)
+{
+	return bpf_jiffies64() >> constants.tick_shift & 0xffffff;
+}
+
+static __always_inline bool address_equal(const struct perch_address *a, const struct perch_address *b)
+{
+	return !((a->word[0] ^ b->word[0]) | (a->word[1] ^ b->word[1]) |
+		 (a->word[2] ^ b->word[2]) | (a->word[3] ^ b->word[3]));
+}
+
+#endif

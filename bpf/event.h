@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/* Events: rare things told at once, at most PERCH_EVENT_RATE a second. */
+#ifndef PERCH_BPF_EVENT_H
+#define PERCH_BPF_EVENT_H
+
+#include "maps.h"
+
+/* A token for this second: {second:32, taken:32} in one word. */
+static __always_inline bool event_allowed(struct perch_control *c, u64 now)
+{
+	u64 second = now / 1000000000, old = READ(c->event_tokens);
+
+	if (old >> 32 != (second & 0xffffffff)) {
+		__sync_val_compare_and_swap(&c->event_tokens, old, second << 32);
+		old = READ(c->event_tokens);
+	}
+	if ((old & 0xffffffff) >= PERCH_EVENT_RATE)
+		return false;
+	return (__sync_fetch_and_add(&c->event_tokens, 1) & 0xffffffff) < PERCH_EVENT_RATE;
+}
+
+static __always_inline void event_send(u16 kind, u16 service, u16 backend, u64 word, const struct perch_flow_key *flow)
+{
+	struct perch_control *c = element(control, 0);
+	u64 now = bpf_ktime_get_ns();
+	struct perch_event *e;
+
+	if (!c)
+		return;
+	/* a reflex is never held back */
+	if (!event_allowed(c, now) && kind != PERCH_EVENT_REFLEX) {
+		__sync_fetch_and_add(&c->events_lost, 1);
+		return;
+	}
+	e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
+	if (!e) {
+		__sync_fetch_and_add(&c->events_lost, 1);
+		return;
+	}
+	*e = (struct perch_event){ .time = now, .kind = kind, .service = service, .backend = backend, .word = word };
+	e->flow = *flow;
+	bpf_ringbuf_submit(e, 0);
+}
+
+#endif

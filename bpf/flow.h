@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * The flow table: set-associative, eight ways, two choices, a line of tags
+ * beside the entries.  Place and fingerprint come from the client's tuple
+ * alone, so a reply is found by one probe too: same client, and the entry
+ * names the backend it came from.
+ *
+ * Read: tag, key, copy, then fingerprint and generation again.  Insert: under
+ * the lock of the tuple's stripe look again, take a victim's tag to BUSY with
+ * generation + 1 by compare-and-swap, write all 64 bytes, publish the tag by
+ * exchange.  Change: the tag first, by compare-and-swap, so that the slot is
+ * fresh and nobody's victim while fields are written.  Whoever wins a swap
+ * counts what it means.  Live established entries never give way.
+ */
+#ifndef PERCH_BPF_FLOW_H
+#define PERCH_BPF_FLOW_H
+
+#include "hash.h"
+#include "maps.h"
+
+#define FLOW_REST 2		/* ticks that an embryonic entry is safe */
+#define FLOW_AHEAD 0xff0000	/* ages beyond this come from a clock ahead of ours */
+
+enum { FLOW_MISS, FLOW_HIT, FLOW_MOVED, FLOW_MANY };
+enum { FLOW_FULL, FLOW_INSERTED, FLOW_LATE, FLOW_BUSY };
+
+static __always_inline u64 flow_age(u64 now, u64 tick)
+{
+	u64 age = (now - tick) & 0xffffff;
+
+	return age & (0 - ((age - FLOW_AHEAD) >> 63));
+}
+
+static __always_inline bool flow_expired(u64 tag, u32 now)
+{
+	return flow_age(now, perch_tag_tick(tag)) > constants.timeout[perch_tag_class(tag)];
+}
+
+static __always_inline void flow_place(struct packet *p)
+{
+	u64 h = hash_tuple(&p->flow.key.client, p->flow.key.client_port, p->flow.key.protocol);
+
+	p->set[0] = h & constants.set_mask;
+	p->set[1] = h >> 18 & constants.set_mask;
+	if (p->set[1] == p->set[0])
+		p->set[1] ^= 1;
+	p->fingerprint = h >> 40 | 1;
+	p->stripe = h >> 32 & (PERCH_STRIPES - 1);
+}
+
+/* Low byte: sum of (way + 1) of the matches; above: their number. */
+static __always_inline u32 flow_match(const u64 *tag, u32 fingerprint)
+{
+	u64 w = 0;
+
+#pragma unroll
+	for (int i = 0; i < PERCH_WAYS; i++) {
+		u64 x = (READ(tag[i]) >> 40) ^ fingerprint;
+
+		x = (x - 1) >> 63;
+		opaque(x);
+		w += x * (256 + i + 1);
+	}
+	return w;
+}
+
+/* Is the entry this packet's?  Forward: its listener is where the packet goes
+ * to.  Reply: its backend is where the packet comes from. */
+static __always_inline bool flow_names(const struct perch_flow *f, const struct packet *p)
+{
+	const u64 *a = (const void *)&f->key, *b = (const void *)&p->flow.key;
+	u64 mask = p->way == WAY_FORWARD ? ~(0xffffull << 32) : 0xffff00000000ffffull;
+
+	if ((READ(a[0]) ^ b[0]) | (READ(a[1]) ^ b[1]) | ((READ(a[2]) ^ b[2]) & mask))
+		return false;
+	if (p->way == WAY_FORWARD) {
+		struct perch_listener *l = element(listeners, READ(f->key.listener));
+
+		return l && address_equal(&l->address, &p->destination);
+	} else {
+		struct perch_backend *k = element(backends, READ(f->backend));
+		__be16 port;
+
+		if (!k || !address_equal(&k->address, &p->source))
+			return false;
+		port = k->port;
+		return (port ? port : READ(f->key.port)) == p->source_port;
+	}
+}
+
+/* Is way `way` the entry?  FLOW_HIT notes where it is. */
+static __always_inline int flow_try(struct perch_flow_set *fs, u32 set, u32 way, struct packet *p)
+{
+	u64 tag;
+
+	way &= PERCH_WAYS - 1;
+	tag = READ(fs->tag[way]);
+	if (perch_tag_fingerprint(tag) != p->fingerprint)
+		return FLOW_MOVED;
+	barrier();
+	if (!flow_names(&fs->flow[way], p))
+		return FLOW_MISS;
+	barrier();
+	if ((READ(fs->tag[way]) ^ tag) & PERCH_TAG_IDENTITY)
+		return FLOW_MOVED;
+	p->found_set = set;
+	p->found_way = way;
+	p->tag = tag;
+	return FLOW_HIT;
+}
+
+/* Copy the entry that was found: 1, or 0 when its slot changed hands. */
+static __always_inline int flow_copy(struct packet *p)
+{
+	struct perch_flow_set *fs = element(flows, p->found_set);
+	u32 way = p->found_way & (PERCH_WAYS - 1);
+	u64 *from, *to = (u64 *)&p->flow;
+
+	if (!fs)
+		return 0;
+	from = (u64 *)&fs->flow[way];
+#pragma unroll
+	for (int i = 2; i < 8; i++)	/* the client we know */
+		to[i] = READ(from[i]);
+	barrier();
+	return !((READ(fs->tag[way]) ^ p->tag) & PERCH_TAG_IDENTITY);
+}
+
+static __always_inline int flow_find_in(u32 set, struct packet *p)
+{
+	struct perch_flow_set *fs = element(flows, set);
+	u32 m;
+
+	if (!fs)
+		return FLOW_MISS;
+	m = flow_match(fs->tag, p->fingerprint);
+	if (!m)
+		return FLOW_MISS;
+	return m < 512 ? flow_try(fs, set, (m & 255) - 1, p) : FLOW_MANY;
+}
+
+/* Slow and complete: every match of both lines, thrice if it moves.  1 and
+ * where it is (not copied), or 0. */
+GLOBAL int flow_seek(struct packet *p)
+{
+	if (!p)
+		return 0;
+	for (int round = 0; round < 3; round++) {
+		bool moved = false;
+
+		for (int c = 0; c < 2; c++) {
+			u32 set = c ? p->set[1] : p->set[0];
+			struct perch_flow_set *fs = element(flows, set);
+
+			if (!fs)
+				return 0;
+			for (u32 i = 0; i < PERCH_WAYS; i++) {
+				int r;
+
+				if (perch_tag_fingerprint(READ(fs->tag[i])) != p->fingerprint)
+					continue;
+				r = flow_try(fs, set, i, p);
+				if (r == FLOW_HIT)
+					return 1;
+				moved |= r == FLOW_MOVED;
+			}
+		}
+		if (!moved)
+			return 0;
+	}
+	return 0;
+}
+
+/* The entry of p's client tuple on p's way, copied into p: 1 or 0. */
+static __always_inline int flow_find(struct packet *p)
+{
+	int r = flow_find_in(p->set[0], p);
+
+	if (r == FLOW_MISS)
+		r = flow_find_in(p->set[1], p);
+	if (r == FLOW_MISS)
+		return 0;
+	if (r == FLOW_HIT && flow_copy(p))
+		return 1;
+	return flow_seek(p) && flow_copy(p);
+}
+
+/* What a flow's end means to the counters of its backend. */
+static __always_inline void flow_ended(u16 backend)
+{
+	struct perch_counters *c = element(counters, backend);
+	struct perch_backend *k = element(backends, backend);
+
+	if (c)
+		c->ended++;
+	if (k && !k->dirty)
+		k->dirty = 1;
+}
+
+static __always_inline bool flow_counts(u32 class)
+{
+	return class != PERCH_FREE && class != PERCH_CLOSING && class != PERCH_BUSY;
+}
+
+/* Smallest wins: free 0, expired 1, embryonic, new or closing 2 (oldest
+ * first); the rest may not go.  {rank:32, 0xffffff - age:24, way:8}. */
+static __always_inline u64 flow_victim(const u64 *tag, u32 now, u64 *empty)
+{
+	u64 best = ~0ull >> 1, e = 0;
+
+#pragma unroll
+	for (int i = 0; i < PERCH_WAYS; i++) {
+		u64 t = READ(tag[i]), class = perch_tag_class(t), age = flow_age(now, perch_tag_tick(t));
+		u64 free = (class - 1) >> 63;
+		u64 expired = ((u64)constants.timeout[class & 15] - age) >> 63;
+		u64 rank = 3 - ((class - PERCH_TCP) >> 63), score;
+		s64 less, mask;
+
+		e += free;
+		rank ^= (rank ^ 1) & (0 - expired);
+		rank &= free - 1;
+		score = rank << 32 | (0xffffff - age) << 8 | i;
+		less = (s64)(score - best);
+		mask = less >> 63;
+		opaque(mask);
+		best += (u64)(less & mask);
+	}
+	*empty = e;
+	return best;
+}
+
+/* The winner of a victim counts its end. */
+static __always_inline void flow_take(struct perch_flow *f, u64 old)
+{
+	if (perch_tag_fingerprint(old) && flow_counts(perch_tag_class(old)))
+		flow_ended(READ(f->backend));
+}
+
+/* A slot that may be taken. */
+struct flow_slot {
+	u64 tag;
+	u32 set, way;
+};
+
+/* Put p's flow into a slot: 1, or 0 when its tag moved. */
+static __always_inline int flow_fill(const struct flow_slot *at, struct packet *p, u32 class)
+{
+	struct perch_flow_set *fs = element(flows, at->set);
+	u32 generation = perch_tag_generation(at->tag) + 1, way = at->way & (PERCH_WAYS - 1);
+	u64 *from = (u64 *)&p->flow, *to;
+
+	if (!fs)
+		return 0;
+	if (__sync_val_compare_and_swap(&fs->tag[way], at->tag, perch_tag(0, generation, PERCH_BUSY, p->now)) != at->tag)
+		return 0;
+	flow_take(&fs->flow[way], at->tag);
+	to = (u64 *)&fs->flow[way];
+#pragma unroll
+	for (int i = 0; i < 8; i++)
+		WRITE(to[i], from[i]);
+	p->tag = perch_tag(p->fingerprint, generation, class, p->now);
+	__sync_lock_test_and_set(&fs->tag[way], p->tag);
+	p->found_set = at->set;
+	p->found_way = way;
+	return 1;
+}
+
+/* The best victim of both sets: 1; 0: all must stay; -1: it moved, try again. */
+static __always_inline int flow_choose(const struct packet *p, struct flow_slot *at)
+{
+	struct perch_flow_set *a = element(flows, p->set[0]), *b = element(flows, p->set[1]), *fs = a;
+	u64 empty_a, empty_b, best, other;
+	u32 rank, age;
+
+	if (!a || !b)
+		return 0;
+	at->set = p->set[0];
+	best = flow_victim(a->tag, p->now, &empty_a);
+	if (empty_a < 2) {
+		other = flow_victim(b->tag, p->now, &empty_b);
+		if (empty_b > empty_a || (empty_b == empty_a && other >> 8 < best >> 8)) {
+			best = other;
+			at->set = p->set[1];
+			fs = b;
+		}
+	}
+	rank = best >> 32;
+	age = 0xffffff - (best >> 8 & 0xffffff);
+	if (rank > 2 || (rank == 2 && age < FLOW_REST))
+		return 0;
+	at->way = best & (PERCH_WAYS - 1);
+	at->tag = READ(fs->tag[at->way]);
+	if (perch_tag_class(at->tag) == PERCH_BUSY || flow_age(p->now, perch_tag_tick(at->tag)) != age)
+		return -1;
+	return 1;
+}
+
+static __always_inline int flow_insert_new(struct packet *p, u32 class)
+{
+	struct flow_slot at;
+
+	for (int i = 0; i < 3; i++) {
+		int r = flow_choose(p, &at);
+
+		if (!r)
+			return FLOW_FULL;
+		if (r > 0 && flow_fill(&at, p, class))
+			return FLOW_INSERTED;
+	}
+	return FLOW_FULL;
+}
+
+struct flow_spin {
+	u32 *lock;
+	u32 got;
+};
+
+static long flow_spin_once(u32 i, struct flow_spin *s)
+{
+	if (READ(*s->lock) == 0 && __sync_val_compare_and_swap(s->lock, 0, 1) == 0) {
+		s->got = 1;
+		return 1;
+	}
+	return 0;
+}
+
+static __always_inline bool flow_lock(struct perch_stripe *stripe)
+{
+	struct flow_spin spin = { .lock = &stripe->lock };
+
+	if (__sync_val_compare_and_swap(&stripe->lock, 0, 1) == 0)
+		return true;
+	bpf_loop(1000, flow_spin_once, &spin, 0);
+	return spin.got;
+}
+
+/* With the lock held: somebody's entry for this key is the one, unless it is
+ * the one that p has seen and replaces, or it has expired. */
+static __always_inline int flow_insert_locked(struct packet *p, u32 class)
+{
+	u64 seen = p->tag;
+	struct flow_slot at;
+
+	if (!flow_seek(p))
+		return flow_insert_new(p, class);
+	if (!flow_expired(p->tag, p->now) && !(p->replace && !((p->tag ^ seen) & PERCH_TAG_IDENTITY)))
+		return flow_copy(p) ? FLOW_LATE : FLOW_FULL;
+	at = (struct flow_slot){ .tag = p->tag, .set = p->found_set, .way = p->found_way };
+	return flow_fill(&at, p, class) ? FLOW_INSERTED : FLOW_FULL;
+}
+
+/* Enter p's flow; FLOW_LATE: another CPU's came first and is now in p. */
+GLOBAL int flow_insert(struct packet *p, u32 class)
+{
+	struct perch_stripe *stripe;
+	int r;
+
+	if (!p)
+		return FLOW_FULL;
+	stripe = element(stripes, p->stripe & (PERCH_STRIPES - 1));
+	if (!stripe)
+		return FLOW_FULL;
+	if (!flow_lock(stripe))
+		return FLOW_BUSY;
+	r = flow_insert_locked(p, class);
+	__sync_lock_test_and_set(&stripe->lock, 0);
+	return r;
+}
+
+/*
+ * Last seen and class, in one compare-and-swap; nothing is written while both
+ * are as they were.  Returns the entry, fresh and ours, or NULL when the slot
+ * is no longer this flow's.  The winner of a change to CLOSING counts the end;
+ * *changed says that this call won the change of class.
+ */
+static __always_inline struct perch_flow *flow_touch(struct packet *p, u32 class, bool *changed)
+{
+	struct perch_flow_set *fs = element(flows, p->found_set);
+	u32 way = p->found_way & (PERCH_WAYS - 1);
+	u64 tag = p->tag, *at;
+
+	*changed = false;
+	if (!fs)
+		return NULL;
+	at = &fs->tag[way];
+#pragma unroll
+	for (int i = 0; i < 3; i++) {
+		u32 was = perch_tag_class(tag);
+		/* a state never goes back: what another CPU has closed stays closed */
+		u64 want = (tag & PERCH_TAG_IDENTITY) | (u64)(was > class || was == PERCH_CLOSING ? was : class) << 24 | p->now;
+		u64 got;
+
+		if (class == PERCH_CLOSING)
+			want = (tag & PERCH_TAG_IDENTITY) | (u64)PERCH_CLOSING << 24 | p->now;
+		if (want == tag)
+			return &fs->flow[way];
+		got = __sync_val_compare_and_swap(at, tag, want);
+		if (got == tag) {
+			*changed = perch_tag_class(want) != was;
+			if (*changed && perch_tag_class(want) == PERCH_CLOSING)
+				flow_ended(p->flow.backend);
+			return &fs->flow[way];
+		}
+		if ((got ^ tag) & PERCH_TAG_IDENTITY)
+			return NULL;
+		tag = got;
+	}
+	return &fs->flow[way];
+}
+
+#endif

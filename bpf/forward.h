@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/* The next hop: looked up once per route generation, then one cached word in
+ * the backend (towards it) or in the flow (towards its client). */
+#ifndef PERCH_BPF_FORWARD_H
+#define PERCH_BPF_FORWARD_H
+
+#include "maps.h"
+
+#ifndef AF_INET
+#define AF_INET 2
+#define AF_INET6 10
+#endif
+
+static __always_inline u64 via_pack(const u8 *mac, u32 device, u32 generation)
+{
+	u64 low = (u64)mac[0] | (u64)mac[1] << 8 | (u64)mac[2] << 16 | (u64)mac[3] << 24 | (u64)mac[4] << 32 |
+		  (u64)mac[5] << 40;
+
+	return low | (u64)device << 48 | (u64)(generation & 0xff) << 56;
+}
+
+static __always_inline void via_write(struct ethhdr *eth, u64 via, const struct perch_device *d)
+{
+	u16 *to = (u16 *)eth->h_dest, *from = (u16 *)eth->h_source;
+	const u16 *mac = (const u16 *)d->mac;
+
+	to[0] = via;
+	to[1] = via >> 16;
+	to[2] = via >> 32;
+	from[0] = mac[0];
+	from[1] = mac[1];
+	from[2] = mac[2];
+}
+
+/* Device of a via, if XDP (or TC) can send p by it: NULL with the reason. */
+static __always_inline struct perch_device *via_device(const struct packet *p, u32 *reason)
+{
+	struct perch_device *d = element(devices, perch_via_device(p->via));
+	u32 size = p->length - ETH_HLEN;
+
+	*reason = PERCH_R_NO_XMIT;
+	if (!d || !d->in_use || (p->hook == PERCH_HOOK_XDP && !d->xmit))
+		return NULL;
+	if (p->gso)
+		size = p->ip_length - p->payload + p->gso_size;
+	*reason = PERCH_R_TOO_BIG;
+	return size > d->mtu ? NULL : d;
+}
+
+/*
+ * Look the next hop of p up.  0: p->via holds it (and the backend's cache).
+ * BPF_FIB_LKUP_RET_NO_NEIGH: the route is in f, the neighbour has to be
+ * resolved by who can.  Else PERCH_R_NO_ROUTE or PERCH_R_TOO_BIG, negated.
+ */
+static __always_inline int via_look_up(void *ctx, struct packet *p, struct bpf_fib_lookup *f)
+{
+	struct perch_control *c = element(control, 0);
+	u32 generation = c ? READ(c->route_generation) : 0, *device;
+	struct perch_backend *k;
+	int r;
+
+	f->ifindex = p->ifindex;
+	f->l4_protocol = p->protocol;
+	if (p->hook == PERCH_HOOK_XDP)
+		f->tot_len = p->ip_length;
+	if (p->v6) {
+		f->family = AF_INET6;
+		__builtin_memcpy(f->ipv6_src, p->way == WAY_REPLY ? &p->new_address : &p->source, 16);
+		__builtin_memcpy(f->ipv6_dst, p->way == WAY_REPLY ? &p->destination : &p->new_address, 16);
+	} else {
+		f->family = AF_INET;
+		f->ipv4_src = p->way == WAY_REPLY ? p->new_address.word[3] : p->source.word[3];
+		f->ipv4_dst = p->way == WAY_REPLY ? p->destination.word[3] : p->new_address.word[3];
+	}
+	r = bpf_fib_lookup(ctx, f, sizeof(*f), 0);
+	if (r == BPF_FIB_LKUP_RET_FRAG_NEEDED)
+		return -PERCH_R_TOO_BIG;
+	if (r == BPF_FIB_LKUP_RET_NO_NEIGH)
+		return r;
+	if (r != BPF_FIB_LKUP_RET_SUCCESS)
+		return -PERCH_R_NO_ROUTE;
+	device = bpf_map_lookup_elem(&device_ids, &f->ifindex);
+	if (!device)
+		return BPF_FIB_LKUP_RET_NO_NEIGH;
+	p->via = via_pack(f->dmac, *device, generation);
+	k = element(backends, p->flow.backend);
+	if (k && p->way == WAY_FORWARD)
+		WRITE(k->via, p->via);
+	return 0;
+}
+
+#endif

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * The programs.  perch_xdp and perch_tc_in steer what comes in; what XDP can't
+ * finish (no neighbour, a device that takes no redirected frames, too big) it
+ * passes unmodified, and TC does it.  perch_tc_out turns the replies of
+ * backends on this host.  perch_tick arms the clockwork; it is run, never
+ * attached.
+ */
+#include "answer.h"
+#include "clockwork.h"
+#include "parse.h"
+#include "steer.h"
+
+/* The scratch packet of this CPU and hook, ready for parse. */
+static __always_inline struct packet *packet_begin(u32 hook, u32 bits, u32 length, u32 ifindex)
+{
+	struct packet *p = element(scratch, hook);
+
+	if (!p)
+		return NULL;
+	p->hook = hook;
+	p->to_listener = bits & OURS_TO_LISTENER;
+	p->from_backend = bits & OURS_FROM_BACKEND;
+	p->length = length;
+	p->ifindex = ifindex;
+	p->segments = 1;
+	p->gso = 0;
+	return p;
+}
+
+static __always_inline int xdp_pass(u32 reason)
+{
+	reason_count(PERCH_HOOK_XDP, reason);
+	return reason == PERCH_R_SEVERED_DROP ? XDP_DROP : XDP_PASS;
+}
+
+SEC("xdp")
+int perch_xdp(struct xdp_md *ctx)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct bpf_fib_lookup fib = {};
+	struct perch_device *d = NULL;
+	struct packet *p;
+	u32 bits = 0;
+	int r;
+
+	r = ours(data, end, &bits);
+	if (r != PARSED)
+		return xdp_pass(r);
+	p = packet_begin(PERCH_HOOK_XDP, bits, end - data, ctx->ingress_ifindex);
+	if (!p)
+		return XDP_PASS;
+	r = parse(data, end, p);
+	if (r != PARSED)
+		return xdp_pass(r);
+	r = steer_find(p);
+	if (r != GO)
+		return xdp_pass(r);
+	if (!p->answer) {
+		if (!p->via) {
+			r = via_look_up(ctx, p, &fib);
+			if (r)
+				return xdp_pass(r < 0 ? (u32)-r : PERCH_R_NO_NEIGHBOUR);
+		}
+		d = via_device(p, &p->reason);
+		if (!d)
+			return xdp_pass(p->reason);
+	}
+	r = steer_commit(p);
+	if (r != GO)
+		return xdp_pass(r);
+	reason_count(PERCH_HOOK_XDP, p->reason);
+	if (p->answer)
+		return answer_xdp(ctx, p);
+	if (!d || !rewrite_xdp(ctx, p, d)) {
+		reason_count(PERCH_HOOK_XDP, PERCH_R_REWRITE_FAILED);
+		return XDP_DROP;
+	}
+	return d->ifindex == p->ifindex ? XDP_TX : bpf_redirect(d->ifindex, 0);
+}
+
+static __always_inline int tc_pass(u32 hook, u32 reason)
+{
+	reason_count(hook, reason);
+	return reason == PERCH_R_SEVERED_DROP ? TC_ACT_SHOT : TC_ACT_UNSPEC;
+}
+
+/* PARSED with *ret, or the reason to pass it.  Headers may lie outside the
+ * linear part: then they are pulled in, once. */
+static __always_inline int tc_parse(struct __sk_buff *skb, u32 hook, struct packet **ret)
+{
+	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	struct packet *p;
+	u32 bits = 0;
+	int r = ours(data, end, &bits);
+
+	if (r != PARSED)
+		return r;
+	p = packet_begin(hook, bits, skb->len, skb->ifindex);
+	if (!p)
+		return PERCH_R_NOT_OURS;
+	*ret = p;
+	p->segments = skb->gso_segs ? skb->gso_segs : 1;
+	p->gso_size = skb->gso_size;
+	p->gso = p->gso_size > 0;
+	r = parse(data, end, p);
+	if (r != PERCH_R_MALFORMED || end - data >= p->length)
+		return r;
+	if (bpf_skb_pull_data(skb, p->length < 74 ? p->length : 74))
+		return r;
+	return parse((void *)(long)skb->data, (void *)(long)skb->data_end, p);
+}
+
+/* The route is known, the neighbour or the device's MAC is not: the kernel's
+ * own output resolves it. */
+static __always_inline int tc_redirect_neighbour(const struct bpf_fib_lookup *fib)
+{
+	struct bpf_redir_neigh next = { .nh_family = fib->family };
+
+	__builtin_memcpy(next.ipv6_nh, fib->ipv6_dst, 16);
+	return bpf_redirect_neigh(fib->ifindex, &next, sizeof(next), 0);
+}
+
+SEC("tc")
+int perch_tc_in(struct __sk_buff *skb)
+{
+	struct bpf_fib_lookup fib = {};
+	struct perch_device *d = NULL;
+	struct packet *p = NULL;
+	int r;
+
+	r = tc_parse(skb, PERCH_HOOK_TC_IN, &p);
+	if (r != PARSED || !p)
+		return tc_pass(PERCH_HOOK_TC_IN, r);
+	r = steer_find(p);
+	if (r != GO)
+		return tc_pass(PERCH_HOOK_TC_IN, r);
+	if (!p->answer) {
+		if (!p->via) {
+			r = via_look_up(skb, p, &fib);
+			if (r < 0)
+				return tc_pass(PERCH_HOOK_TC_IN, -r);
+		}
+		if (p->via) {
+			d = via_device(p, &p->reason);
+			if (!d)
+				return tc_pass(PERCH_HOOK_TC_IN, p->reason);
+		}
+	}
+	r = steer_commit(p);
+	if (r != GO)
+		return tc_pass(PERCH_HOOK_TC_IN, r);
+	reason_count(PERCH_HOOK_TC_IN, p->reason);
+	if (p->answer)
+		return answer_tc(skb, p);
+	if (!rewrite_tc(skb, p, d, true)) {
+		reason_count(PERCH_HOOK_TC_IN, PERCH_R_REWRITE_FAILED);
+		return TC_ACT_SHOT;
+	}
+	return d ? bpf_redirect(d->ifindex, 0) : tc_redirect_neighbour(&fib);
+}
+
+SEC("tc")
+int perch_tc_out(struct __sk_buff *skb)
+{
+	struct packet *p = NULL;
+	int r;
+
+	r = tc_parse(skb, PERCH_HOOK_TC_OUT, &p);
+	if (r != PARSED || !p)
+		return tc_pass(PERCH_HOOK_TC_OUT, r);
+	r = steer_find(p);
+	if (r != GO)
+		return tc_pass(PERCH_HOOK_TC_OUT, r);
+	r = steer_commit(p);
+	if (r != GO)
+		return tc_pass(PERCH_HOOK_TC_OUT, r);
+	reason_count(PERCH_HOOK_TC_OUT, p->reason);
+	if (p->answer)
+		return TC_ACT_SHOT;	/* its sender is this host; the sweep tells it */
+	if (!rewrite_tc(skb, p, NULL, false)) {
+		reason_count(PERCH_HOOK_TC_OUT, PERCH_R_REWRITE_FAILED);
+		return TC_ACT_SHOT;
+	}
+	return TC_ACT_UNSPEC;
+}
+
+SEC("xdp")
+int perch_tick(struct xdp_md *ctx)
+{
+	return clockwork_arm() ? XDP_ABORTED : XDP_PASS;
+}
+
+char _license[] SEC("license") = "Dual BSD/GPL";

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * The choice, in two levels with independent bits: which version (by the plan
+ * that the split word names), then which of its backends (by its Maglev
+ * slice).  Only packets without a good flow come here.
+ */
+#ifndef PERCH_BPF_PICK_H
+#define PERCH_BPF_PICK_H
+
+#include "hash.h"
+#include "maps.h"
+
+/* A whole copy of one plan, if it is the one of `epoch` before and after. */
+static __always_inline bool plan_copy(struct perch_plan *from, u32 epoch, struct perch_plan *to)
+{
+	u64 *a = (u64 *)from, *b = (u64 *)to;
+
+	if (READ(from->epoch) != epoch)
+		return false;
+	barrier();
+#pragma unroll
+	for (int i = 0; i < 8; i++)
+		b[i] = READ(a[i]);
+	barrier();
+	return READ(from->epoch) == epoch;
+}
+
+/* The plan in force: the word and the plan it names. */
+struct plan_now {
+	u64 word;
+	struct perch_plan plan;
+};
+
+/* 1, or 0 when it moved in four tries: all is stable then, as the last copy
+ * has it. */
+GLOBAL int plan_read(u32 service, struct plan_now *to)
+{
+	struct perch_split *s = element(splits, service);
+
+	if (!s || !to)
+		return 0;
+#pragma unroll
+	for (int i = 0; i < 4; i++) {
+		u64 word = READ(s->word);
+		u32 index = perch_word_plan(word) & (2 * PERCH_PAIRS - 1);
+
+		to->word = word;
+		if (plan_copy(&s->plan[index], perch_word_epoch(word), &to->plan))
+			return 1;
+	}
+	to->plan.low_end = 0;
+	to->plan.high_from = PERCH_SHARE_ALL;
+	return 0;
+}
+
+/* Role of a slot.  By shifts: a stack slot can't be indexed by a variable. */
+static __always_inline u32 plan_role(const struct perch_plan *plan, u32 slot)
+{
+	u64 low = *(const u32 *)plan->role, high = *(const u32 *)(plan->role + 4);
+
+	return (high << 32 | low) >> (slot & (PERCH_SLOTS - 1)) * 8 & 0xff;
+}
+
+/* The plan before the one in `now`: its even sibling after a rollback, else
+ * the one it was made from.  False when that has been overwritten. */
+static __always_inline bool plan_before(struct perch_split *s, const struct plan_now *now, struct perch_plan *to)
+{
+	u32 epoch = perch_word_epoch(now->word), index = perch_word_plan(now->word);
+
+	if (epoch & 1) {
+		epoch--;
+		index--;
+	} else {
+		epoch = perch_word_epoch(now->plan.from);
+		index = perch_word_plan(now->plan.from);
+	}
+	return plan_copy(&s->plan[index & (2 * PERCH_PAIRS - 1)], epoch, to);
+}
+
+/* Slot of hash value v, 0 .. PERCH_SHARE_ALL - 1. */
+static __always_inline u32 plan_slot(const struct perch_plan *plan, u32 v)
+{
+	if (v < plan->low_end)
+		return plan->low;
+	if (v >= plan->high_from)
+		return plan->high;
+	return plan->rest;
+}
+
+/* The affinity tuple's hash: the low half picks the backend, the high half,
+ * turned by the rollout's salt, the version. */
+static __always_inline u64 pick_hash(const struct packet *p, u8 affinity)
+{
+	const struct perch_address *c = &p->flow.key.client;
+	u64 m[5];
+
+	m[0] = (u64)c->word[1] << 32 | c->word[0];
+	m[1] = p->v6 ? 0 : (u64)c->word[3] << 32 | c->word[2];
+	if (affinity == PERCH_AFFINITY_CLIENT)
+		return hash_sip(m, 2);	/* an IPv6 client is its /64 */
+	m[1] = (u64)c->word[3] << 32 | c->word[2];
+	m[2] = (u64)p->destination.word[1] << 32 | p->destination.word[0];
+	m[3] = (u64)p->destination.word[3] << 32 | p->destination.word[2];
+	m[4] = p->source_port | (u32)p->destination_port << 16 | (u64)p->protocol << 32;
+	return hash_sip(m, 5);
+}
+
+static __always_inline u32 pick_value(u64 hash, u64 salt)
+{
+	return (hash_mix((hash >> 32) + salt) >> 32) * PERCH_SHARE_ALL >> 32;
+}
+
+/* A backend of a version, 0: it has none that lives. */
+static __always_inline u32 pick_backend(struct perch_version *v, u64 hash)
+{
+	u64 slice = READ(v->slice);
+	u32 at = perch_slice_offset(slice) + ((u64)(u32)hash * perch_slice_length(slice) >> 32);
+	struct perch_slice_word *w;
+
+	if (!perch_slice_length(slice))
+		return 0;
+	w = element(slices, at / PERCH_SLICE_WIDTH);
+	return w ? READ(w->backend[at % PERCH_SLICE_WIDTH]) : 0;
+}
+
+/* TCP without a flow and without SYN may belong to a connection from before
+ * the last step: for drainTimeout the plan before it decides, unless that
+ * leads to a version that was severed since. */
+GLOBAL int pick_ambiguous(u32 service, u64 hash, const struct plan_now *now, u32 drain_ms)
+{
+	struct perch_split *s = element(splits, service);
+	struct perch_plan before;
+	struct perch_version *v;
+	u64 named, fresh_until;
+	u32 slot, old;
+
+	if (!s || !now)
+		return 0;
+	slot = plan_slot(&now->plan, pick_value(hash, now->plan.salt));
+	named = READ(s->named);
+	fresh_until = (u64)(u32)named * 1000 + drain_ms;
+	if (!plan_before(s, now, &before))
+		return slot;
+	if (named >> 32 == perch_word_epoch(now->word) && bpf_ktime_get_ns() / 1000000 > fresh_until)
+		return slot;
+	old = plan_slot(&before, pick_value(hash, before.salt));
+	v = element(versions, service * PERCH_SLOTS + (old & (PERCH_SLOTS - 1)));
+	if (!v || READ(v->sever_before) >= (u64)(u32)named * 1000000000)
+		return slot;
+	return old;
+}
+
+/* A backend of p's service's slot for p; 0: none that lives. */
+static __always_inline u32 pick_from(struct packet *p, u32 slot, u64 hash)
+{
+	struct perch_version *v;
+
+	p->slot = slot & (PERCH_SLOTS - 1);
+	p->version = p->service * PERCH_SLOTS + p->slot;
+	v = element(versions, p->version);
+	return v ? pick_backend(v, hash) : 0;
+}
+
+/*
+ * Fills the flow's epoch and backend, slot, version and votes of p.  False
+ * when nothing lives that could take it.
+ */
+static __always_inline bool pick(struct packet *p, const struct perch_listener *l, const struct perch_service *sv)
+{
+	bool start = p->protocol != IPPROTO_TCP || (p->tcp & TCP_SYN);
+	u64 hash = pick_hash(p, sv->affinity);
+	struct plan_now now = {};
+	u32 slot;
+
+	if (!plan_read(p->service, &now))
+		reason_count(p->hook, PERCH_R_PLAN_TORN);
+	p->flow.epoch = perch_word_epoch(now.word);
+	p->votes = 0;
+	if (l->door) {
+		slot = l->door - 1;
+	} else if (start) {
+		slot = plan_slot(&now.plan, pick_value(hash, now.plan.salt));
+		p->votes = 1;
+	} else {
+		slot = pick_ambiguous(p->service, hash, &now, sv->drain_ms);
+		reason_count(p->hook, PERCH_R_AMBIGUOUS);
+	}
+	p->flow.backend = pick_from(p, slot, hash);
+	if (!p->flow.backend && !l->door) {
+		reason_count(p->hook, PERCH_R_EMPTY_VERSION);
+		p->votes = 0;
+		p->flow.backend = pick_from(p, now.plan.rest, hash);
+	}
+	return p->flow.backend;
+}
+
+#endif

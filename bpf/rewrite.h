@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * New addresses and ports with right checksums (RFC 1624: the sum moves by
+ * ~old + new).  XDP owns the bytes and updates them in place.  In TC the
+ * transport checksum may be partial or complete: only the helpers know, the
+ * rest is written in place too.
+ */
+#ifndef PERCH_BPF_REWRITE_H
+#define PERCH_BPF_REWRITE_H
+
+#include "forward.h"
+
+static __always_inline u16 sum_fold(u64 s)
+{
+	s = (s & 0xffffffff) + (s >> 32);
+	s = (s & 0xffffffff) + (s >> 32);
+	s = (s & 0xffff) + (s >> 16);
+	s = (s & 0xffff) + (s >> 16);
+	return s;
+}
+
+/* What the change of the address adds to a sum. */
+static __always_inline u64 sum_address(const struct packet *p, const struct perch_address *old)
+{
+	u64 s = (u64)(u32)~old->word[3] + p->new_address.word[3];
+
+	if (p->v6)
+#pragma unroll
+		for (int i = 0; i < 3; i++)
+			s += (u64)(u32)~old->word[i] + p->new_address.word[i];
+	return s;
+}
+
+/* IP header, the same for both hooks: address, hop count, IPv4's checksum. */
+static __always_inline void write_ip(struct ethhdr *eth, const struct packet *p, u64 sum, bool hop)
+{
+	bool reply = p->way == WAY_REPLY;
+
+	if (p->v6) {
+		struct ipv6hdr *ip = (void *)(eth + 1);
+
+		__builtin_memcpy(reply ? &ip->saddr : &ip->daddr, &p->new_address, 16);
+		ip->hop_limit -= hop;
+	} else {
+		struct iphdr *ip = (void *)(eth + 1);
+		u16 *life = (u16 *)&ip->ttl, old = *life;
+
+		ip->ttl -= hop;
+		ip->check = ~sum_fold((u64)(u16)~ip->check + sum + (u16)~old + *life);
+		if (reply)
+			ip->saddr = p->new_address.word[3];
+		else
+			ip->daddr = p->new_address.word[3];
+	}
+}
+
+static __always_inline u32 transport_offset(const struct packet *p)
+{
+	return ETH_HLEN + (p->v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr));
+}
+
+static __always_inline u16 sum_update(u16 check, u64 sum, bool udp)
+{
+	u16 r = ~sum_fold((u64)(u16)~check + sum);
+
+	return udp && !r ? 0xffff : r;	/* RFC 768: 0 means none */
+}
+
+static __always_inline bool rewrite_xdp(struct xdp_md *ctx, const struct packet *p, const struct perch_device *d)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	bool reply = p->way == WAY_REPLY, udp = p->protocol == IPPROTO_UDP;
+	const struct perch_address *old = reply ? &p->source : &p->destination;
+	u16 old_port = reply ? p->source_port : p->destination_port;
+	u64 sum = sum_address(p, old), all = sum + (u16)~old_port + p->new_port;
+	struct ethhdr *eth = data;
+	void *at = data + transport_offset(p);
+
+	if (udp) {
+		struct udphdr *u = at;
+
+		if ((void *)(u + 1) > end)
+			return false;
+		if (u->check || p->v6)
+			u->check = sum_update(u->check, all, true);
+		*(reply ? &u->source : &u->dest) = p->new_port;
+	} else {
+		struct tcphdr *t = at;
+
+		if ((void *)(t + 1) > end)
+			return false;
+		t->check = sum_update(t->check, all, false);
+		*(reply ? &t->source : &t->dest) = p->new_port;
+	}
+	if (data + ETH_HLEN + sizeof(struct ipv6hdr) > end)
+		return false;
+	write_ip(eth, p, sum, true);
+	via_write(eth, p->via, d);
+	return true;
+}
+
+/* The transport checksum by the helpers; they invalidate packet pointers. */
+static __always_inline bool sum_tc(struct __sk_buff *skb, const struct packet *p)
+{
+	bool reply = p->way == WAY_REPLY, udp = p->protocol == IPPROTO_UDP;
+	struct perch_address old = reply ? p->source : p->destination, new = p->new_address;
+	u32 at = transport_offset(p) + (udp ? offsetof(struct udphdr, check) : offsetof(struct tcphdr, check));
+	u64 flags = udp ? BPF_F_MARK_MANGLED_0 : 0;
+	u16 old_port = reply ? p->source_port : p->destination_port;
+
+	if (p->v6) {
+		s64 diff = bpf_csum_diff(old.word, 16, new.word, 16, 0);
+
+		if (diff < 0 || bpf_l4_csum_replace(skb, at, 0, diff, BPF_F_PSEUDO_HDR | flags))
+			return false;
+		/* else a complete checksum would no longer hold */
+		bpf_csum_update(skb, diff);
+	} else if (bpf_l4_csum_replace(skb, at, old.word[3], new.word[3], BPF_F_PSEUDO_HDR | flags | 4)) {
+		return false;
+	}
+	return !bpf_l4_csum_replace(skb, at, old_port, p->new_port, flags | 2);
+}
+
+/* d NULL: MACs and hop count stay (the kernel, or tc_out, sees to them). */
+static __always_inline bool rewrite_tc(struct __sk_buff *skb, const struct packet *p, const struct perch_device *d,
+				       bool hop)
+{
+	bool reply = p->way == WAY_REPLY;
+	void *data, *end;
+	__be16 *ports;
+
+	if (!sum_tc(skb, p))
+		return false;
+	data = (void *)(long)skb->data;
+	end = (void *)(long)skb->data_end;
+	ports = data + transport_offset(p);
+	if ((void *)(ports + 2) > end || data + ETH_HLEN + sizeof(struct iphdr) > end)
+		return false;
+	ports[!reply] = p->new_port;
+	if (p->v6 && data + ETH_HLEN + sizeof(struct ipv6hdr) > end)
+		return false;
+	write_ip(data, p, sum_address(p, reply ? &p->source : &p->destination), hop);
+	if (d)
+		via_write(data, p->via, d);
+	return true;
+}
+
+#endif

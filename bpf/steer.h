@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * Steering, the same for XDP and TC, in two halves.  steer_find only looks: is
+ * there a good flow, else what would be chosen; it changes nothing, so that
+ * XDP can still leave the packet to TC, unmodified and uncounted.
+ * steer_commit carries it out: flow, evidence, counters.
+ */
+#ifndef PERCH_BPF_STEER_H
+#define PERCH_BPF_STEER_H
+
+#include "track.h"
+
+/* Answers beside enum perch_reason. */
+#define GO -1
+
+static __always_inline bool steer_severed(const struct packet *p, const struct perch_version *v)
+{
+	u64 created = p->flow.created;
+
+	if (created < READ(v->sever_before) || (p->flow.flags & PERCH_FLOW_SEVERED))
+		return true;
+	return created < READ(v->drain_before) && bpf_ktime_get_ns() >= READ(v->drain_at);
+}
+
+/* A SYN that is not the one the flow began with starts another connection,
+ * unless this one is established: then the backend's challenge decides. */
+static __always_inline bool steer_restarts(const struct packet *p)
+{
+	u32 class = perch_tag_class(p->tag);
+
+	if (p->protocol != IPPROTO_TCP || (p->tcp & (TCP_SYN | TCP_ACK)) != TCP_SYN)
+		return false;
+	return class == PERCH_CLOSING || (class == PERCH_EMBRYONIC && p->seq + 1 != p->flow.client_next);
+}
+
+/* Next hop as cached, if it is of this route generation. */
+static __always_inline u64 steer_via(u64 via)
+{
+	struct perch_control *c = element(control, 0);
+
+	return c && perch_via_device(via) && perch_via_generation(via) == (c->route_generation & 0xff) ? via : 0;
+}
+
+/* The entry in p is there: use it, end it, or decide anew (found stays 0). */
+static __always_inline int steer_hit(struct packet *p)
+{
+	struct perch_backend *k = element(backends, p->flow.backend);
+	struct perch_version *v = k ? element(versions, k->version) : NULL;
+	bool forward = p->way == WAY_FORWARD;
+
+	if (!k || !v)
+		return PERCH_R_NOT_OURS;
+	p->service = k->service;
+	p->version = k->version;
+	if (flow_expired(p->tag, p->now)) {
+		p->replace = 1;
+		return forward ? GO : PERCH_R_NOT_OUR_REPLY;
+	}
+	if (steer_severed(p, v)) {
+		if (p->protocol == IPPROTO_TCP && !(forward && (p->tcp & (TCP_SYN | TCP_ACK)) == TCP_SYN)) {
+			p->found = 1;
+			p->answer = 1;
+			return GO;
+		}
+		p->replace = 1;
+		return forward ? GO : PERCH_R_SEVERED_DROP;
+	}
+	if (forward && (k->state == PERCH_BACKEND_DOWN || k->state == PERCH_BACKEND_NONE || steer_restarts(p))) {
+		p->replace = 1;
+		return GO;
+	}
+	p->found = 1;
+	if (forward) {
+		p->new_address = k->address;
+		p->new_port = k->port ? k->port : p->destination_port;
+		p->via = steer_via(READ(k->via));
+		return GO;
+	}
+	struct perch_listener *l = element(listeners, p->flow.key.listener);
+
+	if (!l)
+		return PERCH_R_NOT_OUR_REPLY;
+	p->new_address = l->address;
+	p->new_port = p->flow.key.port;
+	p->via = steer_via(p->flow.via);
+	return GO;
+}
+
+static __always_inline u32 steer_listener(const struct packet *p)
+{
+	struct perch_endpoint at = { .address = p->destination, .port = p->destination_port, .protocol = p->protocol };
+	u32 *id = bpf_map_lookup_elem(&addresses, &at);
+
+	return id ? *id : 0;
+}
+
+/* A new flow's entry, as it goes into the table. */
+static __always_inline void steer_entry(struct packet *p, u32 listener)
+{
+	bool tcp = p->protocol == IPPROTO_TCP;
+
+	p->flow.key.listener = listener;
+	p->flow.key.port = p->destination_port;
+	p->flow.translated = 0;
+	p->flow.via = 0;
+	p->flow.created = bpf_ktime_get_ns();
+	p->flow.client_next = tcp ? track_end(p) : 0;
+	p->flow.backend_next = 0;
+	p->flow.request_at = p->payload ? p->flow.created >> 10 | 1 : 0;
+	p->flow.flags = p->votes ? PERCH_FLOW_VOTES : 0;
+	if (tcp && !(p->tcp & TCP_SYN))
+		p->flow.flags |= PERCH_FLOW_MIDSTREAM;
+}
+
+/* No good flow: a listener's packet gets its backend by pick. */
+static __always_inline int steer_miss(struct packet *p)
+{
+	u32 id = steer_listener(p);
+	struct perch_listener *l = id ? element(listeners, id) : NULL;
+	struct perch_service *sv;
+	struct perch_backend *k;
+
+	if (!l || !l->in_use)
+		return PERCH_R_NO_LISTENER;
+	p->service = l->service;
+	sv = element(services, p->service);
+	if (!sv || !pick(p, l, sv))
+		return PERCH_R_NO_BACKEND;
+	k = element(backends, p->flow.backend);
+	if (!k)
+		return PERCH_R_NO_BACKEND;
+	steer_entry(p, id);
+	p->new_address = k->address;
+	p->new_port = k->port ? k->port : p->destination_port;
+	p->via = steer_via(READ(k->via));
+	return GO;
+}
+
+static __always_inline void steer_key(struct packet *p, const struct perch_address *client, __be16 port)
+{
+	p->flow.key.client = *client;
+	p->flow.key.client_port = port;
+	p->flow.key.port = p->destination_port;
+	p->flow.key.protocol = p->protocol;
+	flow_place(p);
+}
+
+/* GO, or the reason to let the packet pass (or drop it, by its verdict). */
+GLOBAL int steer_find(struct packet *p)
+{
+	int r = PERCH_R_NOT_OURS;
+
+	if (!p)
+		return r;
+	p->now = tick_now();
+	p->found = p->replace = p->answer = p->votes = 0;
+	p->via = 0;
+	if (p->to_listener && p->hook != PERCH_HOOK_TC_OUT) {
+		p->way = WAY_FORWARD;
+		steer_key(p, &p->source, p->source_port);
+		r = flow_find(p) ? steer_hit(p) : GO;
+		if (r == GO && !p->found)
+			r = steer_miss(p);
+	}
+	if (r != GO && p->from_backend) {
+		p->way = WAY_REPLY;
+		p->replace = 0;
+		steer_key(p, &p->destination, p->destination_port);
+		r = flow_find(p) ? steer_hit(p) : PERCH_R_NOT_OUR_REPLY;
+	}
+	if (r == GO && !p->answer && p->ttl <= 1 && p->hook != PERCH_HOOK_TC_OUT)
+		r = PERCH_R_TTL;
+	return r;
+}
+
+/* The sender of a severed flow is told; the flow is over. */
+static __always_inline int steer_end(struct packet *p)
+{
+	bool changed;
+	struct perch_flow *f = flow_touch(p, PERCH_CLOSING, &changed);
+
+	if (f)
+		track_flag(f, p->flow.flags, PERCH_FLOW_SEVERED);
+	if (p->tcp & TCP_RST)
+		return PERCH_R_SEVERED_DROP;	/* a RST is never answered */
+	p->reason = PERCH_R_SEVERED;
+	return GO;
+}
+
+static __always_inline void steer_track(struct packet *p)
+{
+	if (p->protocol != IPPROTO_TCP)
+		track_udp(p);
+	else if (p->way == WAY_FORWARD)
+		track_tcp_forward(p);
+	else
+		track_tcp_reply(p);
+	p->reason = p->way == WAY_FORWARD ? PERCH_R_FORWARDED : PERCH_R_REPLY;
+}
+
+/* Somebody else entered this flow first: theirs is the one. */
+static __always_inline int steer_late(struct packet *p)
+{
+	struct perch_backend *k = element(backends, p->flow.backend);
+
+	if (!k)
+		return PERCH_R_NO_BACKEND;
+	p->version = k->version;
+	p->new_address = k->address;
+	p->new_port = k->port ? k->port : p->destination_port;
+	p->via = steer_via(READ(k->via));
+	if (!p->via && p->hook == PERCH_HOOK_XDP)
+		return PERCH_R_RACE;
+	steer_track(p);
+	return GO;
+}
+
+/* A first packet: enter it, or forward it by the hash alone. */
+static __always_inline int steer_enter(struct packet *p)
+{
+	struct perch_counters *c = element(counters, p->flow.backend);
+	bool tcp = p->protocol == IPPROTO_TCP;
+	int r;
+
+	p->reason = PERCH_R_UNLEARNED;
+	if (!c || (tcp && (p->tcp & TCP_RST)))
+		return GO;	/* a RST begins nothing */
+	r = flow_insert(p, tcp ? PERCH_EMBRYONIC : PERCH_UDP_NEW);
+	if (r == FLOW_LATE)
+		return steer_late(p);
+	if (r == FLOW_INSERTED) {
+		c->opened++;
+		p->reason = PERCH_R_NEW;
+		return GO;
+	}
+	reason_count(p->hook, r == FLOW_BUSY ? PERCH_R_LOCK_BUSY : PERCH_R_TABLE_FULL);
+	if (!tcp || (p->tcp & TCP_SYN)) {
+		c->unlearned++;
+		event_send(PERCH_EVENT_TABLE_FULL, p->service, p->flow.backend, 0, &p->flow.key);
+	}
+	return GO;
+}
+
+/* GO with p->reason set, or the reason to let it pass or drop it after all. */
+GLOBAL int steer_commit(struct packet *p)
+{
+	struct perch_backend *k;
+	int r = GO;
+
+	if (!p)
+		return PERCH_R_NOT_OURS;
+	if (p->answer)
+		return steer_end(p);
+	if (p->found)
+		steer_track(p);
+	else
+		r = steer_enter(p);
+	k = element(backends, p->flow.backend);
+	if (r == GO && k)
+		evidence_packet(p, k);
+	return r;
+}
+
+#endif

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * What a packet does to its flow: classes, sequence numbers, turns.
+ * Established only with proof: the client's ACK equals the backend's sequence
+ * + 1, or the backend sent something that is neither RST nor SYN.
+ */
+#ifndef PERCH_BPF_TRACK_H
+#define PERCH_BPF_TRACK_H
+
+#include "evidence.h"
+
+/* A RST is believed within this distance of what is expected (RFC 5961 asks
+ * the ends for an exact match; we may have missed what is in flight). */
+#define RST_WINDOW (1 << 20)
+
+static __always_inline u32 track_end(const struct packet *p)
+{
+	return p->seq + p->payload + !!(p->tcp & TCP_SYN) + !!(p->tcp & TCP_FIN);
+}
+
+static __always_inline bool track_believes(u32 seq, u32 expected)
+{
+	return seq - expected + RST_WINDOW < 2 * RST_WINDOW;
+}
+
+/* Sets flags; true when this call set one of them first. */
+static __always_inline bool track_flag(struct perch_flow *f, u32 have, u32 flag)
+{
+	return (have & flag) != flag && (__sync_fetch_and_or(&f->flags, flag) & flag) != flag;
+}
+
+static __always_inline u32 track_clock(void)
+{
+	return bpf_ktime_get_ns() >> 10 | 1;
+}
+
+static __always_inline void track_request(struct packet *p, struct perch_flow *f)
+{
+	if (p->payload && (!p->flow.request_at || (p->tcp & TCP_PSH)))
+		WRITE(f->request_at, track_clock());
+}
+
+/* A turn's end.  Global: most packets are none. */
+GLOBAL int track_turn(struct packet *p)
+{
+	struct perch_flow_set *fs = p ? element(flows, p->found_set) : NULL;
+	struct perch_flow *f;
+	u32 since;
+
+	if (!fs)
+		return 0;
+	f = &fs->flow[p->found_way & (PERCH_WAYS - 1)];
+	since = __sync_lock_test_and_set(&f->request_at, 0);
+	if (since)
+		evidence_response(&p->flow, &f->flags, (u64)(u32)(track_clock() - since) * 1024 / 1000);
+	return 0;
+}
+
+static __always_inline void track_response(struct packet *p)
+{
+	if (p->payload && p->flow.request_at)
+		track_turn(p);
+}
+
+static __always_inline void track_tcp_forward(struct packet *p)
+{
+	u32 class = perch_tag_class(p->tag), want = class, have = p->flow.flags, set = 0;
+	bool syn = p->tcp & TCP_SYN, changed;
+	struct perch_flow *f;
+
+	if (class == PERCH_EMBRYONIC && syn)
+		set |= PERCH_FLOW_RESYN;
+	else if (class == PERCH_EMBRYONIC && (p->tcp & TCP_ACK) && (have & PERCH_FLOW_ANSWERED) &&
+		 p->ack == p->flow.backend_next)
+		want = PERCH_TCP;
+	if ((p->tcp & TCP_RST) && track_believes(p->seq, p->flow.client_next)) {
+		want = PERCH_CLOSING;
+		set |= PERCH_FLOW_RESET;
+	}
+	if (p->tcp & TCP_FIN) {
+		set |= PERCH_FLOW_FIN_CLIENT;
+		if (have & PERCH_FLOW_FIN_BACKEND)
+			want = PERCH_CLOSING;
+	}
+	f = flow_touch(p, want, &changed);
+	if (!f) {
+		reason_count(p->hook, PERCH_R_FOREIGN);
+		return;
+	}
+	if (set)
+		track_flag(f, have, set);
+	if (changed && want == PERCH_TCP)
+		evidence_established(&p->flow);
+	if (!syn && (s32)(track_end(p) - p->flow.client_next) > 0)
+		WRITE(f->client_next, track_end(p));
+	track_request(p, f);
+}
+
+/* The backend's answer to a SYN: a SYN-ACK, or a RST that quotes it. */
+static __always_inline u32 track_answer(struct packet *p, struct perch_flow *f, u32 class)
+{
+	if ((p->tcp & TCP_ACK) && p->ack != p->flow.client_next)
+		return class;
+	if (p->tcp & TCP_RST) {
+		if (track_flag(f, p->flow.flags, PERCH_FLOW_RESET) && !(p->flow.flags & PERCH_FLOW_ANSWERED))
+			evidence_connect_failed(&p->flow, p->fingerprint);
+		return PERCH_CLOSING;
+	}
+	if (p->flow.flags & PERCH_FLOW_ANSWERED)
+		return class;
+	WRITE(f->backend_next, p->seq + 1);
+	barrier();
+	if (track_flag(f, p->flow.flags, PERCH_FLOW_ANSWERED))
+		evidence_connected(&p->flow, p->fingerprint);
+	return class;
+}
+
+static __always_inline void track_tcp_reply(struct packet *p)
+{
+	u32 class = perch_tag_class(p->tag), want = class, have = p->flow.flags;
+	bool changed, embryonic = class == PERCH_EMBRYONIC;
+	struct perch_flow *f;
+
+	if (embryonic && !(p->tcp & (TCP_RST | TCP_SYN)))
+		want = PERCH_TCP;
+	else if (!embryonic && (p->tcp & TCP_RST) && track_believes(p->seq, p->flow.backend_next))
+		want = PERCH_CLOSING;
+	else if ((p->tcp & TCP_FIN) && (have & PERCH_FLOW_FIN_CLIENT))
+		want = PERCH_CLOSING;
+	f = flow_touch(p, want, &changed);
+	if (!f) {
+		reason_count(p->hook, PERCH_R_FOREIGN);
+		return;
+	}
+	if (p->via != p->flow.via)
+		WRITE(f->via, p->via);
+	if (embryonic && (p->tcp & (TCP_RST | TCP_SYN))) {
+		if (track_answer(p, f, class) == PERCH_CLOSING)
+			flow_touch(p, PERCH_CLOSING, &changed);
+		return;
+	}
+	if (changed && want == PERCH_TCP) {
+		evidence_established(&p->flow);
+		/* entered midstream: the first reply tells where the backend is */
+		if (!(have & PERCH_FLOW_ANSWERED))
+			WRITE(f->backend_next, track_end(p));
+	}
+	if (want == PERCH_CLOSING && (p->tcp & TCP_RST)) {
+		if (track_flag(f, have, PERCH_FLOW_RESET) && !(have & PERCH_FLOW_FIN_CLIENT) && class == PERCH_TCP)
+			evidence_reset(&p->flow);
+		return;
+	}
+	if (p->tcp & TCP_FIN)
+		track_flag(f, have, PERCH_FLOW_FIN_BACKEND);
+	if ((s32)(track_end(p) - p->flow.backend_next) > 0)
+		WRITE(f->backend_next, track_end(p));
+	track_response(p);
+}
+
+static __always_inline void track_udp(struct packet *p)
+{
+	u32 want = PERCH_UDP_NEW;
+	struct perch_flow *f;
+	bool changed;
+
+	/* a client that goes on after a reply is there */
+	if (p->way == WAY_FORWARD && (p->flow.flags & PERCH_FLOW_ANSWERED))
+		want = PERCH_UDP;
+	f = flow_touch(p, want, &changed);
+	if (!f) {
+		reason_count(p->hook, PERCH_R_FOREIGN);
+		return;
+	}
+	if (p->way == WAY_FORWARD) {
+		track_request(p, f);
+		return;
+	}
+	if (p->via != p->flow.via)
+		WRITE(f->via, p->via);
+	track_flag(f, p->flow.flags, PERCH_FLOW_ANSWERED);
+	track_response(p);
+}
+
+#endif
