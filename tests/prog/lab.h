@@ -31,12 +31,22 @@ struct lab_port {
 	__u8 mac[6];
 };
 
+/* A service as the lab makes it; change what you like before lab_apply. */
+struct lab_service {
+	struct placed_service placed;
+	struct perch_endpoint listen[2], door;
+	struct model_backend backend[3][LAB_BACKENDS];
+	__u32 share;		/* of slot 1, 0.01 % */
+	__u64 salt;
+};
+
 struct lab {
 	char pin_path[96];
 	struct datapath datapath;
 	struct tables *tables;
 	struct routes *routes;
 	struct lab_port client, backend;
+	struct lab_service web[2];	/* for IPv4 and for IPv6 */
 	int cpus;
 };
 
@@ -59,24 +69,19 @@ struct perch_address lab_backend(bool v6, unsigned host);
 struct perch_address lab_listener(bool v6);
 bool lab_is_v6(const struct perch_address *a);
 
-/* A service as the lab makes it; change what you like before lab_apply. */
-struct lab_service {
-	struct placed_service placed;
-	struct perch_endpoint listen[4], door[2];
-	struct model_backend backend[3][2 * LAB_BACKENDS];
-	__u32 share;		/* of slot 1, 0.01 % */
-	__u64 salt;
-};
-/* Element 0, `web`: TCP and UDP, both families, slot 0 stable with backends
- * .2 and .3, slot 1 canary with .4 and a door; affinity connection,
- * observed, in a rollout. */
-void lab_web(struct lab_service *s);
-/* Give slot the hosts first .. first + n - 1 as backends of both families. */
-void lab_web_backends(struct lab_service *s, unsigned slot, unsigned first, unsigned n);
-int lab_apply(struct lab *lab, struct lab_service *s);
-/* A step to another share, as the agent does it. */
-int lab_step(struct lab *lab, struct lab_service *s, __u32 share);
+/* Element 0 `web4` and 1 `web6`, not yet applied: TCP and UDP, slot 0 stable
+ * with backends .2 and .3, slot 1 canary with .4 and a door; affinity
+ * connection, observed, in a rollout. */
+void lab_web(struct lab *lab);
+/* Give slot of both the hosts first .. first + n - 1 as backends. */
+void lab_backends(struct lab *lab, unsigned slot, unsigned first, unsigned n);
+/* Bring both into the kernel. */
+int lab_apply(struct lab *lab);
+/* A step of both to another share, as the agent does it. */
+int lab_step(struct lab *lab, __u32 share);
 void lab_plan(const struct lab_service *s, struct perch_plan *ret_plan, struct perch_plan *ret_twin);
+struct perch_split *lab_split(const struct lab *lab, bool v6);
+struct perch_version *lab_version(const struct lab *lab, bool v6, unsigned slot);
 __u32 lab_backend_id(const struct lab *lab, unsigned slot, bool v6, unsigned host);
 
 /* What a run is told besides its bytes. */
@@ -97,7 +102,7 @@ int lab_forward(enum lab_hook hook);	/* the verdict that redirects */
 __u64 lab_reason(const struct lab *lab, enum perch_hook hook, enum perch_reason reason);
 __u64 lab_reasons(const struct lab *lab, enum perch_reason reason);	/* over all hooks */
 void lab_counters(const struct lab *lab, __u32 backend, struct perch_counters *ret);
-void lab_votes(const struct lab *lab, unsigned service, unsigned slot, struct perch_votes *ret);
+void lab_votes(const struct lab *lab, bool v6, unsigned slot, struct perch_votes *ret);
 /* Copy of the flow of a client, or -ENOENT. */
 int lab_flow(const struct lab *lab, const struct perch_address *client, __u16 port, struct flow_copy *ret);
 /* Opened minus ended, over every backend. */

@@ -98,9 +98,9 @@ void lab_counters(const struct lab *lab, __u32 backend, struct perch_counters *r
 	sum_cpus(lab, lab->datapath.maps.counters_fd, backend, (__u64 *)ret, sizeof(*ret) / sizeof(__u64));
 }
 
-void lab_votes(const struct lab *lab, unsigned service, unsigned slot, struct perch_votes *ret)
+void lab_votes(const struct lab *lab, bool v6, unsigned slot, struct perch_votes *ret)
 {
-	__u32 element = lab->datapath.maps.services[service].observed * PERCH_SLOTS + slot;
+	__u32 element = lab->datapath.maps.services[v6].observed * PERCH_SLOTS + slot;
 
 	sum_cpus(lab, lab->datapath.maps.votes_fd, element, (__u64 *)ret, sizeof(*ret) / sizeof(__u64));
 }

@@ -59,30 +59,35 @@ static struct perch_endpoint endpoint(bool is_v6, __u16 port, __u8 protocol)
 	return (struct perch_endpoint){ lab_listener(is_v6), htons(port), protocol, 0 };
 }
 
-void lab_web_backends(struct lab_service *s, unsigned slot, unsigned first, unsigned n)
+void lab_backends(struct lab *lab, unsigned slot, unsigned first, unsigned n)
 {
-	for (unsigned i = 0; i < 2 * n; i++)
-		s->backend[slot][i] = (struct model_backend){
-			.address = lab_backend(i & 1, first + i / 2),
-			.port = htons(LAB_BACKEND_PORT),
-			.weight = 1,
-		};
-	s->placed.version[slot].backends = s->backend[slot];
-	s->placed.version[slot].n_backends = 2 * n;
+	for (unsigned v6 = 0; v6 < 2; v6++) {
+		struct lab_service *s = &lab->web[v6];
+
+		for (unsigned i = 0; i < n; i++)
+			s->backend[slot][i] = (struct model_backend){
+				.address = lab_backend(v6, first + i),
+				.port = htons(LAB_BACKEND_PORT),
+				.weight = 1,
+			};
+		s->placed.version[slot].backends = s->backend[slot];
+		s->placed.version[slot].n_backends = n;
+	}
 }
 
-void lab_web(struct lab_service *s)
+static void set_up(struct lab_service *s, bool is_v6)
 {
 	struct placed_service *p = &s->placed;
 
 	memset(s, 0, sizeof(*s));
-	for (unsigned i = 0; i < 4; i++)
-		s->listen[i] = endpoint(i & 1, i < 2 ? LAB_PORT : LAB_UDP_PORT, i < 2 ? IPPROTO_TCP : IPPROTO_UDP);
-	for (unsigned i = 0; i < 2; i++)
-		s->door[i] = endpoint(i & 1, LAB_DOOR_PORT, IPPROTO_TCP);
-	p->name = "web";
+	s->listen[0] = endpoint(is_v6, LAB_PORT, IPPROTO_TCP);
+	s->listen[1] = endpoint(is_v6, LAB_UDP_PORT, IPPROTO_UDP);
+	s->door = endpoint(is_v6, LAB_DOOR_PORT, IPPROTO_TCP);
+	s->salt = 0x5a17;
+	p->id = is_v6;
+	p->name = is_v6 ? "web6" : "web4";
 	p->listen = s->listen;
-	p->n_listen = 4;
+	p->n_listen = 2;
 	p->affinity = PERCH_AFFINITY_CONNECTION;
 	p->established = PERCH_DRAIN;
 	p->drain_ms = 30000;
@@ -90,11 +95,16 @@ void lab_web(struct lab_service *s)
 	p->n_versions = 2;
 	p->version[0] = (struct placed_version){ .slot = 0, .name = "v1", .role = PERCH_ROLE_STABLE };
 	p->version[1] = (struct placed_version){
-		.slot = 1, .name = "v2", .role = PERCH_ROLE_CANARY, .doors = s->door, .n_doors = 2,
+		.slot = 1, .name = "v2", .role = PERCH_ROLE_CANARY, .doors = &s->door, .n_doors = 1,
 	};
-	lab_web_backends(s, 0, 2, 2);
-	lab_web_backends(s, 1, 4, 1);
-	s->salt = 0x5a17;
+}
+
+void lab_web(struct lab *lab)
+{
+	set_up(&lab->web[0], false);
+	set_up(&lab->web[1], true);
+	lab_backends(lab, 0, 2, 2);
+	lab_backends(lab, 1, 4, 1);
 }
 
 void lab_plan(const struct lab_service *s, struct perch_plan *ret_plan, struct perch_plan *ret_twin)
@@ -110,7 +120,17 @@ void lab_plan(const struct lab_service *s, struct perch_plan *ret_plan, struct p
 		abort();
 }
 
-int lab_apply(struct lab *lab, struct lab_service *s)
+struct perch_split *lab_split(const struct lab *lab, bool is_v6)
+{
+	return &lab->datapath.maps.splits[is_v6];
+}
+
+struct perch_version *lab_version(const struct lab *lab, bool is_v6, unsigned slot)
+{
+	return &lab->datapath.maps.versions[is_v6 * PERCH_SLOTS + slot];
+}
+
+static int apply(struct lab *lab, struct lab_service *s)
 {
 	bool known = lab->datapath.maps.services[s->placed.id].in_use;
 	struct perch_plan plan, twin;
@@ -124,22 +144,34 @@ int lab_apply(struct lab *lab, struct lab_service *s)
 	return err;
 }
 
-int lab_step(struct lab *lab, struct lab_service *s, __u32 share)
+int lab_apply(struct lab *lab)
 {
-	struct perch_split *split = &lab->datapath.maps.splits[s->placed.id];
-	struct perch_plan plan, twin;
-	__u64 word;
+	return apply(lab, &lab->web[0]) ?: apply(lab, &lab->web[1]);
+}
 
-	s->share = share;
-	lab_plan(s, &plan, &twin);
-	return split_step(split, split_word(split), &plan, &twin, PERCH_BY_AGENT, lab_now() / 1000000000, &word);
+int lab_step(struct lab *lab, __u32 share)
+{
+	for (unsigned v6 = 0; v6 < 2; v6++) {
+		struct perch_split *split = lab_split(lab, v6);
+		struct perch_plan plan, twin;
+		__u64 word;
+		int err;
+
+		lab->web[v6].share = share;
+		lab_plan(&lab->web[v6], &plan, &twin);
+		err = split_step(split, split_word(split), &plan, &twin, PERCH_BY_AGENT, lab_now() / 1000000000,
+				 &word);
+		if (err)
+			return err;
+	}
+	return 0;
 }
 
 __u32 lab_backend_id(const struct lab *lab, unsigned slot, bool is_v6, unsigned host)
 {
 	struct perch_address address = lab_backend(is_v6, host);
 
-	return tables_backend_id(lab->tables, 0, slot, &address, htons(LAB_BACKEND_PORT));
+	return tables_backend_id(lab->tables, is_v6, slot, &address, htons(LAB_BACKEND_PORT));
 }
 
 __u64 lab_now(void)

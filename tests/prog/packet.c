@@ -204,6 +204,8 @@ static const char *lay_out_ip(const struct packet *p, struct packet_layout *l, _
 	size_t room = p->length - l->ip;
 
 	if (type == ETH_P_IP) {
+		if (room >= 1 && ip[0] >> 4 != 4)
+			return "not IPv4's version";
 		if (room < IPV4_LENGTH || room < (ip[0] & 15) * 4u || room < get16(ip + 2))
 			return "IPv4 header shorter than it claims";
 		l->transport = l->ip + (ip[0] & 15) * 4;
@@ -214,6 +216,8 @@ static const char *lay_out_ip(const struct packet *p, struct packet_layout *l, _
 	}
 	if (type != ETH_P_IPV6)
 		return "neither IPv4 nor IPv6";
+	if (room >= 1 && ip[0] >> 4 != 6)
+		return "not IPv6's version";
 	if (room < IPV6_LENGTH || room - IPV6_LENGTH < get16(ip + 4))
 		return "IPv6 header shorter than it claims";
 	l->transport = l->ip + IPV6_LENGTH;

@@ -78,8 +78,9 @@ static __always_inline void roll_back(struct perch_split *s)
 static long choose(u32 i, void *unused)
 {
 	struct perch_split *s = element(splits, 0);
-	u64 rolled_back = READ(user_rollback), word = 0;
-	struct perch_plan plan = {};
+	u64 rolled_back = READ(user_rollback);
+	struct plan_now now = {};
+	u32 slot;
 
 	if (!s)
 		return 1;
@@ -87,11 +88,14 @@ static long choose(u32 i, void *unused)
 		rolled_back = own_rollback;
 	barrier();
 	choices++;
-	if (plan_read(s, &word, &plan))
-		check(&plan, perch_word_epoch(word), plan_slot(&plan, bpf_get_prandom_u32() % PERCH_SHARE_ALL),
-		      rolled_back);
-	else if (++exhausted && plan_slot(&plan, bpf_get_prandom_u32() % PERCH_SHARE_ALL) != STABLE)
-		after_rollback++;
+	if (plan_read(0, &now)) {
+		slot = plan_slot(&now.plan, bpf_get_prandom_u32() % PERCH_SHARE_ALL);
+		check(&now.plan, perch_word_epoch(now.word), slot, rolled_back);
+	} else {
+		exhausted++;
+		slot = plan_slot(&now.plan, bpf_get_prandom_u32() % PERCH_SHARE_ALL);
+		after_rollback += slot != STABLE;
+	}
 	if (bpf_get_prandom_u32() % rollback_every == 0)
 		roll_back(s);
 	return 0;

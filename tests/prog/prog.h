@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/* What the tests of the programs share: cmocka, modes, a fresh lab each. */
+#ifndef PERCH_TEST_PROG_H
+#define PERCH_TEST_PROG_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <netinet/in.h>
+
+#include <cmocka.h>
+
+#include "talk.h"
+
+/* Every test of steering runs by both hooks and in both families. */
+struct mode {
+	enum lab_hook hook;
+	bool v6;
+};
+#define MODES 4
+#define for_each_mode(m)                                                       \
+	for (struct mode m = { LAB_XDP, false }; mode_number(m) < MODES; m = mode_next(m))
+
+static inline unsigned mode_number(struct mode m)
+{
+	return m.hook * 2 + m.v6;
+}
+
+static inline struct mode mode_next(struct mode m)
+{
+	unsigned next = mode_number(m) + 1;
+
+	return (struct mode){ next / 2, next & 1 };
+}
+
+static inline enum perch_hook mode_hook(struct mode m)
+{
+	return m.hook == LAB_XDP ? PERCH_HOOK_XDP : PERCH_HOOK_TC_IN;
+}
+
+/* A client that no other test of this lab has been. */
+static inline void mode_talk(struct talk *t, struct lab *lab, struct mode m, __u8 protocol, __u32 n)
+{
+	talk_init(t, lab, m.hook, m.v6, protocol, n * MODES + mode_number(m));
+}
+
+/* Setup of a test: a lab with both services prepared, all to stable. */
+static inline int prog_setup(void **state)
+{
+	static struct lab lab;
+
+	assert_int_equal(lab_open(&lab, NULL), 0);
+	lab_web(&lab);
+	*state = &lab;
+	return 0;
+}
+
+/* The same with the services in the kernel. */
+static inline int prog_setup_web(void **state)
+{
+	prog_setup(state);
+	assert_int_equal(lab_apply(*state), 0);
+	return 0;
+}
+
+static inline int prog_teardown(void **state)
+{
+	lab_close(*state);
+	return 0;
+}
+
+#define prog_test(f) cmocka_unit_test_setup_teardown(f, prog_setup_web, prog_teardown)
+/* For a test that changes the services and applies them itself. */
+#define prog_test_bare(f) cmocka_unit_test_setup_teardown(f, prog_setup, prog_teardown)
+
+#define prog_main(tests)                                                       \
+	int main(void)                                                         \
+	{                                                                      \
+		if (lab_enter())                                               \
+			return 1;                                              \
+		return cmocka_run_group_tests(tests, NULL, NULL);              \
+	}
+
+#endif
