@@ -20,7 +20,8 @@ int routes_fd(const struct routes *r);
 int routes_read(struct routes *r, int *ret_wait_ms);
 /* Every few seconds: keep the next hops of live backends alive. */
 void routes_refresh(struct routes *r);
-/* Called for each interface that appears or goes, for globs. */
+/* Called for each interface that appears or goes, for globs; at once for those
+ * that are there. */
 void routes_on_link(struct routes *r, void (*fn)(void *arg, const char *ifname, bool present), void *arg);
 
 #endif

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/* Interfaces of this network namespace, and the maps `devices` and
+ * `device_ids` that follow from them.  Private to this folder. */
+#ifndef PERCH_DEVICES_H
+#define PERCH_DEVICES_H
+
+#include <net/if.h>
+
+#include "netlink.h"
+#include "datapath.h"
+
+struct device_link {
+	__u32 ifindex;
+	char name[IF_NAMESIZE];
+	__u32 mtu;
+	__u32 flags;		/* IFF_UP, IFF_LOWER_UP, IFF_LOOPBACK */
+	__u8 mac[6];
+	bool ethernet;
+	bool veth;
+	bool native_xdp;
+	bool features_known;
+	__u64 features;		/* XDP features of the netdev family */
+	bool seen;		/* in the dump under way */
+};
+
+struct devices {
+	const struct maps *m;
+	struct netlink asks;		/* rtnetlink */
+	struct netlink features;	/* generic; not open before Linux 6.3 */
+	__u16 family;
+	unsigned group;			/* that tells of changed features */
+	struct device_link *link;
+	size_t n, room;
+	__u32 next;		/* where the search for a free index begins */
+	bool changed;		/* a device came, went or is another */
+	void (*fn)(void *arg, const char *ifname, bool present);
+	void *arg;
+};
+
+int devices_open(struct devices *d, const struct maps *m);
+void devices_close(struct devices *d);
+/* Read everything again. */
+int devices_resync(struct devices *d);
+/* RTM_NEWLINK and RTM_DELLINK. */
+void devices_link_message(struct devices *d, const struct nlmsghdr *h);
+/* Notifications of the netdev family. */
+int devices_feature_message(const struct nlmsghdr *h, void *devices);
+
+#endif
