@@ -1,0 +1,151 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+# What the end-to-end tests share: TAP, expectations, and how they ask perch.
+# A test file sources this, builds its lab, and ends with
+#
+#   run test_a test_b ...
+#   finish
+#
+# A test is a function: it fails when one of its expectations does, and then
+# its output is shown.  A file that dies prints no plan, which is a failure.
+
+set -u
+MODE=${1:-tc}
+case $MODE in
+xdp | tc) ;;
+*) echo "usage: $0 [xdp|tc]" >&2; exit 2 ;;
+esac
+# shellcheck source=../../scripts/lab
+. "$(dirname "${BASH_SOURCE[0]}")/../../scripts/lab"
+
+TESTS=0
+FAILURES=0
+
+# expect CMD...: the test goes on, but fails when CMD does.
+expect() {
+	"$@" && return 0
+	EXPECTED=1
+	echo "expected: $*"
+	return 1
+}
+
+# refused CMD...: CMD must fail.
+refused() {
+	if "$@"; then
+		echo "was not refused: $*"
+		return 1
+	fi
+}
+
+# within VALUE LEAST MOST
+within() {
+	[ "$1" -ge "$2" ] && [ "$1" -le "$3" ] && return 0
+	echo "$1 is not within $2 and $3"
+	return 1
+}
+
+skip() {
+	SKIPPED=$*
+}
+
+# say TEXT: a line for the reader of a test that passes, too.
+say() {
+	SAID+="# $*"$'\n'
+}
+
+run() {
+	local test out=$LAB_DIR/output began
+	for test in "$@"; do
+		EXPECTED=0 SKIPPED='' SAID='' began=$SECONDS
+		TESTS=$((TESTS + 1))
+		"$test" > "$out" 2>&1
+		if [ -n "$SKIPPED" ]; then
+			echo "ok $TESTS - $MODE: $test # SKIP $SKIPPED"
+		elif [ $EXPECTED = 0 ]; then
+			echo "ok $TESTS - $MODE: $test ($((SECONDS - began)) s)"
+		else
+			FAILURES=$((FAILURES + 1))
+			echo "not ok $TESTS - $MODE: $test"
+			sed 's/^/#   /' "$out"
+			tail -n 20 "$LAB_DIR/perchd.err" 2>/dev/null | sed 's/^/#   perchd: /'
+		fi
+		printf %s "$SAID"
+	done
+}
+
+finish() {
+	echo "1..$TESTS"
+	[ $FAILURES = 0 ]
+	exit
+}
+
+# field JSON FILTER
+field() {
+	jq -r "$2" <<< "$1"
+}
+
+# short OPTION... ADDRESS PORT: shortconn from the client, its JSON.
+short() {
+	in_ns c "$TOOLS/shortconn" "$@"
+}
+
+# count JSON NAME: connections that NAME answered.
+count() {
+	field "$1" ".names[\"$2\"].count // 0"
+}
+
+# start_long LOG OPTION... ADDRESS PORT; the process is in $LONG.
+start_long() {
+	local log=$LAB_DIR/$1
+	shift
+	lab_spawn c "$log" "$TOOLS/longconn" "$@"
+	LONG=$SPAWNED
+	LONG_LOG=$log
+}
+
+# The state of longconn now.
+long_state() {
+	local had
+	had=$(wc -l < "$LONG_LOG")
+	kill -USR1 "$LONG"
+	wait_for 10 grew "$LONG_LOG" "$had"
+	tail -n 1 "$LONG_LOG"
+}
+
+grew() {
+	[ "$(wc -l < "$1")" -gt "$2" ]
+}
+
+long_ready() {
+	[ "$(field "$(long_state)" .ready)" = true ]
+}
+
+monotonic() {
+	"$TOOLS/monotonic"
+}
+
+# version SERVICE VERSION FILTER: of perch's own view.
+version() {
+	field "$(perch -j service show "$1")" ".[0].versions[] | select(.name == \"$2\") | $3"
+}
+
+phase() {
+	field "$(perch -j service show "$1")" '.[0].phase'
+}
+
+phase_is() {
+	[ "$(phase "$1")" = "$2" ]
+}
+
+knows_version() {
+	[ -n "$(version "$1" "$2" .name)" ]
+}
+
+# no_canary SERVICE-ADDRESS PORT CANARY [CONNECTIONS]: nobody new gets there.
+no_canary() {
+	local seen
+	seen=$(short -n "${4:-2000}" -j 32 -s 10.1.1.0 -m 2000 "$1" "$2")
+	[ "$(field "$seen" .failed)" = 0 ] && [ "$(count "$seen" "$3")" = 0 ] && return 0
+	echo "$seen"
+	return 1
+}
