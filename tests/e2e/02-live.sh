@@ -31,9 +31,9 @@ start_perchd
 # begin_live SERVICE PORT SHARE
 begin_live() {
 	expect perch weight set service "$1" canary "$3"
-	start_long "$1" -n $LIVE -r 2500 -s 10.1.1.0 -m 2000 "$VIP4" "$2"
+	start_long "$1" -n "$LIVE" -r 2500 -s 10.1.1.0 -m 2000 "$VIP4" "$2"
 	expect wait_for 30 long_ready
-	expect [ "$(field "$(long_state)" .connected)" = $LIVE ]
+	expect [ "$(field "$(long_state)" .connected)" = "$LIVE" ]
 }
 
 all_well() {
@@ -42,7 +42,7 @@ all_well() {
 	echo "$state"
 	expect [ "$(field "$state" .changed)" = 0 ]
 	expect [ "$(field "$state" .broken)" = 0 ]
-	expect [ "$(field "$state" .open)" = $LIVE ]
+	expect [ "$(field "$state" .open)" = "$LIVE" ]
 }
 
 # everybody is asked and answers

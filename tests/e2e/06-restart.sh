@@ -20,7 +20,7 @@ END
 start_perchd
 
 test_twenty_restarts_fail_no_request() {
-	local i short wrk epoch seen
+	local i short wrk seen
 	expect perch weight set service web canary 30
 	lab_spawn c "$LAB_DIR/short" "$TOOLS/shortconn" -H -t 300 -r 500 -s 10.1.1.0 -m 2000 "$VIP4" 80
 	short=$SPAWNED

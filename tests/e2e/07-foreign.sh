@@ -58,8 +58,8 @@ arrived() {
 }
 
 test_lab_forwards_all_kinds_without_perch() {
-	capture s1 before-s $TOWARDS_BACKENDS towards_backends
-	capture c before-c $TOWARDS_CLIENTS towards_clients
+	capture s1 before-s "$TOWARDS_BACKENDS" towards_backends
+	capture c before-c "$TOWARDS_CLIENTS" towards_clients
 }
 
 test_perch_is_in_the_path() {
@@ -69,12 +69,12 @@ test_perch_is_in_the_path() {
 }
 
 test_packets_towards_backends_are_identical() {
-	capture s1 after-s $TOWARDS_BACKENDS towards_backends
+	capture s1 after-s "$TOWARDS_BACKENDS" towards_backends
 	expect diff "$LAB_DIR/before-s" "$LAB_DIR/after-s"
 }
 
 test_packets_towards_clients_are_identical() {
-	capture c after-c $TOWARDS_CLIENTS towards_clients
+	capture c after-c "$TOWARDS_CLIENTS" towards_clients
 	expect diff "$LAB_DIR/before-c" "$LAB_DIR/after-c"
 }
 
@@ -86,7 +86,7 @@ reason() {
 test_each_pass_has_a_counted_reason() {
 	local name
 	for name in not_ours fragment ip_options protocol no_listener not_our_reply malformed; do
-		expect [ "$(reason $name)" -gt 0 ]
+		expect [ "$(reason "$name")" -gt 0 ]
 	done
 	expect [ "$(field "$(perch -j reason show)" '[.[] | select(.verdict == "drop") | .count] | add')" = 0 ]
 }

@@ -29,12 +29,12 @@ start_perchd
 perch weight set service web canary 50 >/dev/null
 
 test_connections_are_established() {
-	start_long live -n $LIVE -i $IDLE -p 4 -r 4000 -e 4000 -s 10.1.16.0 -m 8000 "$VIP4" 80
+	start_long live -n "$LIVE" -i "$IDLE" -p 4 -r 4000 -e 4000 -s 10.1.16.0 -m 8000 "$VIP4" 80
 	expect wait_for 60 long_ready
 	IDLE_FROM=$SECONDS
-	expect [ "$(field "$(long_state)" .connected)" = $LIVE ]
-	expect [ "$(field "$(perch -j flow count)" .capacity)" = $FLOW_TABLE ]
-	expect within "$(field "$(perch -j flow count)" .classes.established)" $((LIVE - 50)) $LIVE
+	expect [ "$(field "$(long_state)" .connected)" = "$LIVE" ]
+	expect [ "$(field "$(perch -j flow count)" .capacity)" = "$FLOW_TABLE" ]
+	expect within "$(field "$(perch -j flow count)" .classes.established)" $((LIVE - 50)) "$LIVE"
 }
 
 test_lab_sustains_2000_connections_a_second() {
@@ -52,14 +52,14 @@ test_flood_ends_no_established_connection() {
 	lab_spawn c "$LAB_DIR/load" "$TOOLS/shortconn" -t 600 -j 256 -r "$RATE" -s 10.1.1.0 -m 2000 "$VIP4" 80
 	load=$SPAWNED
 	flood=("$TOOLS/synflood" -s 10.99.0.0 -i eth0 -M "$LB_MAC")
-	say "SYNs $(in_ns c "${flood[@]}" -n $SYNS -2 "$VIP4" 80)"
-	say "ACKs $(in_ns c "${flood[@]}" -n $ACKS -a "$VIP4" 80)"
+	say "SYNs $(in_ns c "${flood[@]}" -n "$SYNS" -2 "$VIP4" 80)"
+	say "ACKs $(in_ns c "${flood[@]}" -n "$ACKS" -a "$VIP4" 80)"
 	lab_kill TERM "$load"
 	answered=$(cat "$LAB_DIR/load")
 	say "short connections meanwhile: $(field "$answered" .ok) of $(field "$answered" .connections)"
 	state=$(long_state)
 	echo "$state"
-	expect [ "$(field "$state" .open)" = $LIVE ]
+	expect [ "$(field "$state" .open)" = "$LIVE" ]
 	expect [ "$(field "$state" .broken)" = 0 ]
 	expect [ "$(field "$state" .changed)" = 0 ]
 	expect [ "$(field "$answered" .ok)" -gt 0 ]
@@ -68,7 +68,7 @@ test_flood_ends_no_established_connection() {
 test_every_connection_still_answers() {
 	kill -USR2 "$LONG"
 	expect wait_for 15 none_wait
-	expect [ "$(field "$(long_state)" .open)" = $LIVE ]
+	expect [ "$(field "$(long_state)" .open)" = "$LIVE" ]
 	expect [ "$(field "$(long_state)" .changed)" = 0 ]
 }
 

@@ -37,7 +37,7 @@ falls() {
 	shift 2
 	expect perch rollout start "$service"
 	[ -z "${ORPHAN:-}" ] || stop_perchd TERM
-	lab_spawn c "$LAB_DIR/load" "$TOOLS/shortconn" -t 60 -j $PARALLEL -r 1000 -s 10.1.1.0 -m 2000 "$VIP4" "$port"
+	lab_spawn c "$LAB_DIR/load" "$TOOLS/shortconn" -t 60 -j "$PARALLEL" -r 1000 -s 10.1.1.0 -m 2000 "$VIP4" "$port"
 	load=$SPAWNED
 	sleep 2
 	"$@"
