@@ -128,14 +128,15 @@ struct done {
 	char warning[WHY];	/* the canary is out, but */
 };
 
-/* After the write nothing takes it back: what fails then is a warning. */
+/* before: NULL when it could not be read whole.  After the write nothing takes
+ * it back: what fails then is a warning. */
 static int direct_write(const struct maps *m, unsigned id, const struct pair *before, const char *comment, struct done *d)
 {
 	char reason[sizeof(((struct perch_rejection *)0)->reason)];
-	__u64 word = before->word;
+	__u64 word = 0;
 	int err;
 
-	if (!pair_rolled_back(before) && pair_moves_nobody(before) && !m->services[id].sampling) {
+	if (before && !pair_rolled_back(before) && pair_moves_nobody(before) && !m->services[id].sampling) {
 		d->outcome = "nothing";
 		return 0;
 	}
@@ -168,7 +169,7 @@ int direct_rollback(const struct maps *m, const char *service, int mode, const c
 	err = pair_read(&m->splits[id], &pair);
 	if (err && err != -EAGAIN)
 		return err;
-	err = direct_write(m, id, &pair, comment, &d);
+	err = direct_write(m, id, err ? NULL : &pair, comment, &d);
 	if (err)
 		return err;
 	pair_read(&m->splits[id], &pair);

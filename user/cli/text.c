@@ -24,9 +24,14 @@ void text_append(char *text, size_t size, const char *format, ...)
 
 void text_printable(char *text)
 {
-	for (unsigned char *c = (unsigned char *)text; *c; c++)
-		if (*c < ' ' || *c == 0x7f || (c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0))
-			*c = '?';
+	for (unsigned char *c = (unsigned char *)text; *c; c++) {
+		/* U+0080 to U+009F are control characters too. */
+		if (c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0)
+			*c++ = '?';
+		else if (*c >= ' ' && *c != 0x7f)
+			continue;
+		*c = '?';
+	}
 }
 
 const char *text_count(double n, char out[TEXT_NUMBER])
