@@ -31,6 +31,8 @@ void service_free(struct service *s)
 	if (!s)
 		return;
 	slots_clear(s->slot);
+	for (int i = 0; i < PERCH_SLOTS; i++)
+		free(s->evidence[i].votes);
 	free(s);
 }
 

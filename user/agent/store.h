@@ -22,7 +22,7 @@ struct stored_version {
 	unsigned slot;
 	enum perch_role role;
 	__u64 since;		/* seconds since 1970 */
-	const char *backends;	/* JSON, as state_json.h writes it */
+	const char *backends;	/* JSON, as save.c writes it */
 	const char *doors;
 };
 

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * The agent: everything one perchd has open, and the order in which it is
+ * started and left.  One thread, one loop; whoever needs the agent gets a
+ * pointer to it.
+ */
+#ifndef PERCH_AGENT_H
+#define PERCH_AGENT_H
+
+#include <stdbool.h>
+#include <uv.h>
+
+#include "../config/config.h"
+#include "../core/model.h"
+#include "../datapath/datapath.h"
+#include "../datapath/routes.h"
+#include "../datapath/samples.h"
+#include "../datapath/tables.h"
+#include "events.h"
+#include "state.h"
+#include "store.h"
+
+#define AGENT_WHY 640		/* room for a configuration error and more */
+
+struct alarm;
+struct attachment;
+struct http;
+
+struct agent {
+	uv_loop_t loop;
+	char *config_path;
+	/* what is in force, and how the last try to change it ended */
+	struct model_config *config;
+	char *config_text;
+	char *tried_text;
+	double config_loaded;
+	char config_error[CONFIG_ERROR];
+
+	struct datapath datapath;
+	bool datapath_open;
+	struct tables *tables;
+	struct routes *routes;
+	struct samples *samples;
+	struct store *store;
+	struct events *events;
+	struct alarm *alarms;
+	struct attachment *attachments;
+	struct http *socket_http, *tcp_http;
+
+	struct service *services;	/* in the order of the file */
+	struct service **by_id;		/* by element of `services` */
+	struct backend_evidence *backends;	/* by element of `backends` */
+	struct perch_sample_host host;
+	bool host_seen;
+
+	uv_poll_t samples_poll, routes_poll;
+	uv_timer_t look_timer, second_timer, routes_timer, sever_timer, reload_timer;
+	uv_signal_t hangup, terminate, interrupt;
+	uv_fs_event_t config_watch;
+	__u64 drain_due;	/* ns: next drain to end, 0: none */
+	unsigned sever_again;	/* walks to come after a sever */
+
+	double started;
+	bool ready;
+	int lock_fd;		/* one agent per stateDir */
+	int exit_code;
+};
+
+/* Everything up to being ready.  -errno after it was logged. */
+int agent_start(struct agent *a, const char *config_path);
+/* Turn the loop until a signal ends it. */
+void agent_run(struct agent *a);
+/* Leave the datapath running, everything else goes. */
+void agent_stop(struct agent *a);
+
+struct service *agent_service(const struct agent *a, const char *name);
+/* Append, and know it by its id from now on. */
+void agent_add_service(struct agent *a, struct service *s);
+/* Forget and free it. */
+void agent_drop_service(struct agent *a, struct service *s);
+
+#define agent_emit(a, ...) events_emit((a)->events, &(struct event){ __VA_ARGS__ })
+
+#endif

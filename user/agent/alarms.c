@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+/* The list of alarms. */
+#include "alarms.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent.h"
+#include "clock.h"
+
+static struct alarm **alarm_find(struct agent *a, const char *kind, const char *subject)
+{
+	struct alarm **at = &a->alarms;
+
+	while (*at && (strcmp((*at)->kind, kind) || strcmp((*at)->subject, subject)))
+		at = &(*at)->next;
+	return at;
+}
+
+void alarm_raise(struct agent *a, const char *kind, const char *subject, const char *service, const char *remedy,
+		 const char *format, ...)
+{
+	struct alarm **at = alarm_find(a, kind, subject), *alarm = *at;
+	char text[sizeof(alarm->text)];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	if (!alarm) {
+		alarm = calloc(1, sizeof(*alarm));
+		if (!alarm)
+			return;
+		snprintf(alarm->kind, sizeof(alarm->kind), "%s", kind);
+		snprintf(alarm->subject, sizeof(alarm->subject), "%s", subject);
+		alarm->since = clock_wall();
+		*at = alarm;
+	} else if (!strcmp(alarm->text, text)) {
+		return;
+	}
+	snprintf(alarm->service, sizeof(alarm->service), "%s", service ? service : "");
+	snprintf(alarm->remedy, sizeof(alarm->remedy), "%s", remedy ? remedy : "");
+	snprintf(alarm->text, sizeof(alarm->text), "%s", text);
+	agent_emit(a, .kind = "alarm", .service = service, .to = kind, .reason = text, .comment = remedy);
+}
+
+void alarm_clear(struct agent *a, const char *kind, const char *subject)
+{
+	struct alarm **at = alarm_find(a, kind, subject), *alarm = *at;
+
+	if (!alarm)
+		return;
+	*at = alarm->next;
+	agent_emit(a, .kind = "alarm", .service = alarm->service[0] ? alarm->service : NULL, .from = kind,
+		   .reason = "over");
+	free(alarm);
+}
+
+void alarms_free(struct agent *a)
+{
+	while (a->alarms) {
+		struct alarm *next = a->alarms->next;
+
+		free(a->alarms);
+		a->alarms = next;
+	}
+}
+
+json_t *alarms_json(const struct agent *a)
+{
+	json_t *array = json_array();
+
+	for (const struct alarm *m = a->alarms; m; m = m->next)
+		json_array_append_new(array, json_pack("{s:s, s:s?, s:s, s:s?, s:f}", "kind", m->kind, "service",
+						       m->service[0] ? m->service : NULL, "text", m->text, "remedy",
+						       m->remedy[0] ? m->remedy : NULL, "since", m->since));
+	return array;
+}

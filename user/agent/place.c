@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+/* How a service of the state looks in the kernel, and how its split moves. */
+#include "place.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "../core/split.h"
+#include "clock.h"
+#include "lifecycle.h"
+#include "save.h"
+
+#define LOCK_MS 1000
+
+static void want_roles(__u8 out[PERCH_SLOTS], const struct version slot[PERCH_SLOTS])
+{
+	for (int i = 0; i < PERCH_SLOTS; i++)
+		out[i] = slot[i].name[0] ? slot[i].role : PERCH_ROLE_NONE;
+}
+
+/* What the plan is to say; its twin leads to stable, or to previous when
+ * nothing is under way. */
+static int want_fill(struct split_want *w, const struct step *step, __u64 salt)
+{
+	int previous = slot_of_role(step->slot, PERCH_ROLE_PREVIOUS);
+	struct version after[PERCH_SLOTS];
+	bool to_previous = previous >= 0 && !step->in_rollout && !step->canary_share && !step->baseline_share;
+
+	*w = (struct split_want){
+		.rest = slot_of_role(step->slot, PERCH_ROLE_STABLE),
+		.canary = slot_of_role(step->slot, PERCH_ROLE_CANARY),
+		.baseline = slot_of_role(step->slot, PERCH_ROLE_BASELINE),
+		.canary_share = step->canary_share,
+		.baseline_share = step->baseline_share,
+		.salt = salt,
+	};
+	if (w->rest < 0)
+		return -EINVAL;
+	w->fallback = to_previous ? previous : w->rest;
+	memcpy(after, step->slot, sizeof(after));	/* roles only: owns nothing */
+	if (to_previous)
+		lifecycle_back(after, 0);
+	want_roles(w->role, step->slot);
+	want_roles(w->fallback_role, after);
+	return 0;
+}
+
+/* A new salt when the canary is another one than the last that had a share. */
+static __u64 step_salt(struct service *s, const struct step *step)
+{
+	int canary = slot_of_role(step->slot, PERCH_ROLE_CANARY);
+
+	if (!step->canary_share || canary < 0 || !strcmp(s->salt_for, step->slot[canary].name))
+		return s->salt;
+	if (getrandom(&s->salt, sizeof(s->salt), 0) != sizeof(s->salt))
+		s->salt = clock_now() * 0x9e3779b97f4a7c15ull;
+	snprintf(s->salt_for, sizeof(s->salt_for), "%s", step->slot[canary].name);
+	return s->salt;
+}
+
+static void new_shares_begin(struct service *s)
+{
+	for (int i = 0; i < PERCH_SLOTS; i++)
+		s->evidence[i].connections_base = counters_connections(&s->evidence[i].total);
+}
+
+int place_step(struct agent *a, struct service *s, const struct step *step)
+{
+	struct perch_split *split = &a->datapath.maps.splits[s->id];
+	struct perch_plan plan, twin;
+	struct split_want want;
+	__u64 word;
+	int lock, r;
+
+	r = want_fill(&want, step, step_salt(s, step));
+	if (!r)
+		r = split_plan(&want, &plan, &twin);
+	if (r)
+		return r;
+	lock = planner_lock(a->config->agent.pin_path, LOCK_MS);
+	if (lock < 0)
+		return lock;
+	r = split_step(split, s->word, &plan, &twin, step->flags, clock_now() / NS_PER_S, &word);
+	close(lock);
+	if (r)
+		return r;
+	s->word = word;
+	s->canary_share = step->canary_share;
+	s->baseline_share = step->baseline_share;
+	new_shares_begin(s);
+	return 0;
+}
+
+/* The plan that the word names, and its twin.  Only planners write plans, and
+ * the loop has one thread: a direct rollback changes the word, not these. */
+static const struct perch_plan *plan_of(const struct agent *a, const struct service *s, bool twin)
+{
+	const struct perch_split *split = &a->datapath.maps.splits[s->id];
+	__u32 plan = perch_word_plan(s->word) % (2 * PERCH_PAIRS);
+
+	return &split->plan[twin ? plan | 1 : plan];
+}
+
+bool place_has_twin(const struct agent *a, const struct service *s)
+{
+	const struct perch_plan *plan = plan_of(a, s, false), *twin = plan_of(a, s, true);
+
+	for (int i = 0; i < PERCH_SLOTS; i++)
+		if (split_share(plan, i) != split_share(twin, i))
+			return true;
+	return false;
+}
+
+bool place_names_slot(const struct agent *a, const struct service *s, int slot)
+{
+	return split_share(plan_of(a, s, false), slot) || split_share(plan_of(a, s, true), slot);
+}
+
+void place_read_split(struct agent *a, struct service *s)
+{
+	struct perch_plan plan;
+	int canary, baseline;
+
+	if (split_read(&a->datapath.maps.splits[s->id], &s->word, &plan)) {
+		s->word = split_word(&a->datapath.maps.splits[s->id]);
+		plan = *plan_of(a, s, false);
+	}
+	canary = slot_of_role(s->slot, PERCH_ROLE_CANARY);
+	baseline = slot_of_role(s->slot, PERCH_ROLE_BASELINE);
+	s->canary_share = canary >= 0 ? split_share(&plan, canary) : 0;
+	s->baseline_share = baseline >= 0 ? split_share(&plan, baseline) : 0;
+	s->salt = plan.salt;
+}
+
+static void placed_versions(struct placed_service *p, const struct service *s)
+{
+	for (unsigned i = 0; i < PERCH_SLOTS; i++) {
+		const struct version *v = &s->slot[i];
+		bool retiring = v->role == PERCH_ROLE_RETIRING;
+
+		if (!v->name[0])
+			continue;
+		p->version[p->n_versions++] = (struct placed_version){
+			.slot = i, .name = v->name, .role = v->role, .backends = v->backends, .doors = v->doors,
+			.n_backends = retiring ? 0 : v->n_backends, .n_doors = retiring ? 0 : v->n_doors,
+		};
+	}
+}
+
+static void placed_limits(struct placed_service *p, const struct model_rollout *policy)
+{
+	for (size_t i = 0; i < policy->n_gates && p->limits < PERCH_LIMITS; i++)
+		if (policy->gate[i].signal == MODEL_RESPONSE_TIME)
+			p->limit_us[p->limits++] = policy->gate[i].limit / 1000;
+}
+
+static int place_first_plan(struct service *s, struct perch_plan *plan, struct perch_plan *twin)
+{
+	const struct step step = { .slot = s->slot, .canary_share = s->canary_share,
+				   .baseline_share = s->baseline_share, .in_rollout = service_in_rollout(s) };
+	struct split_want want;
+	int r;
+
+	if (!s->salt && getrandom(&s->salt, sizeof(s->salt), 0) != sizeof(s->salt))
+		return -EIO;
+	r = want_fill(&want, &step, s->salt);
+	return r ? r : split_plan(&want, plan, twin);
+}
+
+int place_service(struct agent *a, struct service *s, char why[AGENT_WHY])
+{
+	struct placed_service p = {
+		.id = s->id, .name = s->name, .listen = s->model->listen, .n_listen = s->model->n_listen,
+		.affinity = s->model->affinity, .established = s->model->established,
+		.drain_ms = s->model->drain_timeout / NS_PER_MS, .sampling = service_in_rollout(s),
+		.observed = s->observed, .reflex_limit = s->model->rollout.reflex,
+	};
+	struct perch_plan plan, twin;
+	char detail[WHY] = "";
+	int r = 0;
+
+	if (!s->placed)
+		r = place_first_plan(s, &plan, &twin);
+	if (r) {
+		snprintf(why, AGENT_WHY, "%s: no version is stable", s->name);
+		return r;
+	}
+	placed_versions(&p, s);
+	placed_limits(&p, &s->model->rollout);
+	save_names(a, s);
+	r = tables_apply(a->tables, &p, s->placed ? NULL : &plan, s->placed ? NULL : &twin, detail);
+	if (r) {
+		snprintf(why, AGENT_WHY, "%s: %s", s->name, detail[0] ? detail : strerror(-r));
+		return r;
+	}
+	if (!s->placed) {
+		s->placed = true;
+		s->word = split_word(&a->datapath.maps.splits[s->id]);
+	}
+	return 0;
+}
+
+void place_choose_observed(struct agent *a)
+{
+	unsigned left = PERCH_OBSERVED - 1;	/* element 0 is none */
+
+	for (struct service *s = a->services; s; s = s->next) {
+		s->observed = service_in_rollout(s) && left;
+		left -= s->observed;
+	}
+	for (struct service *s = a->services; s && left; s = s->next) {
+		left -= !s->observed;
+		s->observed = true;
+	}
+}
+
+__u32 place_live(const struct agent *a, const struct service *s, int slot)
+{
+	const struct perch_backend *b = a->datapath.maps.backends;
+	__u32 live = 0, version = s->id * PERCH_SLOTS + slot;
+
+	if (slot < 0)
+		return 0;
+	for (__u32 id = 1; id < a->datapath.maps.control->backends_n; id++)
+		live += b[id].version == version && b[id].state == PERCH_BACKEND_UP;
+	return live;
+}

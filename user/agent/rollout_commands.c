@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+/* What people ask of a rollout: start, pause, resume, advance, promote, abort,
+ * retry; and why not. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "place.h"
+#include "rollback.h"
+#include "rollouts.h"
+#include "save.h"
+
+static const char *const verb_words[VERBS] = { "start", "pause", "resume", "advance", "promote", "abort", "retry" };
+
+int rollout_verb_parse(const char *word)
+{
+	for (int i = 0; i < VERBS; i++)
+		if (!strcmp(word, verb_words[i]))
+			return i;
+	return -1;
+}
+
+/* Why the canary of s can't start; 0: it can. */
+static int start_refused(const struct service *s, bool retry, char why[AGENT_WHY])
+{
+	int canary = slot_of_role(s->slot, PERCH_ROLE_CANARY);
+	const struct version *v = &s->slot[canary < 0 ? 0 : canary];
+
+	if (canary < 0)
+		snprintf(why, AGENT_WHY, "%s: no version is canary; add the new one to %s", s->name, s->model->file);
+	else if (!v->in_file)
+		snprintf(why, AGENT_WHY, "%s: canary '%s' is not in %s any more", s->name, v->name, s->model->file);
+	else if (!s->model->rollout.n_steps)
+		snprintf(why, AGENT_WHY, "%s: no rollout in %s: give it steps", s->name, s->model->file);
+	else if (v->rejected && !retry)
+		snprintf(why, AGENT_WHY,
+			 "%s: version '%s' was rejected (%s); give the mended one a new name, or `perch rollout retry %s`",
+			 s->name, v->name, v->rejection.reason, s->name);
+	else
+		return 0;
+	return -EBUSY;
+}
+
+/* Room among the observed, made by those that need it less. */
+static int start_observe(struct agent *a, struct service *s, char why[AGENT_WHY])
+{
+	int r;
+
+	place_choose_observed(a);
+	if (!s->observed) {
+		snprintf(why, AGENT_WHY, "%s: %d services are in a rollout already; wait for one of them", s->name,
+			 PERCH_OBSERVED - 1);
+		return -EBUSY;
+	}
+	for (struct service *o = a->services; o; o = o->next) {
+		if (o->observed || !a->datapath.maps.services[o->id].observed)
+			continue;
+		r = place_service(a, o, why);
+		if (r)
+			return r;
+	}
+	return place_service(a, s, why);
+}
+
+static void start_evidence(struct agent *a, struct service *s)
+{
+	static const struct perch_votes none;
+	struct rollout_keep *k = &s->keep;
+	struct evidence *canary = &s->evidence[k->canary_slot], *stable = &s->evidence[k->stable_slot];
+
+	/* connections of the first step's epoch and later vote */
+	tables_votes_since(a->tables, s->id, (perch_word_epoch(s->word) | 1) + 1);
+	arm_begin(&k->canary, canary->votes ? canary->votes : &none);
+	arm_begin(&k->stable, stable->votes ? stable->votes : &none);
+	k->step_connects = 0;
+}
+
+static int start_first_step(struct agent *a, struct service *s, const struct rollout_output *out,
+			    const struct asker *asker, char why[AGENT_WHY])
+{
+	const struct rollout before = s->keep.rollout;
+	int r = start_observe(a, s, why);
+
+	if (r)
+		return r;
+	start_evidence(a, s);
+	r = rollouts_do(a, s, out, &before, asker);
+	if (r)
+		snprintf(why, AGENT_WHY, "%s: the first step could not be set: %s", s->name,
+			 r == -ESTALE ? "the split was moved by another writer" : strerror(-r));
+	return r;
+}
+
+static int command_start(struct agent *a, struct service *s, bool retry, const struct asker *asker, char why[AGENT_WHY])
+{
+	struct rollout_keep old = s->keep;
+	struct rollout_output out;
+	struct rollout_input in;
+	int r, canary;
+
+	if (service_in_rollout(s)) {
+		if (!retry)
+			return 0;	/* idempotent: it is the only canary there can be */
+		snprintf(why, AGENT_WHY, "%s: a rollout of '%s' is under way", s->name, s->keep.rollout.canary);
+		return -EBUSY;
+	}
+	r = start_refused(s, retry, why);
+	if (r)
+		return r;
+	canary = slot_of_role(s->slot, PERCH_ROLE_CANARY);
+	memset(&s->keep, 0, sizeof(s->keep));
+	s->keep.canary_slot = canary;
+	s->keep.stable_slot = slot_of_role(s->slot, PERCH_ROLE_STABLE);
+	rollouts_input(a, s, &in);
+	in.rolled_back = false;	/* the first step leaves that word */
+	r = rollout_start(&s->keep.rollout, &s->model->rollout, s->slot[canary].name, &in, &out);
+	if (r)
+		snprintf(why, AGENT_WHY, "%s: %s", s->name,
+			 r == -EHOSTDOWN ? "canary or stable has no live backend" : strerror(-r));
+	else
+		r = start_first_step(a, s, &out, asker, why);
+	if (r) {
+		char ignored[AGENT_WHY];
+
+		s->keep = old;
+		place_service(a, s, ignored);	/* sampling as before */
+		return r == -EHOSTDOWN ? -EBUSY : r;
+	}
+	if (s->slot[canary].rejected)
+		save_unreject(a, s, canary);
+	return 0;
+}
+
+static int command_resume(struct agent *a, struct service *s, const struct asker *asker)
+{
+	const struct rollout before = s->keep.rollout;
+	struct rollout_output out = { .action = ROLLOUT_SET_SHARE };
+	struct rollout_input in;
+	int r;
+
+	rollouts_input(a, s, &in);
+	r = rollout_resume(&s->keep.rollout, &in);
+	if (r)
+		return r;
+	/* a person's weights end with the pause that they made */
+	out.share = s->keep.rollout.share;
+	if (s->canary_share == out.share)
+		return 0;
+	r = rollouts_do(a, s, &out, &before, asker);
+	if (r && r != -ESTALE)
+		s->keep.rollout = before;
+	return r;
+}
+
+static int command_move(struct agent *a, struct service *s, enum rollout_verb verb, bool force, const struct asker *asker)
+{
+	const struct rollout before = s->keep.rollout;
+	struct rollout *r = &s->keep.rollout;
+	struct rollout_output out = { .action = ROLLOUT_NOTHING };
+	struct rollout_input in;
+	int err;
+
+	rollouts_input(a, s, &in);
+	switch (verb) {
+	case VERB_PAUSE:
+		err = rollout_pause(r, &in);
+		break;
+	case VERB_ADVANCE:
+		err = rollout_advance(r, &in);
+		break;
+	case VERB_PROMOTE:
+		err = rollout_promote(r, &in, force, &out);
+		break;
+	default:
+		err = rollout_abort(r, &in, asker->comment && asker->comment[0] ? asker->comment : "aborted", &out);
+		break;
+	}
+	return err ? err : rollouts_do(a, s, &out, &before, asker);
+}
+
+static void move_refused(const struct service *s, enum rollout_verb verb, int err, char why[AGENT_WHY])
+{
+	const struct rollout *r = &s->keep.rollout;
+	const char *phase = rollout_phase_name(r->phase);
+
+	switch (err) {
+	case -EINVAL:
+		snprintf(why, AGENT_WHY, "%s: %s, can't %s%s", s->name, phase, verb_words[verb],
+			 service_in_rollout(s) ? "" : "; `perch rollout start` begins one");
+		break;
+	case -EPERM:
+		snprintf(why, AGENT_WHY, "%s: %s; promote with force, or `perch rollout abort %s`", s->name,
+			 r->blocked_by[0] ? r->blocked_by : "a gate is over its limit", s->name);
+		break;
+	case -EHOSTDOWN:
+		snprintf(why, AGENT_WHY, "%s: the canary has no live backend", s->name);
+		break;
+	case -ESTALE:
+		snprintf(why, AGENT_WHY, "%s: was rolled back meanwhile (%s)", s->name, r->reason);
+		break;
+	default:
+		snprintf(why, AGENT_WHY, "%s: %s", s->name, strerror(-err));
+	}
+}
+
+/* A command is told of once, with who gave it. */
+static void emit_command(struct agent *a, struct service *s, enum rollout_verb verb, enum rollout_phase before,
+			 const struct asker *asker)
+{
+	bool start = verb == VERB_START || verb == VERB_RETRY;
+	const char *kind = start ? "rollout" : verb_words[verb];
+
+	if (verb == VERB_RETRY)
+		kind = "retry";
+	if (verb == VERB_PROMOTE || verb == VERB_ABORT)
+		return;		/* what was done has told of itself */
+	agent_emit(a, .kind = kind, .actor = asker->actor, .service = s->name, .from = rollout_phase_name(before),
+		   .to = start ? s->keep.rollout.canary : rollout_phase_name(s->keep.rollout.phase),
+		   .epoch = perch_word_epoch(s->word), .reason = s->keep.rollout.reason, .comment = asker->comment);
+}
+
+int rollouts_command(struct agent *a, struct service *s, enum rollout_verb verb, bool force, const struct actor *actor,
+		     const char *comment, char why[AGENT_WHY])
+{
+	const struct asker asker = { .actor = actor, .comment = comment, .flag = PERCH_BY_AGENT };
+	enum rollout_phase before;
+	bool already;
+	int r;
+
+	rollback_notice(a, s);
+	before = s->keep.rollout.phase;
+	already = verb == VERB_START && service_in_rollout(s);
+	if (verb == VERB_START || verb == VERB_RETRY) {
+		r = command_start(a, s, verb == VERB_RETRY, &asker, why);
+	} else {
+		r = verb == VERB_RESUME ? command_resume(a, s, &asker) : command_move(a, s, verb, force, &asker);
+		if (r)
+			move_refused(s, verb, r, why);
+		if (r == -EINVAL || r == -EPERM || r == -EHOSTDOWN)
+			r = -EBUSY;
+	}
+	if (r || already)
+		return r;
+	save_rollout(a, s, true);
+	emit_command(a, s, verb, before, &asker);
+	return 0;
+}
