@@ -36,9 +36,9 @@ static int read_path_within(struct reader *r, yaml_node_t *node, char **field, s
 	if (schema_text(r, node, "an absolute path", &text))
 		return -EINVAL;
 	if (*text != '/')
-		return reader_fail(r, reader_line(node), "%s is not an absolute path; begin with /", value_quote(text).text);
+		return reader_fail(r, node, "%s is not an absolute path; begin with /", value_quote(text).text);
 	if (strlen(text) > longest)
-		return reader_fail(r, reader_line(node), "is %zu bytes long; at most %zu are possible", strlen(text),
+		return reader_fail(r, node, "is %zu bytes long; at most %zu are possible", strlen(text),
 				   longest);
 	return replace(r, field, text);
 }
@@ -65,7 +65,7 @@ static int read_listen(struct reader *r, yaml_node_t *node, void *agent)
 	if (schema_text(r, node, what, &text))
 		return -EINVAL;
 	if (address_port_parse(text, &address, &port) || !port)
-		return reader_fail(r, reader_line(node), "%s is not %s", value_quote(text).text, what);
+		return schema_misread(r, node, what);
 	a->listen_port = ntohs(port);
 	return replace(r, &a->listen_host, address_format(&address, host));
 }
@@ -84,7 +84,7 @@ static int read_flow_table_size(struct reader *r, yaml_node_t *node, void *field
 	while (below * 2 <= n)
 		below *= 2;
 	if (n != below)
-		return reader_fail(r, reader_line(node), "%u is not a power of two; write %u or %u", n, below, below * 2);
+		return reader_fail(r, node, "%u is not a power of two; write %u or %u", n, below, below * 2);
 	*(__u32 *)field = n;
 	return 0;
 }

@@ -23,7 +23,7 @@ static int check_interfaces(struct reader *r, const struct model_config *c)
 			if (strcmp(c->interfaces[i].name, c->interfaces[j].name))
 				continue;
 			snprintf(r->path, READER_PATH, "interfaces[%zu].name", i);
-			return reader_fail(r, c->interfaces[i].line, "'%s' is given twice, first on line %d; keep one",
+			return reader_fail_line(r, c->interfaces[i].line, "'%s' is given twice, first on line %d; keep one",
 					   c->interfaces[i].name, c->interfaces[j].line);
 		}
 	}
@@ -37,7 +37,7 @@ static int check_version_names(struct reader *r, const struct model_service *s, 
 			if (strcmp(s->versions[i].name, s->versions[j].name))
 				continue;
 			snprintf(r->path, READER_PATH, "services[%zu].versions[%zu].name", index, i);
-			return reader_fail(r, s->versions[i].line, "'%s' is there twice, first on line %d; rename or drop one",
+			return reader_fail_line(r, s->versions[i].line, "'%s' is there twice, first on line %d; rename or drop one",
 					   s->versions[i].name, s->versions[j].line);
 		}
 	}
@@ -51,7 +51,7 @@ static int check_service_names(struct reader *r, const struct model_config *c)
 			if (strcmp(c->services[i].name, c->services[j].name))
 				continue;
 			snprintf(r->path, READER_PATH, "services[%zu].name", i);
-			return reader_fail(r, c->services[i].line, "'%s' is there twice, first on line %d; rename or drop one",
+			return reader_fail_line(r, c->services[i].line, "'%s' is there twice, first on line %d; rename or drop one",
 					   c->services[i].name, c->services[j].line);
 		}
 		if (check_version_names(r, &c->services[i], i))
@@ -74,7 +74,7 @@ static int check_endpoints(struct reader *r)
 	char text[ADDRESS_TEXT];
 
 	if (r->n_places > PERCH_LISTENERS - 1)
-		return reader_fail(r, r->places[PERCH_LISTENERS - 1].line, "is listener number %d; at most %d are possible",
+		return reader_fail_line(r, r->places[PERCH_LISTENERS - 1].line, "is listener number %d; at most %d are possible",
 				   PERCH_LISTENERS, PERCH_LISTENERS - 1);
 	if (r->n_places)
 		qsort(r->places, r->n_places, sizeof(*r->places), compare_places);
@@ -84,7 +84,7 @@ static int check_endpoints(struct reader *r)
 		if (memcmp(p->endpoint, first->endpoint, sizeof(*p->endpoint)))
 			continue;
 		snprintf(r->path, READER_PATH, "%s", p->path);
-		return reader_fail(r, p->line, "%s is used already by %s on line %d; an address leads to one place",
+		return reader_fail_line(r, p->line, "%s is used already by %s on line %d; an address leads to one place",
 				   endpoint_format(p->endpoint, text), first->path, first->line);
 	}
 	return 0;
@@ -141,16 +141,16 @@ static int check_backend(struct reader *r, const struct model_service *s, const 
 
 	address_port_format(&b->address, b->port, text);
 	if (address_is_v4(&b->address) != v4)
-		return reader_fail(r, b->line, "%s is IPv%d, the service listens on IPv%d; nat does not translate between them",
+		return reader_fail_line(r, b->line, "%s is IPv%d, the service listens on IPv%d; nat does not translate between them",
 				   text, v4 ? 6 : 4, v4 ? 4 : 6);
 	place = backend_place(r, s, v, b);
 	if (place)
-		return reader_fail(r, b->line, "%s is an address that perch splits (%s, line %d); give the server's own",
+		return reader_fail_line(r, b->line, "%s is an address that perch splits (%s, line %d); give the server's own",
 				   text, place->path, place->line);
 	for (size_t j = 0; j < i; j++)
 		if (v->backends[j].port == b->port &&
 		    !memcmp(&v->backends[j].address, &b->address, sizeof(b->address)))
-			return reader_fail(r, b->line, "%s is there twice, first on line %d; give one a weight instead", text,
+			return reader_fail_line(r, b->line, "%s is there twice, first on line %d; give one a weight instead", text,
 					   v->backends[j].line);
 	return 0;
 }
@@ -168,7 +168,7 @@ static int check_backends(struct reader *r, const struct model_config *c)
 			for (size_t k = 0; k < v->n_backends; k++) {
 				snprintf(r->path, READER_PATH, "services[%zu].versions[%zu].backends[%zu]", i, j, k);
 				if (++total > PERCH_BACKENDS - 1)
-					return reader_fail(r, v->backends[k].line, "is backend number %zu; at most %d are possible",
+					return reader_fail_line(r, v->backends[k].line, "is backend number %zu; at most %d are possible",
 							   total, PERCH_BACKENDS - 1);
 				if (check_backend(r, s, v, k))
 					return -EINVAL;
@@ -188,7 +188,7 @@ static int check_family(struct reader *r, const struct perch_endpoint *e, bool v
 	while (r->places[i].endpoint != e)
 		i++;
 	snprintf(r->path, READER_PATH, "%s", r->places[i].path);
-	return reader_fail(r, r->places[i].line,
+	return reader_fail_line(r, r->places[i].line,
 			   "%s is IPv%d beside IPv%d, and both in one service are not supported yet; make it a service of its own",
 			   endpoint_format(e, text), v4 ? 6 : 4, v4 ? 4 : 6);
 }
@@ -237,7 +237,7 @@ int config_check_new_service(const struct model_config *c, const struct model_se
 			continue;
 		if (stable) {
 			snprintf(r.path, READER_PATH, "services[%td].versions[%zu].role", s - c->services, i);
-			return reader_fail(&r, v->line, "version '%s' is stable already; a new service has one stable version",
+			return reader_fail_line(&r, v->line, "version '%s' is stable already; a new service has one stable version",
 					   stable->name);
 		}
 		stable = v;
@@ -245,6 +245,6 @@ int config_check_new_service(const struct model_config *c, const struct model_se
 	if (stable)
 		return 0;
 	snprintf(r.path, READER_PATH, "services[%td].versions", s - c->services);
-	return reader_fail(&r, s->versions[0].line,
+	return reader_fail_line(&r, s->versions[0].line,
 			   "no version has role stable; a new service needs one, which takes the traffic at first");
 }

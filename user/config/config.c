@@ -24,10 +24,10 @@ static int read_interface_name(struct reader *r, yaml_node_t *node, void *field)
 	if (schema_text(r, node, "the name of an interface", &text))
 		return -EINVAL;
 	if (strpbrk(text, "*?["))
-		return reader_fail(r, reader_line(node), "%s is a pattern, which is not supported yet; name each interface",
+		return reader_fail(r, node, "%s is a pattern, which is not supported yet; name each interface",
 				   value_quote(text).text);
 	if (strlen(text) >= IF_NAMESIZE || strpbrk(text, "/: \t\r\n") || !strcmp(text, ".") || !strcmp(text, ".."))
-		return reader_fail(r, reader_line(node), "%s is not the name of an interface; `ip link` lists them",
+		return reader_fail(r, node, "%s is not the name of an interface; `ip link` lists them",
 				   value_quote(text).text);
 	*(char **)field = strdup(text);
 	return *(char **)field ? 0 : reader_no_memory(r);
@@ -65,7 +65,7 @@ static int read_schema(struct reader *r, yaml_node_t *node, void *field)
 	if (schema_text(r, node, SCHEMA_KNOWN, &text))
 		return -EINVAL;
 	if (strcmp(text, SCHEMA_KNOWN))
-		return reader_fail(r, reader_line(node), "%s is not known to this perch; write schema: " SCHEMA_KNOWN,
+		return reader_fail(r, node, "%s is not known to this perch; write schema: " SCHEMA_KNOWN,
 				   value_quote(text).text);
 	return 0;
 }

@@ -103,14 +103,14 @@ static int syntax_failed(struct reader *r, const yaml_parser_t *p, const char *t
 	if (p->error == YAML_MEMORY_ERROR)
 		return reader_no_memory(r);
 	if (p->error == YAML_READER_ERROR)
-		return reader_fail(r, line_of_offset(text, length, p->problem_offset),
+		return reader_fail_line(r, line_of_offset(text, length, p->problem_offset),
 				   "is not text: %s; write the file in UTF-8", p->problem);
 	if (tab_indents(text, length, line))
-		return reader_fail(r, line, "a tab indents this line; YAML wants spaces");
+		return reader_fail_line(r, line, "a tab indents this line; YAML wants spaces");
 	if (p->context)
-		return reader_fail(r, line, "is not YAML: %s %s that began on line %zu; mind indentation, quotes and brackets",
+		return reader_fail_line(r, line, "is not YAML: %s %s that began on line %zu; mind indentation, quotes and brackets",
 				   p->problem, p->context, p->context_mark.line + 1);
-	return reader_fail(r, line, "is not YAML: %s; mind indentation, quotes and brackets", p->problem);
+	return reader_fail_line(r, line, "is not YAML: %s; mind indentation, quotes and brackets", p->problem);
 }
 
 struct scan {
@@ -121,12 +121,12 @@ struct scan {
 static int scan_node(struct reader *r, struct scan *s, int line, const yaml_char_t *anchor, const yaml_char_t *tag)
 {
 	if (++s->nodes > DOCUMENT_NODES)
-		return reader_fail(r, line, "is the value number %u; a configuration has fewer", s->nodes);
+		return reader_fail_line(r, line, "is the value number %u; a configuration has fewer", s->nodes);
 	if (anchor)
-		return reader_fail(r, line, "has an anchor ('&%.30s'), which is not supported; write the values out",
+		return reader_fail_line(r, line, "has an anchor ('&%.30s'), which is not supported; write the values out",
 				   (const char *)anchor);
 	if (tag)
-		return reader_fail(r, line, "has a tag ('%.40s'), which is not supported; write the plain value",
+		return reader_fail_line(r, line, "has a tag ('%.40s'), which is not supported; write the plain value",
 				   (const char *)tag);
 	return 0;
 }
@@ -134,7 +134,7 @@ static int scan_node(struct reader *r, struct scan *s, int line, const yaml_char
 static int scan_deeper(struct reader *r, struct scan *s, int line)
 {
 	if (++s->depth > DOCUMENT_DEPTH)
-		return reader_fail(r, line, "is nested more than %d deep; nothing in a configuration is", DOCUMENT_DEPTH);
+		return reader_fail_line(r, line, "is nested more than %d deep; nothing in a configuration is", DOCUMENT_DEPTH);
 	return 0;
 }
 
@@ -144,13 +144,13 @@ static int scan_event(struct reader *r, struct scan *s, const yaml_event_t *e)
 
 	switch (e->type) {
 	case YAML_DOCUMENT_START_EVENT:
-		return s->documents++ ? reader_fail(r, line, "a second document begins; a file holds one") : 0;
+		return s->documents++ ? reader_fail_line(r, line, "a second document begins; a file holds one") : 0;
 	case YAML_ALIAS_EVENT:
-		return reader_fail(r, line, "is an alias ('*%.30s'), which is not supported; write the values out",
+		return reader_fail_line(r, line, "is an alias ('*%.30s'), which is not supported; write the values out",
 				   (const char *)e->data.alias.anchor);
 	case YAML_SCALAR_EVENT:
 		if (strlen((const char *)e->data.scalar.value) != e->data.scalar.length)
-			return reader_fail(r, line, "has a NUL in a text; take it out");
+			return reader_fail_line(r, line, "has a NUL in a text; take it out");
 		return scan_node(r, s, line, e->data.scalar.anchor, e->data.scalar.tag);
 	case YAML_SEQUENCE_START_EVENT:
 		err = scan_node(r, s, line, e->data.sequence_start.anchor, e->data.sequence_start.tag);

@@ -257,16 +257,16 @@ static int check_step(struct reader *r, int line, const struct model_rollout *p,
 	char a[VALUE_TEXT], b[VALUE_TEXT];
 
 	if (i && share <= p->step[i - 1].share)
-		return reader_fail(r, line, "%s is not above the step before (%s); steps only grow",
+		return reader_fail_line(r, line, "%s is not above the step before (%s); steps only grow",
 				   value_format_percent(share, a), value_format_percent(p->step[i - 1].share, b));
 	if (!share && !p->step[i].manual)
-		return reader_fail(r, line, "0 gets no connections to judge; write { weight: 0, pause: manual } or begin higher");
+		return reader_fail_line(r, line, "0 gets no connections to judge; write { weight: 0, pause: manual } or begin higher");
 	if (p->step[i].pause > p->max_step_time)
-		return reader_fail(r, line, "a pause of %s is longer than maxStepTime (%s); raise maxStepTime",
+		return reader_fail_line(r, line, "a pause of %s is longer than maxStepTime (%s); raise maxStepTime",
 				   value_format_duration(p->step[i].pause, a), value_format_duration(p->max_step_time, b));
 	/* a final 100 means "all but holdback", and so can't be too high */
 	if (share > most && !(i == p->n_steps - 1 && share == PERCH_SHARE_ALL))
-		return reader_fail(r, line, "%s is above 100 - holdback (%s), where the last step ends; lower it or holdback",
+		return reader_fail_line(r, line, "%s is above 100 - holdback (%s), where the last step ends; lower it or holdback",
 				   value_format_percent(share, a), value_format_percent(most, b));
 	return 0;
 }
@@ -299,11 +299,11 @@ static int check_gates(struct reader *r, const struct model_rollout *p)
 		reader_enter_element(r, i);
 		for (size_t j = 0; j < i; j++)
 			if (!strcmp(g->name, p->gate[j].name))
-				return reader_fail(r, g->line, "%s has a gate already, on line %d; keep the lower limit",
+				return reader_fail_line(r, g->line, "%s has a gate already, on line %d; keep the lower limit",
 						   g->name, p->gate[j].line);
 		timed += g->signal == MODEL_RESPONSE_TIME;
 		if (timed > PERCH_LIMITS)
-			return reader_fail(r, g->line, "is the fifth gate on response_time; the kernel counts %d limits",
+			return reader_fail_line(r, g->line, "is the fifth gate on response_time; the kernel counts %d limits",
 					   PERCH_LIMITS);
 		reader_leave(r, back + strlen(".gates"));
 	}

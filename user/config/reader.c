@@ -25,7 +25,7 @@ yaml_node_t *reader_node(const struct reader *r, int index)
 	return yaml_document_get_node(r->document, index);
 }
 
-static int fail(struct reader *r, int line, const char *format, va_list arguments)
+static void say(struct reader *r, int line, const char *format, va_list arguments)
 {
 	size_t length = strlen(r->name);
 	const char *name = length > NAME_SHOWN ? r->name + length - NAME_SHOWN : r->name;
@@ -34,15 +34,24 @@ static int fail(struct reader *r, int line, const char *format, va_list argument
 	if (*r->path)
 		n += snprintf(r->error + n, CONFIG_ERROR - n, "%s: ", r->path);
 	vsnprintf(r->error + n, CONFIG_ERROR - n, format, arguments);
-	return -EINVAL;
 }
 
-int reader_fail(struct reader *r, int line, const char *format, ...)
+int reader_fail(struct reader *r, const yaml_node_t *node, const char *format, ...)
 {
 	va_list arguments;
 
 	va_start(arguments, format);
-	fail(r, line, format, arguments);
+	say(r, reader_line(node), format, arguments);
+	va_end(arguments);
+	return -EINVAL;
+}
+
+int reader_fail_line(struct reader *r, int line, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	say(r, line, format, arguments);
 	va_end(arguments);
 	return -EINVAL;
 }
@@ -53,7 +62,7 @@ int reader_fail_at(struct reader *r, int line, const char *key, const char *form
 	va_list arguments;
 
 	va_start(arguments, format);
-	fail(r, line, format, arguments);
+	say(r, line, format, arguments);
 	va_end(arguments);
 	reader_leave(r, back);
 	return -EINVAL;

@@ -36,7 +36,9 @@ yaml_node_t *reader_node(const struct reader *r, int index);
 
 /* Say what is wrong, and after a semicolon what would be right, at the key
  * the reader is at.  Returns -EINVAL. */
-int reader_fail(struct reader *r, int line, const char *format, ...) __attribute__((format(printf, 3, 4)));
+int reader_fail(struct reader *r, const yaml_node_t *node, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+int reader_fail_line(struct reader *r, int line, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* The same below the key it is at: "name", or an element. */
 int reader_fail_at(struct reader *r, int line, const char *key, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));

@@ -44,11 +44,17 @@ static bool is_null(const yaml_node_t *node)
 int schema_text(struct reader *r, const yaml_node_t *node, const char *what, const char **ret)
 {
 	if (node->type != YAML_SCALAR_NODE)
-		return reader_fail(r, reader_line(node), "is %s; %s is expected", kinds[node->type], what);
+		return reader_fail(r, node, "is %s; %s is expected", kinds[node->type], what);
 	if (is_null(node) || !*scalar(node))
-		return reader_fail(r, reader_line(node), "has no value; %s is expected", what);
+		return reader_fail(r, node, "has no value; %s is expected", what);
 	*ret = scalar(node);
 	return 0;
+}
+
+int schema_misread(struct reader *r, const yaml_node_t *node, const char *what)
+{
+	return reader_fail(r, node, "%s is not understood; %s is expected", value_quote(scalar(node)).text,
+			   what);
 }
 
 /* A number's text: YAML's quotes make it text, and that is said. */
@@ -57,7 +63,7 @@ static int number_text(struct reader *r, const yaml_node_t *node, const char *wh
 	int err = schema_text(r, node, what, ret);
 
 	if (!err && !is_plain(node))
-		return reader_fail(r, reader_line(node), "is text in quotes; %s is expected, without quotes", what);
+		return reader_fail(r, node, "is text in quotes; %s is expected, without quotes", what);
 	return err;
 }
 
@@ -79,9 +85,9 @@ static int read_duration(struct reader *r, yaml_node_t *node, const struct schem
 	if (schema_text(r, node, what, &text))
 		return -EINVAL;
 	if (config_duration(text, &ns))
-		return reader_fail(r, reader_line(node), "%s is not %s", value_quote(text).text, what);
+		return schema_misread(r, node, what);
 	if (ns < key->min || ns > key->max)
-		return reader_fail(r, reader_line(node), "%s is out of range; it must be from %s to %s", value_quote(text).text,
+		return reader_fail(r, node, "%s is out of range; it must be from %s to %s", value_quote(text).text,
 				   value_format_duration(key->min, low), value_format_duration(key->max, high));
 	store(field, key->size, ns);
 	return 0;
@@ -97,9 +103,9 @@ static int read_percent(struct reader *r, yaml_node_t *node, const struct schema
 	if (number_text(r, node, what, &text))
 		return -EINVAL;
 	if (config_percent(text, &share))
-		return reader_fail(r, reader_line(node), "%s is not %s", value_quote(text).text, what);
+		return schema_misread(r, node, what);
 	if (share < key->min || share > key->max)
-		return reader_fail(r, reader_line(node), "%s is out of range; it must be from %s to %s percent",
+		return reader_fail(r, node, "%s is out of range; it must be from %s to %s percent",
 				   value_quote(text).text, value_format_percent(key->min, low),
 				   value_format_percent(key->max, high));
 	store(field, key->size, share);
@@ -115,10 +121,9 @@ static int read_count(struct reader *r, yaml_node_t *node, const struct schema_k
 	if (number_text(r, node, what, &text))
 		return -EINVAL;
 	if (value_decimal_all(text, 0, &n))
-		return reader_fail(r, reader_line(node), "%s is not %s; it must be from %llu to %llu", value_quote(text).text,
-				   what, key->min, key->max);
+		return schema_misread(r, node, what);
 	if (n < key->min || n > key->max)
-		return reader_fail(r, reader_line(node), "%s is out of range; it must be from %llu to %llu",
+		return reader_fail(r, node, "%s is out of range; it must be from %llu to %llu",
 				   value_quote(text).text, key->min, key->max);
 	store(field, key->size, n);
 	return 0;
@@ -127,16 +132,17 @@ static int read_count(struct reader *r, yaml_node_t *node, const struct schema_k
 static int read_fraction(struct reader *r, yaml_node_t *node, const struct schema_key *key, void *field)
 {
 	static const char what[] = "a number below 1 like 0.99, with up to 6 decimals";
+	char low[VALUE_TEXT], high[VALUE_TEXT];
 	const char *text;
 	__u64 millionths;
 
 	if (number_text(r, node, what, &text))
 		return -EINVAL;
 	if (value_decimal_all(text, 6, &millionths))
-		return reader_fail(r, reader_line(node), "%s is not %s", value_quote(text).text, what);
+		return schema_misread(r, node, what);
 	if (millionths < key->min || millionths > key->max)
-		return reader_fail(r, reader_line(node), "%s is out of range; it must be from %.15g to %.15g",
-				   value_quote(text).text, key->min / 1e6, key->max / 1e6);
+		return reader_fail(r, node, "%s is out of range; it must be from %s to %s", value_quote(text).text,
+				   value_format_millionths(key->min, low), value_format_millionths(key->max, high));
 	*(double *)field = millionths / 1e6;
 	return 0;
 }
@@ -153,11 +159,11 @@ static int read_choice(struct reader *r, yaml_node_t *node, const struct schema_
 		if (strcmp(c->name, text))
 			continue;
 		if (c->later)
-			return reader_fail(r, reader_line(node), "'%s' is not supported yet; write %s", text, built);
+			return reader_fail(r, node, "'%s' is not supported yet; write %s", text, built);
 		store(field, key->size, c->value);
 		return 0;
 	}
-	return reader_fail(r, reader_line(node), "%s is not known; write %s", value_quote(text).text, built);
+	return reader_fail(r, node, "%s is not known; write %s", value_quote(text).text, built);
 }
 
 static int read_list(struct reader *r, yaml_node_t *node, const struct schema_key *key, void *target)
@@ -167,11 +173,11 @@ static int read_list(struct reader *r, yaml_node_t *node, const struct schema_ke
 	size_t n, *count = (size_t *)((char *)target + key->n_offset);
 
 	if (node->type != YAML_SEQUENCE_NODE)
-		return reader_fail(r, reader_line(node), "is %s; a list of %s is expected: [..., ...]", kinds[node->type],
+		return reader_fail(r, node, "is %s; a list of %s is expected: [..., ...]", kinds[node->type],
 				   l->what);
 	n = node->data.sequence.items.top - node->data.sequence.items.start;
 	if (n < l->min || n > l->max)
-		return reader_fail(r, reader_line(node), "has %zu %s; it must have from %zu to %zu", n, l->what, l->min,
+		return reader_fail(r, node, "has %zu %s; it must have from %zu to %zu", n, l->what, l->min,
 				   l->max);
 	if (!l->inlined && n) {
 		elements = calloc(n, l->size);
@@ -225,7 +231,7 @@ static int read_later(struct reader *r, const yaml_node_t *node, const struct sc
 
 	if (is_off(r, node, key->off))
 		return 0;
-	return reader_fail(r, reader_line(node), "is not supported yet; leave it out%s", remedy[key->off]);
+	return reader_fail(r, node, "is not supported yet; leave it out%s", remedy[key->off]);
 }
 
 int schema_field(struct reader *r, yaml_node_t *node, const struct schema_key *key, void *target)
@@ -262,13 +268,13 @@ static int find_key(struct reader *r, const yaml_node_t *node, const struct sche
 	const char *name;
 
 	if (node->type != YAML_SCALAR_NODE)
-		return reader_fail(r, reader_line(node), "has %s as a key; keys are words", kinds[node->type]);
+		return reader_fail(r, node, "has %s as a key; keys are words", kinds[node->type]);
 	name = scalar(node);
 	for (int i = 0; s->keys[i].name; i++)
 		if (!strcmp(s->keys[i].name, name))
 			return i;
-	return reader_fail_at(r, reader_line(node), value_is_name(name) ? name : value_quote(name).text, "is not a key of %s; %s", s->what,
-			      suggest_key(s, name, help));
+	return reader_fail_at(r, reader_line(node), value_is_name(name) ? name : value_quote(name).text,
+			      "is not a key of %s; %s", s->what, suggest_key(s, name, help));
 }
 
 static int check_required(struct reader *r, const yaml_node_t *node, const struct schema *s, const int *seen)
@@ -284,7 +290,7 @@ int schema_read(struct reader *r, yaml_node_t *node, const struct schema *s, voi
 	int seen[KEYS] = {};	/* line of each key */
 
 	if (node->type != YAML_MAPPING_NODE)
-		return reader_fail(r, reader_line(node), "is %s; %s is a mapping: { %s: ... }", kinds[node->type], s->what,
+		return reader_fail(r, node, "is %s; %s is a mapping: { %s: ... }", kinds[node->type], s->what,
 				   s->keys[0].name);
 	for (yaml_node_pair_t *p = node->data.mapping.pairs.start; p < node->data.mapping.pairs.top; p++) {
 		yaml_node_t *name = reader_node(r, p->key), *value = reader_node(r, p->value);
@@ -299,7 +305,7 @@ int schema_read(struct reader *r, yaml_node_t *node, const struct schema *s, voi
 		seen[i] = reader_line(name);
 		back = reader_enter(r, s->keys[i].name);
 		if (is_null(value))
-			return reader_fail(r, reader_line(name), "has no value; give it one or leave the key out");
+			return reader_fail(r, name, "has no value; give it one or leave the key out");
 		err = schema_field(r, value, &s->keys[i], target);
 		if (err)
 			return err;

@@ -81,6 +81,8 @@ int schema_read(struct reader *r, yaml_node_t *node, const struct schema *s, voi
 yaml_node_t *schema_value(const struct reader *r, const yaml_node_t *map, const char *key);
 /* A scalar's text.  0 or -EINVAL, said with `what` is expected. */
 int schema_text(struct reader *r, const yaml_node_t *node, const char *what, const char **ret);
+/* A scalar's text that is not `what` is expected.  Returns -EINVAL. */
+int schema_misread(struct reader *r, const yaml_node_t *node, const char *what);
 /* Read one value by the type, bounds and choices of `key`. */
 int schema_field(struct reader *r, yaml_node_t *node, const struct schema_key *key, void *target);
 

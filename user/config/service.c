@@ -24,7 +24,7 @@ static int read_name(struct reader *r, yaml_node_t *node, void *field)
 	if (schema_text(r, node, "a name", &text))
 		return -EINVAL;
 	if (!value_is_name(text))
-		return reader_fail(r, reader_line(node),
+		return reader_fail(r, node,
 				   "%s is not a name; use letters, digits, '.', '_' and '-', at most 63, a letter or digit first",
 				   value_quote(text).text);
 	strcpy(field, text);
@@ -36,7 +36,7 @@ static int read_service_name(struct reader *r, yaml_node_t *node, void *field)
 	int err = read_name(r, node, field);
 
 	if (!err && !strcmp(field, "all"))
-		return reader_fail(r, reader_line(node), "'all' means every service in commands; choose another name");
+		return reader_fail(r, node, "'all' means every service in commands; choose another name");
 	return err;
 }
 
@@ -58,7 +58,7 @@ static int read_version_name(struct reader *r, yaml_node_t *node, void *field)
 		if (!strcmp(field, role->name))
 			err = -EINVAL;
 	if (err)
-		return reader_fail(r, reader_line(node), "'%s' is a role, which moves on; name the release, like v1.4.2",
+		return reader_fail(r, node, "'%s' is a role, which moves on; name the release, like v1.4.2",
 				   (char *)field);
 	return 0;
 }
@@ -101,22 +101,23 @@ static int read_endpoint(struct reader *r, yaml_node_t *node, void *element)
 		return -EINVAL;
 	err = endpoint_parse(text, e);
 	if (err == -EPROTONOSUPPORT)
-		return reader_fail(r, line, "%s names a protocol that perch does not split; use tcp or udp",
+		return reader_fail_line(r, line, "%s names a protocol that perch does not split; use tcp or udp",
 				   value_quote(text).text);
 	if (err)
-		return reader_fail(r, line, "%s is not %s", value_quote(text).text, what);
+		return schema_misread(r, node, what);
 	if (!e->port)
-		return reader_fail(r, line, "%s has no port, or port 0 (every port), which is not supported yet; name a port",
+		return reader_fail_line(r, line, "%s has no port, or port 0 (every port), which is not supported yet; name a port",
 				   value_quote(text).text);
 	refused = address_refused(&e->address);
 	if (refused)
-		return reader_fail(r, line, "%s %s", value_quote(text).text, refused);
+		return reader_fail_line(r, line, "%s %s", value_quote(text).text, refused);
 	return reader_place(r, e, line);
 }
 
 static int read_backend_address(struct reader *r, yaml_node_t *node, void *backend)
 {
-	static const char what[] = "ADDRESS or ADDRESS:PORT, like 10.0.1.2, 10.0.1.2:8080 or \"[2001:db8::2]:8080\" in quotes";
+	static const char what[] =
+		"ADDRESS or ADDRESS:PORT, like 10.0.1.2, 10.0.1.2:8080 or \"[2001:db8::2]:8080\" in quotes";
 	struct model_backend *b = backend;
 	const char *text, *refused;
 	int line = reader_line(node);
@@ -124,9 +125,9 @@ static int read_backend_address(struct reader *r, yaml_node_t *node, void *backe
 	if (schema_text(r, node, what, &text))
 		return -EINVAL;
 	if (address_port_parse(text, &b->address, &b->port))
-		return reader_fail(r, line, "%s is not %s", value_quote(text).text, what);
+		return schema_misread(r, node, what);
 	refused = address_refused(&b->address);
-	return refused ? reader_fail(r, line, "%s %s", value_quote(text).text, refused) : 0;
+	return refused ? reader_fail_line(r, line, "%s %s", value_quote(text).text, refused) : 0;
 }
 
 static const struct schema_key backend_keys[] = {
@@ -166,7 +167,7 @@ static int read_label(struct reader *r, const yaml_node_pair_t *pair, const stru
 	if (schema_text(r, value, "a text", &text))
 		return -EINVAL;
 	if (strlen(text) > LABEL_LENGTH)
-		return reader_fail(r, reader_line(value), "is %zu bytes long; at most %d are kept", strlen(text), LABEL_LENGTH);
+		return reader_fail(r, value, "is %zu bytes long; at most %d are kept", strlen(text), LABEL_LENGTH);
 	reader_leave(r, back);
 	ret->key = strdup(name);
 	ret->value = strdup(text);
@@ -175,14 +176,15 @@ static int read_label(struct reader *r, const yaml_node_pair_t *pair, const stru
 
 static int read_labels(struct reader *r, yaml_node_t *node, void *version)
 {
-	yaml_node_pair_t *pair, *end = node->data.mapping.pairs.top;
 	struct model_version *v = version;
+	yaml_node_pair_t *pair, *end;
 	int err = 0;
 
 	if (node->type != YAML_MAPPING_NODE)
-		return reader_fail(r, reader_line(node), "is not a mapping; labels are written { commit: ab12 }");
+		return reader_fail(r, node, "is not a mapping; labels are written { commit: ab12 }");
+	end = node->data.mapping.pairs.top;
 	if (end - node->data.mapping.pairs.start > LABELS)
-		return reader_fail(r, reader_line(node), "has %td labels; at most %d are kept",
+		return reader_fail(r, node, "has %td labels; at most %d are kept",
 				   end - node->data.mapping.pairs.start, LABELS);
 	v->labels = calloc(LABELS, sizeof(*v->labels));
 	if (!v->labels)

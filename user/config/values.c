@@ -116,6 +116,17 @@ const char *value_format_percent(__u32 share, char out[VALUE_TEXT])
 	return out;
 }
 
+const char *value_format_millionths(__u64 n, char out[VALUE_TEXT])
+{
+	size_t length = snprintf(out, VALUE_TEXT, "%llu.%06llu", n / 1000000, n % 1000000);
+
+	while (out[length - 1] == '0')
+		out[--length] = 0;
+	if (out[length - 1] == '.')
+		out[--length] = 0;
+	return out;
+}
+
 static bool is_letter_or_digit(char c)
 {
 	return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');

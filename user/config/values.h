@@ -27,6 +27,7 @@ int value_decimal_all(const char *text, unsigned decimals, __u64 *ret);
 /* As config_duration and config_percent would read them. */
 const char *value_format_duration(__u64 ns, char out[VALUE_TEXT]);
 const char *value_format_percent(__u32 share, char out[VALUE_TEXT]);
+const char *value_format_millionths(__u64 n, char out[VALUE_TEXT]);
 
 /* Letters, digits, '.', '_', '-', the first a letter or digit, at most 63. */
 bool value_is_name(const char *text);

@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+/*
+ * Owns the table of mistakes: each is refused with its line, its key, what is
+ * wrong and what would be right, and leaves nothing behind.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "../../user/config/config.h"
+
+/* Lines 1 and 2, 3 to 6, 7 and 8: what a mistake is added to. */
+#define TOP "schema: 1\ninterfaces: [{ name: eth0 }]\n"
+#define NAMED "services:\n  - name: web\n    listen: [\"192.0.2.10:80/tcp\"]\n    versions:\n"
+#define STABLE "      - { name: v1, role: stable, backends: [10.0.1.2] }\n"
+#define CANARY "      - { name: v2, role: canary, backends: [10.0.1.3] }\n"
+#define WEB TOP NAMED STABLE CANARY
+#define SECOND(name_, listen_, backend_)                                                         \
+	"  - name: " name_ "\n    listen: [\"" listen_ "\"]\n    versions:\n"                       \
+	"      - { name: v1, role: stable, backends: [\"" backend_ "\"] }\n"
+#define ROLLOUT WEB "    rollout:\n"
+#define GATE ROLLOUT "      gates:\n"
+
+static const struct mistake {
+	const char *text;
+	int line;
+	const char *key;	/* NULL: no key stands there */
+	const char *says;
+} mistakes[] = {
+	/* the file */
+	{ "", 1, "schema", "the file is empty" },
+	{ "# nothing\n---\n", 1, "schema", "the file is empty" },
+	{ "just text\n", 1, NULL, "is a single value; a configuration is a mapping" },
+	{ "- schema: 1\n", 1, NULL, "is a list; a configuration is a mapping" },
+	{ "schema: 1\nagent:\n\tsocket: /x\n", 3, NULL, "a tab indents this line; YAML wants spaces" },
+	{ "schema: 1\nagent: { socket: /x\nlisten: 1\n", 3, NULL, "is not YAML" },
+	{ "schema: 1\n\x01\n", 2, NULL, "is not text" },
+	{ "schema: 1\nagent: { socket: /x\xff }\n", 2, NULL, "write the file in UTF-8" },
+	{ "schema: 1\n---\nschema: 1\n", 2, NULL, "a second document" },
+	{ "schema: 1\nagent: &a { socket: /x }\n", 2, NULL, "anchor ('&a')" },
+	{ "schema: 1\nagent: *a\n", 2, NULL, "alias ('*a')" },
+	{ "schema: !!int 1\n", 1, NULL, "tag ('tag:yaml.org,2002:int')" },
+	{ "schema: 1\nagent: { socket: \"/x\\0y\" }\n", 2, NULL, "NUL" },
+	{ "[[[[[[[[[[[[[[[[[\n", 1, NULL, "nested more than 16 deep" },
+	{ "schema: 1\n? [a]\n: 1\n", 2, NULL, "has a list as a key" },
+
+	/* the top */
+	{ "interfaces: []\n", 1, "schema", "is missing; a configuration needs it" },
+	{ "rules: {}\nschema: 2\n", 2, "schema", "'2' is not known to this perch; write schema: 1" },
+	{ TOP "sevrices: []\n", 3, "sevrices", "did you mean 'services'? keys here: schema, agent, interfaces, services" },
+	{ TOP "schema: 1\n", 3, "schema", "is given twice, first on line 1; keep one" },
+	{ TOP "services:\n", 3, "services", "has no value" },
+	{ TOP "include: services.d/*.yaml\n", 3, "include", "is not supported yet" },
+	{ TOP "defaults: { affinity: client }\n", 3, "defaults", "is not supported yet; leave it out or write {}" },
+	{ TOP "fleet: { etcd: x }\n", 3, "fleet", "is not supported yet" },
+
+	/* agent */
+	{ TOP "agent: []\n", 3, "agent", "is a list; the agent is a mapping" },
+	{ TOP "agent:\n  socket: perch.sock\n", 4, "agent.socket", "not an absolute path" },
+	{ TOP "agent:\n  socket: /123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890"
+	  "12345678901234567\n", 4, "agent.socket", "is 108 bytes long; at most 107" },
+	{ TOP "agent:\n  listen: localhost:9911\n", 4, "agent.listen", "'localhost:9911' is not understood; ADDRESS:PORT" },
+	{ TOP "agent:\n  listen: 127.0.0.1\n", 4, "agent.listen", "is not understood; ADDRESS:PORT" },
+	{ TOP "agent:\n  stateDir: [/var]\n", 4, "agent.stateDir", "is a list; an absolute path is expected" },
+	{ TOP "agent:\n  sampleInterval: 100\n", 4, "agent.sampleInterval", "'100' is not understood; a duration like 100ms" },
+	{ TOP "agent:\n  sampleInterval: 1ms\n", 4, "agent.sampleInterval", "must be from 10ms to 1m" },
+	{ TOP "agent:\n  flowTableSize: 1000000\n", 4, "agent.flowTableSize", "write 524288 or 1048576" },
+	{ TOP "agent:\n  flowTableSize: 512\n", 4, "agent.flowTableSize", "must be from 1024 to 67108864" },
+	{ TOP "agent:\n  flowTableSize: \"1024\"\n", 4, "agent.flowTableSize", "is text in quotes" },
+	{ TOP "agent:\n  flowTableSize: 1e6\n", 4, "agent.flowTableSize", "'1e6' is not understood; a whole number" },
+	{ TOP "agent:\n  flowTableSize: 02000\n", 4, "agent.flowTableSize", "'02000' is not understood; a whole number" },
+	{ TOP "agent:\n  deadman: 30s\n", 4, "agent.deadman", "is not supported yet; leave it out or write 0s" },
+	{ TOP "agent:\n  metricsTokenFile: /etc/perch/token\n", 4, "agent.metricsTokenFile", "is not supported yet" },
+
+	/* interfaces */
+	{ "schema: 1\ninterfaces: eth0\n", 2, "interfaces", "is a single value; a list of interfaces" },
+	{ "schema: 1\ninterfaces: [eth0]\n", 2, "interfaces[0]", "an interface is a mapping: { name: ... }" },
+	{ "schema: 1\ninterfaces:\n  - attach: xdp\n", 3, "interfaces[0].name", "is missing" },
+	{ "schema: 1\ninterfaces:\n  - name: eth*\n", 3, "interfaces[0].name", "pattern, which is not supported yet" },
+	{ "schema: 1\ninterfaces:\n  - name: averyverylongname\n", 3, "interfaces[0].name", "not the name of an interface" },
+	{ "schema: 1\ninterfaces: [{ name: a, attach: native }]\n", 2, "interfaces[0].attach",
+	  "'native' is not known; write auto, xdp, xdp-generic, tc" },
+	{ "schema: 1\ninterfaces: [{ name: a, foreign: replace }]\n", 2, "interfaces[0].foreign",
+	  "'replace' is not supported yet; write refuse" },
+	{ "schema: 1\ninterfaces: [{ name: a, decap: true }]\n", 2, "interfaces[0].decap", "not supported yet" },
+	{ "schema: 1\ninterfaces:\n  - name: a\n  - name: a\n", 4, "interfaces[1].name", "twice, first on line 3" },
+	{ "schema: 1\n" NAMED STABLE, 3, "interfaces", "none is given" },
+
+	/* a service */
+	{ TOP "services:\n  - listen: [\"192.0.2.10:80/tcp\"]\n", 4, "services[0].name", "is missing; a service needs it" },
+	{ TOP "services:\n  - name: my web\n", 4, "services[0].name", "'my web' is not a name" },
+	{ TOP "services:\n  - name: -web\n", 4, "services[0].name", "'-web' is not a name" },
+	{ TOP "services:\n  - name: a23456789012345678901234567890123456789012345678901234567890123x\n", 4,
+	  "services[0].name", "'a2345678901234567890123456789012...' is not a name" },
+	{ TOP "services:\n  - name: all\n", 4, "services[0].name", "'all' means every service" },
+	{ TOP "services:\n  - name: web\n    versions: []\n", 5, "services[0].versions", "has 0 versions; it must have from 1" },
+	{ TOP "services:\n  - name: web\n    listen: []\n", 5, "services[0].listen", "has 0 addresses" },
+	{ WEB "    afinity: client\n", 9, "services[0].afinity", "did you mean 'affinity'? keys here: name, listen" },
+	{ WEB "    drain_timeout: 5s\n", 9, "services[0].drain_timeout", "is not a key of a service; keys here" },
+	{ WEB "    affinity: source\n", 9, "services[0].affinity", "write client, connection" },
+	{ WEB "    affinity: client\n    affinity: client\n", 10, "services[0].affinity", "twice, first on line 9" },
+	{ WEB "    forward: dsr\n", 9, "services[0].forward", "'dsr' is not supported yet; write nat" },
+	{ WEB "    fragments: true\n", 9, "services[0].fragments", "leave it out or write false" },
+	{ WEB "    observe: [http1]\n", 9, "services[0].observe", "leave it out or write []" },
+	{ WEB "    adopt: 10m\n", 9, "services[0].adopt", "leave it out or write 0s" },
+	{ WEB "    healthCheck: { type: tcp }\n", 9, "services[0].healthCheck", "write { type: none }" },
+	{ WEB "    rules: [{ dscp: 10, version: canary }]\n", 9, "services[0].rules", "not supported yet" },
+	{ WEB "    onStableDown: reject\n", 9, "services[0].onStableDown", "not supported yet" },
+	{ WEB "    rollback: { established: kill }\n", 9, "services[0].rollback.established", "write keep, drain, sever" },
+	{ WEB "    rollback: { drainTimeout: -5s }\n", 9, "services[0].rollback.drainTimeout", "'-5s' is not understood; a duration" },
+	{ WEB "    rollback: { drainTimeout: 25h }\n", 9, "services[0].rollback.drainTimeout", "must be from 0s to 24h" },
+	{ WEB "    rollback: drain\n", 9, "services[0].rollback", "rollback is a mapping: { established: ... }" },
+	{ WEB SECOND("web", "192.0.2.10:81/tcp", "10.0.1.9"), 9, "services[1].name", "twice, first on line 4" },
+
+	/* addresses */
+	{ TOP "services:\n  - name: w\n    listen: [192.0.2.10]\n", 5, "services[0].listen[0]",
+	  "'192.0.2.10' is not understood; ADDRESS:PORT/PROTOCOL" },
+	{ TOP "services:\n  - name: w\n    listen: [\"192.0.2.10:80/sctp\"]\n", 5, "services[0].listen[0]", "use tcp or udp" },
+	{ TOP "services:\n  - name: w\n    listen: [\"192.0.2.10:0/tcp\"]\n", 5, "services[0].listen[0]",
+	  "which is not supported yet; name a port" },
+	{ TOP "services:\n  - name: w\n    listen: [\"0.0.0.0:80/tcp\"]\n", 5, "services[0].listen[0]", "unspecified" },
+	{ TOP "services:\n  - name: w\n    listen:\n      - [2001:db8::1]:80/tcp\n", 6, NULL, "is not YAML" },
+	{ TOP "services:\n  - name: w\n    listen: [[a]]\n", 5, "services[0].listen[0]", "is a list; ADDRESS:PORT/PROTOCOL" },
+	{ TOP "services:\n  - name: w\n    listen:\n      - 192.0.2.1:80/tcp\n      - \"[2001:db8::1]:80/tcp\"\n    versions:\n"
+	  STABLE, 7, "services[0].listen[1]", "IPv6 beside IPv4, and both in one service are not supported yet" },
+	{ TOP "services:\n  - name: w\n    listen:\n      - 192.0.2.1:80/tcp\n      - 192.0.2.1:80/tcp\n    versions:\n" STABLE,
+	  7, "services[0].listen[1]", "192.0.2.1:80/tcp is used already by services[0].listen[0] on line 6" },
+	{ WEB SECOND("api", "192.0.2.10:80/tcp", "10.0.1.9"), 10, "services[1].listen[0]",
+	  "192.0.2.10:80/tcp is used already by services[0].listen[0] on line 5" },
+	{ WEB "      - { name: v3, door: [\"192.0.2.10:80/tcp\"], backends: [10.0.1.4] }\n", 9, "services[0].versions[2].door[0]",
+	  "is used already by services[0].listen[0] on line 5" },
+
+	/* versions and backends */
+	{ TOP NAMED "      - { role: stable, backends: [10.0.1.2] }\n", 7, "services[0].versions[0].name", "is missing" },
+	{ TOP NAMED "      - { name: v1, role: stable }\n", 7, "services[0].versions[0].backends", "is missing" },
+	{ TOP NAMED "      - { name: canary, role: stable }\n", 7, "services[0].versions[0].name", "'canary' is a role" },
+	{ TOP NAMED "      - { name: v1, role: previous }\n", 7, "services[0].versions[0].role", "write stable, canary, baseline" },
+	{ WEB STABLE, 9, "services[0].versions[2].name", "'v1' is there twice, first on line 7" },
+	{ WEB CANARY CANARY CANARY, 7, "services[0].versions", "has 5 versions; it must have from 1 to 4" },
+	{ TOP NAMED "      - { name: v1, labels: { a: 1, a: 2 } }\n", 7, "services[0].versions[0].labels.a", "twice" },
+	{ TOP NAMED "      - { name: v1, labels: [a] }\n", 7, "services[0].versions[0].labels", "is not a mapping" },
+	{ TOP NAMED "      - name: v1\n        backends:\n          - host.example\n", 9,
+	  "services[0].versions[0].backends[0]", "'host.example' is not understood; ADDRESS or ADDRESS:PORT" },
+	{ TOP NAMED "      - name: v1\n        backends:\n          - 127.0.0.1:8080\n", 9,
+	  "services[0].versions[0].backends[0]", "loopback" },
+	{ TOP NAMED "      - name: v1\n        backends:\n          - \"[::1]:8080\"\n", 9,
+	  "services[0].versions[0].backends[0]", "loopback" },
+	{ TOP NAMED "      - name: v1\n        backends: [224.0.0.1]\n", 8, "services[0].versions[0].backends[0]", "multicast" },
+	{ TOP NAMED "      - name: v1\n        backends: [255.255.255.255]\n", 8, "services[0].versions[0].backends[0]",
+	  "broadcast" },
+	{ TOP NAMED "      - name: v1\n        backends: [\"fe80::1\"]\n", 8, "services[0].versions[0].backends[0]",
+	  "link-local" },
+	{ TOP NAMED "      - name: v1\n        backends: [10.0.1.2:99999]\n", 8, "services[0].versions[0].backends[0]",
+	  "is not understood; ADDRESS" },
+	{ TOP NAMED "      - name: v1\n        backends: [{ address: 10.0.1.2, weight: 0 }]\n", 8,
+	  "services[0].versions[0].backends[0].weight", "must be from 1 to 256" },
+	{ TOP NAMED "      - name: v1\n        backends: [{ weight: 2 }]\n", 8, "services[0].versions[0].backends[0].address",
+	  "is missing; a backend needs it" },
+	{ TOP NAMED "      - name: v1\n        backends: [10.0.1.2, 10.0.1.2]\n", 8, "services[0].versions[0].backends[1]",
+	  "10.0.1.2 is there twice" },
+	{ TOP NAMED "      - name: v1\n        backends: [\"2001:db8::2\"]\n", 8, "services[0].versions[0].backends[0]",
+	  "2001:db8::2 is IPv6, the service listens on IPv4" },
+	{ WEB SECOND("api", "192.0.2.11:80/tcp", "192.0.2.10"), 12, "services[1].versions[0].backends[0]",
+	  "192.0.2.10 is an address that perch splits (services[0].listen[0], line 5)" },
+	{ WEB SECOND("api", "192.0.2.11:81/tcp", "192.0.2.10:80"), 12, "services[1].versions[0].backends[0]",
+	  "192.0.2.10:80 is an address that perch splits" },
+
+	/* a rollout */
+	{ WEB "    rollout: [5, 100]\n", 9, "services[0].rollout", "is a list; a rollout is a mapping" },
+	{ ROLLOUT "      strategy: blueGreen\n", 10, "services[0].rollout.strategy", "not supported yet; write canary" },
+	{ ROLLOUT "      mode: observe\n", 10, "services[0].rollout.mode", "not supported yet; write act" },
+	{ ROLLOUT "      onInconclusive: advance\n", 10, "services[0].rollout.onInconclusive", "write hold" },
+	{ ROLLOUT "      steps: []\n", 10, "services[0].rollout.steps", "from 1 to 32" },
+	{ ROLLOUT "      steps: [5, 25, 25]\n", 10, "services[0].rollout.steps[2]", "25 is not above the step before (25)" },
+	{ ROLLOUT "      steps:\n        - 5\n        - { weight: 3, pause: manual }\n", 12, "services[0].rollout.steps[1]",
+	  "3 is not above the step before (5)" },
+	{ ROLLOUT "      steps: [5, 101]\n", 10, "services[0].rollout.steps[1]", "'101' is not understood; a number from 0 to 100" },
+	{ ROLLOUT "      steps: [1.125]\n", 10, "services[0].rollout.steps[0]", "with up to 2 decimals" },
+	{ ROLLOUT "      steps: [5%]\n", 10, "services[0].rollout.steps[0]", "'5%' is not understood; a number" },
+	{ ROLLOUT "      steps: [.nan]\n", 10, "services[0].rollout.steps[0]", "'.nan' is not understood; a number" },
+	{ ROLLOUT "      steps: [-5]\n", 10, "services[0].rollout.steps[0]", "'-5' is not understood; a number" },
+	{ ROLLOUT "      steps: [\"5\"]\n", 10, "services[0].rollout.steps[0]", "without quotes" },
+	{ ROLLOUT "      steps: [0, 100]\n", 10, "services[0].rollout.steps[0]", "{ weight: 0, pause: manual }" },
+	{ ROLLOUT "      steps: [50, 97, 100]\n", 10, "services[0].rollout.steps[1]", "97 is above 100 - holdback (95)" },
+	{ ROLLOUT "      steps: [{ weight: 5, pause: ever }]\n", 10, "services[0].rollout.steps[0].pause", "a duration like" },
+	{ ROLLOUT "      steps: [{ weight: 5, pause: 1h }]\n", 10, "services[0].rollout.steps[0]",
+	  "a pause of 1h is longer than maxStepTime (30m)" },
+	{ ROLLOUT "      interval: 5 m\n", 10, "services[0].rollout.interval", "'5 m' is not understood; a duration" },
+	{ ROLLOUT "      interval: 10ms\n", 10, "services[0].rollout.interval", "must be from 100ms to 8760h" },
+	{ ROLLOUT "      interval: 1m\n      maxStepTime: 30s\n", 11, "services[0].rollout.maxStepTime",
+	  "30s is shorter than interval (1m)" },
+	{ ROLLOUT "      minConnections: 0\n", 10, "services[0].rollout.minConnections", "must be from 1" },
+	{ ROLLOUT "      minConnections: 12.5\n", 10, "services[0].rollout.minConnections", "a whole number is expected" },
+	{ ROLLOUT "      holdback: 100\n", 10, "services[0].rollout.holdback", "must be from 0 to 99.99 percent" },
+	{ ROLLOUT "      alpha: 0\n", 10, "services[0].rollout.alpha", "must be from 0.000001 to 0.5" },
+	{ ROLLOUT "      alpha: 1e-3\n", 10, "services[0].rollout.alpha", "'1e-3' is not understood; a number below 1" },
+	{ ROLLOUT "      reflex: { connectFailures: 70000 }\n", 10, "services[0].rollout.reflex.connectFailures", "to 1000" },
+	{ ROLLOUT "      warmup: 60s\n", 10, "services[0].rollout.warmup", "not supported yet; leave it out or write 0s" },
+	{ ROLLOUT "      beta: 0.05\n", 10, "services[0].rollout.beta", "not supported yet" },
+	{ ROLLOUT "      stepWeight: 10\n", 10, "services[0].rollout.stepWeight", "not supported yet" },
+	{ ROLLOUT "      freeze: [\"Fri 16:00-Mon 08:00\"]\n", 10, "services[0].rollout.freeze", "not supported yet" },
+	{ ROLLOUT "      webhooks: [{ url: x }]\n", 10, "services[0].rollout.webhooks", "not supported yet" },
+
+	/* gates */
+	{ GATE "        - { max: 2 }\n", 11, "services[0].rollout.gates[0].signal", "is missing" },
+	{ GATE "        - { signal: http_5xx, max: 2 }\n", 11, "services[0].rollout.gates[0].signal",
+	  "'http_5xx' is not supported yet; write connect_failure, reset, response_time" },
+	{ GATE "        - { signal: reset }\n", 11, "services[0].rollout.gates[0].max", "to compare reset with stable" },
+	{ GATE "        - { signal: reset, max: 0 }\n", 11, "services[0].rollout.gates[0].max", "must be from 0.01 to 99.99" },
+	{ GATE "        - { signal: reset, max: 5s }\n", 11, "services[0].rollout.gates[0].max", "'5s' is not understood; a number" },
+	{ GATE "        - { signal: reset, max: 5, quantile: 0.5 }\n", 11, "services[0].rollout.gates[0].quantile",
+	  "is for response_time only" },
+	{ GATE "        - { signal: response_time, max: 1s }\n", 11, "services[0].rollout.gates[0].quantile", "is missing" },
+	{ GATE "        - { signal: response_time, quantile: 1, max: 1s }\n", 11, "services[0].rollout.gates[0].quantile",
+	  "must be from 0.000001 to 0.999999" },
+	{ GATE "        - { signal: response_time, quantile: 0.5, max: 2m }\n", 11, "services[0].rollout.gates[0].max",
+	  "must be from 0.01ms to 1m" },
+	{ GATE "        - { signal: reset, max: 1 }\n        - { signal: reset, max: 2 }\n", 12, "services[0].rollout.gates[1]",
+	  "reset has a gate already, on line 11" },
+	{ GATE "        - { signal: response_time, quantile: 0.5, max: 1s }\n"
+	  "        - { signal: response_time, quantile: 0.9, max: 1s }\n"
+	  "        - { signal: response_time, quantile: 0.95, max: 1s }\n"
+	  "        - { signal: response_time, quantile: 0.99, max: 1s }\n"
+	  "        - { signal: response_time, quantile: 0.999, max: 1s }\n", 15, "services[0].rollout.gates[4]", "fifth gate" },
+	{ GATE "        - { signal: reset, maxRatio: 1.2 }\n", 11, "services[0].rollout.gates[0].maxRatio", "not supported yet" },
+	{ GATE "        - { name: errors, prometheus: x }\n", 11, "services[0].rollout.gates[0].name", "not supported yet" },
+};
+
+static void test_config_mistake_is_refused_with_line_and_key(void **state)
+{
+	char error[CONFIG_ERROR], start[256];
+	int failed = 0;
+
+	for (size_t i = 0; i < sizeof(mistakes) / sizeof(mistakes[0]); i++) {
+		const struct mistake *m = &mistakes[i];
+		struct model_config *c = NULL;
+		int err = config_parse("perch.yaml", m->text, strlen(m->text), &c, error);
+
+		snprintf(start, sizeof(start), "perch.yaml:%d: %s%s", m->line, m->key ?: "", m->key ? ": " : "");
+		if (err == -EINVAL && !c && !strncmp(error, start, strlen(start)) && strstr(error, m->says) &&
+		    !strchr(error, '\n') && strchr(error, ';'))
+			continue;
+		print_error("%zu: %d, expected \"%s\" and \"%s\", got \"%s\" for\n%s\n", i, err, start, m->says, error, m->text);
+		config_free(c);
+		failed++;
+	}
+	assert_int_equal(failed, 0);
+	print_message("%zu mistakes, each refused\n", sizeof(mistakes) / sizeof(mistakes[0]));
+}
+
+/* Without its mistakes, what the table is built from is right. */
+static void test_config_without_mistake_is_taken(void **state)
+{
+	static const char *const right[] = {
+		"schema: 1\n", TOP, WEB, ROLLOUT "      steps: [5]\n", GATE "        - { signal: reset, max: 1 }\n",
+		WEB SECOND("api", "192.0.2.11:80/tcp", "10.0.1.2"),
+		/* the same address for tcp and udp, a backend on a listener's other port */
+		WEB SECOND("api", "192.0.2.10:80/udp", "192.0.2.10:81"),
+	};
+	char error[CONFIG_ERROR];
+
+	for (size_t i = 0; i < sizeof(right) / sizeof(right[0]); i++) {
+		struct model_config *c = NULL;
+
+		if (config_parse("perch.yaml", right[i], strlen(right[i]), &c, error))
+			fail_msg("%s", error);
+		config_free(c);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_config_mistake_is_refused_with_line_and_key),
+		cmocka_unit_test(test_config_without_mistake_is_taken),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
