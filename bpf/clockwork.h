@@ -15,11 +15,15 @@
 #define SLOW_TURNS 10
 #define SWEEP_RUNS 500		/* timer runs for one walk over the flow table */
 #define SLICE_CHECK 64		/* elements between two looks at the clock */
+#define VIA_OLD 64		/* route generations until stale vias are cleared; a via
+				 * has 8 bits of them, and a walk takes less than 64 */
 
 /* A walk over an array, resumed at `at`. */
 struct slice {
 	u64 deadline;
 	u32 at;
+	u32 generation;		/* sweep: of the routes, to clear stale vias by */
+	bool clearing;
 	bool slow;		/* this turn takes every service */
 	bool over;		/* the time is up */
 };
@@ -236,6 +240,15 @@ static __always_inline void sweep_slot(struct perch_flow_set *fs, u32 way, u32 n
 	__sync_lock_test_and_set(&fs->tag[way], perch_tag(0, generation, PERCH_FREE, now));
 }
 
+/* A next hop of a generation that is about to come round again. */
+static __always_inline void sweep_via(struct perch_flow *f, u32 generation)
+{
+	u64 via = READ(f->via);
+
+	if (via && perch_via_generation(via) != (generation & 0xff))
+		__sync_val_compare_and_swap(&f->via, via, 0);
+}
+
 static long sweep_set(u32 i, struct slice *s)
 {
 	struct perch_flow_set *fs = element(flows, s->at & constants.set_mask);
@@ -245,15 +258,25 @@ static long sweep_set(u32 i, struct slice *s)
 		return 1;
 	s->at++;
 #pragma unroll
-	for (u32 way = 0; way < PERCH_WAYS; way++)
+	for (u32 way = 0; way < PERCH_WAYS; way++) {
 		sweep_slot(fs, way, now);
+		if (s->clearing)
+			sweep_via(&fs->flow[way], s->generation);
+	}
 	return 0;
 }
 
 static __always_inline void clockwork_sweep(struct clockwork *w, struct perch_control *c, u64 now)
 {
-	struct slice s = { .deadline = now + 2 * PERCH_TIMER_SLICE_NS, .at = w->set };
+	struct slice s = {
+		.deadline = now + 2 * PERCH_TIMER_SLICE_NS, .at = w->set, .generation = READ(c->route_generation),
+	};
 
+	if (!s.at)
+		w->clearing = s.generation - w->via_generation >= VIA_OLD;
+	if (!s.at && w->clearing)
+		w->via_generation = s.generation;
+	s.clearing = w->clearing;
 	bpf_loop(constants.set_mask / SWEEP_RUNS + 1, sweep_set, &s, 0);
 	if (s.at > constants.set_mask) {
 		s.at = 0;
