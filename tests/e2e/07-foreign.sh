@@ -30,7 +30,7 @@ towards_backends() {
 	"${c[@]}" fd01::5 "$VIP6" 81 tcp udp fragment options icmp
 	"${c[@]}" fd01::5 "$VIP6" 80 udp fragment options icmp
 }
-TOWARDS_BACKENDS=36
+TOWARDS_BACKENDS=37
 
 # From a backend, whose replies perch knows: no flow names these.
 towards_clients() {

@@ -104,9 +104,10 @@ static void build6(struct packet *p, const char *kind, const struct endpoint *fr
 {
 	static const uint8_t padding[8] = { IPPROTO_UDP, 0, 1, 4 };
 	static const uint8_t fragment[8] = { IPPROTO_UDP, 0, 0x05, 0xc8, 0, 0, 0, 9 };
-	struct ip6_hdr ip = { .ip6_vfc = 0x60, .ip6_hlim = 64, .ip6_nxt = IPPROTO_UDP };
+	struct ip6_hdr ip = { .ip6_hlim = 64, .ip6_nxt = IPPROTO_UDP };
 	bool icmp = !strcmp(kind, "icmp");
 
+	ip.ip6_vfc = 0x60;	/* shares its bytes with the flow label */
 	ip.ip6_src = ((const struct sockaddr_in6 *)&from->address)->sin6_addr;
 	ip.ip6_dst = ((const struct sockaddr_in6 *)&to->address)->sin6_addr;
 	if (!strcmp(kind, "tcp"))
