@@ -76,12 +76,4 @@ static inline int prog_teardown(void **state)
 /* For a test that changes the services and applies them itself. */
 #define prog_test_bare(f) cmocka_unit_test_setup_teardown(f, prog_setup, prog_teardown)
 
-#define prog_main(tests)                                                       \
-	int main(void)                                                         \
-	{                                                                      \
-		if (lab_enter())                                               \
-			return 1;                                              \
-		return cmocka_run_group_tests(tests, NULL, NULL);              \
-	}
-
 #endif

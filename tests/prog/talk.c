@@ -78,6 +78,8 @@ static int run(struct talk *t, const struct packet_spec *send, __u32 ifindex)
 
 	packet_build(&t->in, send);
 	verdict = lab_run(t->lab, &how, &t->in, &t->out);
+	if (verdict == -EBADMSG)
+		return fault(t, "the complete checksum does not hold any more");
 	if (verdict < 0)
 		return verdict;
 	if (verdict == lab_pass(t->hook))
