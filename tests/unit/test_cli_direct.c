@@ -223,6 +223,26 @@ static void test_rollback_again_says_so(void **state)
 	json_decref(done);
 }
 
+static void test_status_shows_the_rejection(void **state)
+{
+	const json_t *web, *canary;
+	json_t *services;
+	struct maps maps;
+
+	needs_kernel();
+	assert_int_equal(maps_open(&maps, pins, NULL), 0);
+	services = direct_services(&maps);
+	maps_close(&maps);
+	web = json_array_get(services, 0);
+	canary = json_array_get(field_list(web, "versions"), 1);
+	assert_string_equal(field_text(web, "phase"), "RolledBack");
+	assert_true(field_true(web, "rolledBack"));
+	assert_true(field_number(canary, "weight") == 0);
+	assert_string_equal(field_text(json_object_get(canary, "rejected"), "by"), "direct");
+	assert_true(json_is_null(json_object_get(json_array_get(field_list(web, "versions"), 0), "rejected")));
+	json_decref(services);
+}
+
 static void test_service_in_a_rollout_is_rolled_back_at_no_share_too(void **state)
 {
 	json_t *done;
@@ -244,6 +264,7 @@ int main(void)
 		cmocka_unit_test(test_unknown_service_is_not_there),
 		cmocka_unit_test(test_rollback_takes_the_canary_out_and_rejects_it),
 		cmocka_unit_test(test_rollback_again_says_so),
+		cmocka_unit_test(test_status_shows_the_rejection),
 		cmocka_unit_test(test_service_in_a_rollout_is_rolled_back_at_no_share_too),
 	};
 

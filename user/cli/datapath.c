@@ -19,7 +19,7 @@ static void datapath_interfaces(const json_t *datapath)
 		table_cell(t, "%.0f", field_number(interface, "xdp"));
 		table_cell(t, "%.0f", field_number(interface, "tcIn"));
 		table_cell(t, "%.0f", field_number(interface, "tcOut"));
-		table_cell(t, "%s", field_is(interface, "error") ? field_text(interface, "error") : "");
+		table_text(t, interface, "error");
 	}
 	table_print(t);
 }

@@ -217,6 +217,28 @@ static const char *phase_name(const struct maps *m, unsigned id, const struct pa
 	return rollout_phase_name(rollout.phase);
 }
 
+static const char *writer_name(unsigned flags)
+{
+	if (flags & PERCH_BY_DIRECT)
+		return "direct";
+	if (flags & PERCH_BY_REFLEX)
+		return "reflex";
+	if (flags & PERCH_BY_DEADMAN)
+		return "deadman";
+	return flags & PERCH_BY_JUDGE ? "judge" : "agent";
+}
+
+static json_t *direct_rejected(const struct maps *m, unsigned id, const char *version)
+{
+	struct perch_rejection r;
+
+	if (!registry_rejected(m, m->names[id].name, version, &r))
+		return json_null();
+	r.reason[sizeof(r.reason) - 1] = 0;
+	return json_pack("{s:I,s:s,s:s}", "time", (json_int_t)r.when, "by", writer_name(r.by), "reason", r.reason) ?:
+	       json_null();
+}
+
 static json_t *direct_backends(const struct maps *m, unsigned version)
 {
 	json_t *backends = json_array();
@@ -246,9 +268,10 @@ static json_t *direct_versions(const struct maps *m, unsigned id, const struct p
 
 		if (!name)
 			continue;
-		json_array_append_new(versions, json_pack("{s:o,s:s,s:f,s:n,s:n,s:n,s:o}", "name", name_json(name), "role",
+		json_array_append_new(versions, json_pack("{s:o,s:s,s:f,s:n,s:n,s:n,s:o,s:o}", "name", name_json(name), "role",
 							  role_name(role), "weight", split_share(plan, slot) / 100., "newShare",
-							  "activeShare", "connections", "backends",
+							  "activeShare", "connections", "rejected",
+							  direct_rejected(m, id, name), "backends",
 							  direct_backends(m, version)));
 	}
 	return versions;

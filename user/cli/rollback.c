@@ -129,7 +129,9 @@ static void rollback_done(const json_t *done)
 		       text_seconds(field_number(done, "nanoseconds") / 1e9, time));
 	if (strcmp(field_text(done, "via"), "direct") == 0)
 		printf(" (direct%s)", field_is(done, "agent") ? "; perchd did not answer" : "");
-	if (strcmp(outcome, "nothing") && field_is(done, "from"))
+	/* What was ended before is not kept by saying so now. */
+	if (field_is(done, "from") && strcmp(outcome, "nothing") &&
+	    (strcmp(outcome, "alreadyRolledBack") || strcmp(established, "keep")))
 		printf("; connections to %s %s", field_line(done, "from"),
 		       strcmp(established, "sever") == 0 ? "are severed" :
 		       strcmp(established, "drain") == 0 ? "drain" : "are kept");

@@ -78,7 +78,8 @@ static void rollout_state(const json_t *rollout)
 	}
 	if (!isnan(eta))
 		printf("  the next step in about %s\n", text_seconds(eta, number));
-	if (field_is(rollout, "reason"))
+	/* "step 2 of 6" stands above. */
+	if (field_is(rollout, "reason") && strncmp(field_text(rollout, "reason"), "step ", 5))
 		printf("  %s\n", field_line(rollout, "reason"));
 	if (field_is(rollout, "blockedBy"))
 		printf("  blocked by %s\n", field_line(rollout, "blockedBy"));

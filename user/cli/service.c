@@ -33,7 +33,7 @@ void service_backends(const json_t *version, char *out, size_t size)
 static void service_versions(const json_t *service)
 {
 	struct table *t = table_new("  ", "VERSION", "ROLE", ">WEIGHT", ">NEW", ">ACTIVE", ">CONNECTIONS", ">OPEN",
-				    ">FAILED", ">RESET", ">P50", ">P99", "BACKENDS", NULL);
+				    ">FAILED", ">RESET", ">RESP P50", ">P99", "BACKENDS", NULL);
 	const json_t *version;
 	char backends[128];
 	size_t i;
@@ -87,7 +87,7 @@ static void service_rollout(const json_t *rollout)
 		printf(", the next in about %s", text_seconds(eta, number));
 	if (step > 0)
 		putchar('\n');
-	if (field_is(rollout, "reason"))
+	if (field_is(rollout, "reason") && strncmp(field_text(rollout, "reason"), "step ", 5))
 		printf("  %s\n", field_line(rollout, "reason"));
 	if (field_is(rollout, "blockedBy"))
 		printf("  blocked by %s\n", field_line(rollout, "blockedBy"));

@@ -30,7 +30,9 @@ static void status_agent(const json_t *status)
 	char time[TEXT_NUMBER];
 
 	if (!field_true(agent, "up")) {
-		printf("%s\nthis is what the kernel does:\n", field_line(agent, "error"));
+		puts(field_line(agent, "error"));
+		if (!field_true(status, "quiet"))
+			puts("this is what the kernel does:");
 		return;
 	}
 	printf("perchd %s, pid %.0f, up %s%s%s, %s\n", field_line(status, "version"), field_number(status, "pid"),
@@ -176,7 +178,8 @@ int do_status(struct cli *cli, int argc, char **argv)
 	}
 	keep_services(status, name, quiet);
 	keep_alarms(status, name);
-	json_object_set_new(status, "quiet", json_boolean(quiet));
+	if (quiet)
+		json_object_set_new(status, "quiet", json_true());
 	cli_print(cli, status, status_text);
 	return silence ? CLI_FAILED : CLI_OK;
 }
