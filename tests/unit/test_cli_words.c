@@ -218,7 +218,7 @@ static void test_wrong_words_are_named(void **state)
 	assert_int_equal(READ("web", "quiet", "quiet"), CLI_USAGE);
 	assert_string_equal(said, "{\"error\":\"'quiet' stands there twice\"}\n");
 	assert_int_equal(READ("quiet"), CLI_USAGE);
-	assert_string_equal(said, "{\"error\":\"NAME of the service is missing\"}\n");
+	assert_string_equal(said, "{\"error\":\"NAME is missing; here may stand: [service] NAME, limit N, quiet\"}\n");
 }
 
 static void test_numbers_are_whole_and_in_range(void **state)
@@ -227,10 +227,10 @@ static void test_numbers_are_whole_and_in_range(void **state)
 	static const char *const wrong[] = { "", "0", "-1", "11", "5x", "x", "1.5", "99999999999999999999" };
 	long n = 0;
 
-	assert_int_equal(words_number(&cli, "limit", "10", 10, &n), 0);
+	assert_int_equal(words_number(&cli, "limit", "10", 1, 10, &n), 0);
 	assert_int_equal(n, 10);
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
-		assert_int_equal(words_number(&cli, "limit", wrong[i], 10, &n), CLI_USAGE);
+		assert_int_equal(words_number(&cli, "limit", wrong[i], 1, 10, &n), CLI_USAGE);
 	assert_int_equal(n, 10);
 }
 

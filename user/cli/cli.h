@@ -68,8 +68,8 @@ int words_read(const struct cli *cli, int argc, char **argv, const struct word *
 /* The same, but words that are no key are left in rest (room for argc), for
  * the command to read; *ret_n says how many. */
 int words_split(const struct cli *cli, int argc, char **argv, const struct word *words, char **rest, int *ret_n);
-/* A whole number from 1 to max after `key`. */
-int words_number(const struct cli *cli, const char *key, const char *text, long max, long *ret);
+/* A whole number from min to max after `key`. */
+int words_number(const struct cli *cli, const char *key, const char *text, long min, long max, long *ret);
 
 extern const struct command status_commands[], service_commands[], version_commands[], backend_commands[],
 	weight_commands[], rollout_commands[], flow_commands[], event_commands[], reason_commands[],

@@ -123,7 +123,7 @@ const char *client_silence(const struct cli *cli, int err, char *out, size_t siz
 	const char *why = strerror(-err);
 
 	if (err == -ENOENT)
-		why = "it is not running, or has another socket";
+		why = "it is not running, or has another --socket";
 	else if (err == -ECONNREFUSED)
 		why = "it is not running";
 	else if (err == -ETIMEDOUT)

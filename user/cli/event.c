@@ -65,7 +65,7 @@ static int do_show(struct cli *cli, int argc, char **argv)
 
 	ret = words_read(cli, argc, argv, words);
 	if (!ret && limit)
-		ret = words_number(cli, "limit", limit, LIMIT_MAX, &n);
+		ret = words_number(cli, "limit", limit, 1, LIMIT_MAX, &n);
 	if (ret)
 		return ret;
 	client_path(&path, "/v1/events", "", "");
@@ -102,7 +102,7 @@ static int do_watch(struct cli *cli, int argc, char **argv)
 
 	ret = words_read(cli, argc, argv, words);
 	if (!ret && limit)
-		ret = words_number(cli, "limit", limit, WATCH_MAX, &watch.left);
+		ret = words_number(cli, "limit", limit, 1, WATCH_MAX, &watch.left);
 	if (ret)
 		return ret;
 	sigaction(SIGINT, &action, NULL);

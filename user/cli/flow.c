@@ -8,6 +8,7 @@
 #include "text.h"
 
 #define LIMIT_MAX 100000000
+#define LIMIT_DEFAULT 1000	/* perchd's */
 
 static void flow_list(const json_t *flows)
 {
@@ -40,7 +41,7 @@ static int do_show(struct cli *cli, int argc, char **argv)
 
 	ret = words_read(cli, argc, argv, words);
 	if (!ret && limit)
-		ret = words_number(cli, "limit", limit, LIMIT_MAX, &n);
+		ret = words_number(cli, "limit", limit, 0, LIMIT_MAX, &n);
 	if (!ret && client && address_parse(client, &address))
 		ret = cli_usage(cli, "client '%s' is not an IP address", client);
 	if (ret)
@@ -50,7 +51,11 @@ static int do_show(struct cli *cli, int argc, char **argv)
 	client_query(&path, "client", client);
 	client_query(&path, "limit", limit);
 	ret = client_get(cli, path.text, &doc);
-	return ret ?: cli_print(cli, doc, flow_list);
+	if (ret)
+		return ret;
+	if (!limit && json_array_size(doc) == LIMIT_DEFAULT)
+		cli_note(cli, "these are the first %d; limit 0 shows all", LIMIT_DEFAULT);
+	return cli_print(cli, doc, flow_list);
 }
 
 static void flow_counts(const json_t *counts)
@@ -89,7 +94,7 @@ static int do_count(struct cli *cli, int argc, char **argv)
 }
 
 const struct command flow_commands[] = {
-	COMMAND("show", do_show, "[service NAME] [client IP] [limit N]", "connections: who, where to, how old"),
+	COMMAND("show", do_show, "[service NAME] [client IP] [limit N]", "connections: who, where to, how old; limit 0: all"),
 	COMMAND("count", do_count, NULL, "connections by class and by service"),
 	{}
 };

@@ -43,8 +43,9 @@ static int maps_ready(struct rollback *r)
 
 	if (r->opened)
 		return 0;
-	snprintf(r->why, sizeof(r->why), "nothing is pinned at %s", r->cli->bpffs);
 	err = maps_open_rollback(&r->maps, r->cli->bpffs, r->why);
+	if (err == -ENOENT)
+		snprintf(r->why, sizeof(r->why), "no datapath is pinned at %s", r->cli->bpffs);
 	r->opened = !err;
 	return err;
 }

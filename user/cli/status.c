@@ -130,10 +130,14 @@ static int status_of_kernel(const struct cli *cli, int silence, json_t **ret)
 {
 	char error[512], why[WHY] = "";
 	struct maps maps;
+	int err;
 
 	client_silence(cli, silence, error, sizeof(error));
-	if (maps_open(&maps, cli->bpffs, why))
-		return cli_error(cli, "%s; and no datapath is pinned at %s%s%s", error, cli->bpffs, *why ? ": " : "", why);
+	err = maps_open(&maps, cli->bpffs, why);
+	if (err == -ENOENT)
+		return cli_error(cli, "%s; and no datapath is pinned at %s", error, cli->bpffs);
+	if (err)
+		return cli_error(cli, "%s; and the datapath: %s", error, why);
 	*ret = json_pack("{s:{s:b,s:s},s:[],s:o}", "agent", "up", 0, "error", error, "alarms", "services",
 			 direct_services(&maps));
 	maps_close(&maps);

@@ -81,11 +81,12 @@ static int do_set(struct cli *cli, int argc, char **argv)
 	struct client_path path;
 	char *rest[argc + 1];
 	int n, ret, first;
+	__u32 share;
 
 	ret = words_split(cli, argc, argv, words, rest, &n);
 	/* The key may be left out; then the name stands before the pairs. */
-	first = !service && n % 2;
-	if (!ret && first)
+	first = !ret && !service && n && (n == 1 || config_percent(rest[1], &share));
+	if (first)
 		service = rest[0];
 	if (!ret && !service)
 		ret = cli_usage(cli, "NAME of the service is missing: weight set service NAME VERSION PERCENT");

@@ -64,7 +64,7 @@ int words_split(const struct cli *cli, int argc, char **argv, const struct word 
 
 int words_read(const struct cli *cli, int argc, char **argv, const struct word *words)
 {
-	char *rest[argc + 1];
+	char *rest[argc + 1], list[LIST];
 	int n, used = 0, err;
 
 	err = words_split(cli, argc, argv, words, rest, &n);
@@ -77,19 +77,19 @@ int words_read(const struct cli *cli, int argc, char **argv, const struct word *
 		return words_unexpected(cli, words, rest[used]);
 	for (const struct word *w = words; w->key; w++)
 		if (w->needed && !*w->value)
-			return cli_usage(cli, "%s of the %s is missing", w->what, w->key);
+			return cli_usage(cli, "%s is missing; here may stand: %s", w->what, words_list(words, list));
 	return 0;
 }
 
-int words_number(const struct cli *cli, const char *key, const char *text, long max, long *ret)
+int words_number(const struct cli *cli, const char *key, const char *text, long min, long max, long *ret)
 {
 	char *end;
 	long n;
 
 	errno = 0;
 	n = strtol(text, &end, 10);
-	if (errno || end == text || *end || n < 1 || n > max)
-		return cli_usage(cli, "%s '%s' is not a whole number from 1 to %ld", key, text, max);
+	if (errno || end == text || *end || n < min || n > max)
+		return cli_usage(cli, "%s '%s' is not a whole number from %ld to %ld", key, text, min, max);
 	*ret = n;
 	return 0;
 }
