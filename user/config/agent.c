@@ -38,8 +38,7 @@ static int read_path_within(struct reader *r, yaml_node_t *node, char **field, s
 	if (*text != '/')
 		return reader_fail(r, node, "%s is not an absolute path; begin with /", value_quote(text).text);
 	if (strlen(text) > longest)
-		return reader_fail(r, node, "is %zu bytes long; at most %zu are possible", strlen(text),
-				   longest);
+		return reader_fail(r, node, "is %zu bytes long; at most %zu are possible", strlen(text), longest);
 	return replace(r, field, text);
 }
 

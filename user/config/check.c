@@ -13,6 +13,11 @@
 #include "parts.h"
 #include "values.h"
 
+static int name_twice(struct reader *r, int line, const char *name, int first)
+{
+	return reader_fail_line(r, line, "'%s' is there twice, first on line %d; rename or drop one", name, first);
+}
+
 static int check_interfaces(struct reader *r, const struct model_config *c)
 {
 	if (c->n_services && !c->n_interfaces)
@@ -23,8 +28,7 @@ static int check_interfaces(struct reader *r, const struct model_config *c)
 			if (strcmp(c->interfaces[i].name, c->interfaces[j].name))
 				continue;
 			snprintf(r->path, READER_PATH, "interfaces[%zu].name", i);
-			return reader_fail_line(r, c->interfaces[i].line, "'%s' is given twice, first on line %d; keep one",
-					   c->interfaces[i].name, c->interfaces[j].line);
+			return name_twice(r, c->interfaces[i].line, c->interfaces[i].name, c->interfaces[j].line);
 		}
 	}
 	return 0;
@@ -37,8 +41,7 @@ static int check_version_names(struct reader *r, const struct model_service *s, 
 			if (strcmp(s->versions[i].name, s->versions[j].name))
 				continue;
 			snprintf(r->path, READER_PATH, "services[%zu].versions[%zu].name", index, i);
-			return reader_fail_line(r, s->versions[i].line, "'%s' is there twice, first on line %d; rename or drop one",
-					   s->versions[i].name, s->versions[j].line);
+			return name_twice(r, s->versions[i].line, s->versions[i].name, s->versions[j].line);
 		}
 	}
 	return 0;
@@ -51,8 +54,7 @@ static int check_service_names(struct reader *r, const struct model_config *c)
 			if (strcmp(c->services[i].name, c->services[j].name))
 				continue;
 			snprintf(r->path, READER_PATH, "services[%zu].name", i);
-			return reader_fail_line(r, c->services[i].line, "'%s' is there twice, first on line %d; rename or drop one",
-					   c->services[i].name, c->services[j].line);
+			return name_twice(r, c->services[i].line, c->services[i].name, c->services[j].line);
 		}
 		if (check_version_names(r, &c->services[i], i))
 			return -EINVAL;
@@ -65,7 +67,9 @@ static int compare_places(const void *a, const void *b)
 	const struct reader_place *x = a, *y = b;
 	int order = memcmp(x->endpoint, y->endpoint, sizeof(*x->endpoint));
 
-	return order ?: (x->line > y->line) - (x->line < y->line) ?: strcmp(x->path, y->path);
+	if (!order)
+		order = x->line - y->line;
+	return order ?: strcmp(x->path, y->path);
 }
 
 /* Listeners and doors share one table in the kernel.  Sorts the places. */
@@ -74,8 +78,9 @@ static int check_endpoints(struct reader *r)
 	char text[ADDRESS_TEXT];
 
 	if (r->n_places > PERCH_LISTENERS - 1)
-		return reader_fail_line(r, r->places[PERCH_LISTENERS - 1].line, "is listener number %d; at most %d are possible",
-				   PERCH_LISTENERS, PERCH_LISTENERS - 1);
+		return reader_fail_line(r, r->places[PERCH_LISTENERS - 1].line,
+					"is listener number %d; at most %d are possible", PERCH_LISTENERS,
+					PERCH_LISTENERS - 1);
 	if (r->n_places)
 		qsort(r->places, r->n_places, sizeof(*r->places), compare_places);
 	for (size_t i = 1; i < r->n_places; i++) {
@@ -84,8 +89,9 @@ static int check_endpoints(struct reader *r)
 		if (memcmp(p->endpoint, first->endpoint, sizeof(*p->endpoint)))
 			continue;
 		snprintf(r->path, READER_PATH, "%s", p->path);
-		return reader_fail_line(r, p->line, "%s is used already by %s on line %d; an address leads to one place",
-				   endpoint_format(p->endpoint, text), first->path, first->line);
+		return reader_fail_line(r, p->line,
+					"%s is used already by %s on line %d; an address leads to one place",
+					endpoint_format(p->endpoint, text), first->path, first->line);
 	}
 	return 0;
 }
@@ -141,17 +147,20 @@ static int check_backend(struct reader *r, const struct model_service *s, const 
 
 	address_port_format(&b->address, b->port, text);
 	if (address_is_v4(&b->address) != v4)
-		return reader_fail_line(r, b->line, "%s is IPv%d, the service listens on IPv%d; nat does not translate between them",
-				   text, v4 ? 6 : 4, v4 ? 4 : 6);
+		return reader_fail_line(r, b->line,
+					"%s is IPv%d, the service listens on IPv%d; nat does not translate between them",
+					text, v4 ? 6 : 4, v4 ? 4 : 6);
 	place = backend_place(r, s, v, b);
 	if (place)
-		return reader_fail_line(r, b->line, "%s is an address that perch splits (%s, line %d); give the server's own",
-				   text, place->path, place->line);
+		return reader_fail_line(r, b->line,
+					"%s is an address that perch splits (%s, line %d); give the server's own",
+					text, place->path, place->line);
 	for (size_t j = 0; j < i; j++)
 		if (v->backends[j].port == b->port &&
 		    !memcmp(&v->backends[j].address, &b->address, sizeof(b->address)))
-			return reader_fail_line(r, b->line, "%s is there twice, first on line %d; give one a weight instead", text,
-					   v->backends[j].line);
+			return reader_fail_line(r, b->line,
+						"%s is there twice, first on line %d; give one a weight instead",
+						text, v->backends[j].line);
 	return 0;
 }
 
@@ -168,8 +177,9 @@ static int check_backends(struct reader *r, const struct model_config *c)
 			for (size_t k = 0; k < v->n_backends; k++) {
 				snprintf(r->path, READER_PATH, "services[%zu].versions[%zu].backends[%zu]", i, j, k);
 				if (++total > PERCH_BACKENDS - 1)
-					return reader_fail_line(r, v->backends[k].line, "is backend number %zu; at most %d are possible",
-							   total, PERCH_BACKENDS - 1);
+					return reader_fail_line(r, v->backends[k].line,
+								"is backend number %zu; at most %d are possible",
+								total, PERCH_BACKENDS - 1);
 				if (check_backend(r, s, v, k))
 					return -EINVAL;
 			}
@@ -189,8 +199,8 @@ static int check_family(struct reader *r, const struct perch_endpoint *e, bool v
 		i++;
 	snprintf(r->path, READER_PATH, "%s", r->places[i].path);
 	return reader_fail_line(r, r->places[i].line,
-			   "%s is IPv%d beside IPv%d, and both in one service are not supported yet; make it a service of its own",
-			   endpoint_format(e, text), v4 ? 6 : 4, v4 ? 4 : 6);
+				"%s is IPv%d beside IPv%d, and both in one service are not supported yet; make it a service of its own",
+				endpoint_format(e, text), v4 ? 6 : 4, v4 ? 4 : 6);
 }
 
 /* A version has one table of backends, so its clients are of one family. */
@@ -237,8 +247,9 @@ int config_check_new_service(const struct model_config *c, const struct model_se
 			continue;
 		if (stable) {
 			snprintf(r.path, READER_PATH, "services[%td].versions[%zu].role", s - c->services, i);
-			return reader_fail_line(&r, v->line, "version '%s' is stable already; a new service has one stable version",
-					   stable->name);
+			return reader_fail_line(&r, v->line,
+						"version '%s' is stable already; a new service has one stable version",
+						stable->name);
 		}
 		stable = v;
 	}
@@ -246,5 +257,5 @@ int config_check_new_service(const struct model_config *c, const struct model_se
 		return 0;
 	snprintf(r.path, READER_PATH, "services[%td].versions", s - c->services);
 	return reader_fail_line(&r, s->versions[0].line,
-			   "no version has role stable; a new service needs one, which takes the traffic at first");
+				"no version has role stable; a new service needs one, which takes the traffic at first");
 }

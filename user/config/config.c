@@ -81,7 +81,8 @@ static const struct schema_key config_keys[] = {
 	{ .name = "agent", .type = SCHEMA_MAP, SCHEMA_FIELD(struct model_config, agent), .map = &agent_schema },
 	{ .name = "interfaces", .type = SCHEMA_LIST, SCHEMA_FIELDS(struct model_config, interfaces),
 	  .list = &interface_list },
-	{ .name = "services", .type = SCHEMA_LIST, SCHEMA_FIELDS(struct model_config, services), .list = &service_list },
+	{ .name = "services", .type = SCHEMA_LIST, SCHEMA_FIELDS(struct model_config, services),
+	  .list = &service_list },
 	SCHEMA_NOT_YET("defaults", SCHEMA_OFF_MAP),
 	SCHEMA_NOT_YET("fleet", SCHEMA_OFF_MAP),
 	SCHEMA_NOT_YET("include", SCHEMA_OFF_LIST),
@@ -94,8 +95,8 @@ static int read_root(struct reader *r, struct model_config *c)
 	yaml_node_t *root = yaml_document_get_root_node(r->document), *schema;
 
 	if (!root || (root->type == YAML_SCALAR_NODE && !root->data.scalar.length))
-		return reader_fail_at(r, 1, "schema", "is missing, the file is empty; write schema: " SCHEMA_KNOWN
-				      ", interfaces and services");
+		return reader_fail_at(r, 1, "schema",
+				      "is missing, the file is empty; write schema: " SCHEMA_KNOWN ", interfaces and services");
 	/* the keys of another schema would only be called unknown */
 	schema = schema_value(r, root, "schema");
 	if (schema) {

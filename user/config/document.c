@@ -16,6 +16,7 @@
 
 #include "config.h"
 #include "document.h"
+#include "values.h"
 
 static int open_failed(const char *path, int code, char *error)
 {
@@ -100,16 +101,18 @@ static int syntax_failed(struct reader *r, const yaml_parser_t *p, const char *t
 {
 	int line = p->problem_mark.line + 1;
 
-	if (p->error == YAML_MEMORY_ERROR)
+	/* libyaml does not name every allocation that failed */
+	if (p->error == YAML_MEMORY_ERROR || !p->problem)
 		return reader_no_memory(r);
 	if (p->error == YAML_READER_ERROR)
 		return reader_fail_line(r, line_of_offset(text, length, p->problem_offset),
-				   "is not text: %s; write the file in UTF-8", p->problem);
+					"is not text: %s; write the file in UTF-8", p->problem);
 	if (tab_indents(text, length, line))
 		return reader_fail_line(r, line, "a tab indents this line; YAML wants spaces");
 	if (p->context)
-		return reader_fail_line(r, line, "is not YAML: %s %s that began on line %zu; mind indentation, quotes and brackets",
-				   p->problem, p->context, p->context_mark.line + 1);
+		return reader_fail_line(r, line,
+					"is not YAML: %s %s that began on line %zu; mind indentation, quotes and brackets",
+					p->problem, p->context, p->context_mark.line + 1);
 	return reader_fail_line(r, line, "is not YAML: %s; mind indentation, quotes and brackets", p->problem);
 }
 
@@ -123,18 +126,20 @@ static int scan_node(struct reader *r, struct scan *s, int line, const yaml_char
 	if (++s->nodes > DOCUMENT_NODES)
 		return reader_fail_line(r, line, "is the value number %u; a configuration has fewer", s->nodes);
 	if (anchor)
-		return reader_fail_line(r, line, "has an anchor ('&%.30s'), which is not supported; write the values out",
-				   (const char *)anchor);
+		return reader_fail_line(r, line,
+					"has an anchor ('&%.30s'), which is not supported; write the values out",
+					(const char *)anchor);
 	if (tag)
-		return reader_fail_line(r, line, "has a tag ('%.40s'), which is not supported; write the plain value",
-				   (const char *)tag);
+		return reader_fail_line(r, line, "has a tag (%s), which is not supported; write the plain value",
+					value_quote((const char *)tag).text);
 	return 0;
 }
 
 static int scan_deeper(struct reader *r, struct scan *s, int line)
 {
 	if (++s->depth > DOCUMENT_DEPTH)
-		return reader_fail_line(r, line, "is nested more than %d deep; nothing in a configuration is", DOCUMENT_DEPTH);
+		return reader_fail_line(r, line, "is nested more than %d deep; nothing in a configuration is",
+					DOCUMENT_DEPTH);
 	return 0;
 }
 
@@ -146,8 +151,9 @@ static int scan_event(struct reader *r, struct scan *s, const yaml_event_t *e)
 	case YAML_DOCUMENT_START_EVENT:
 		return s->documents++ ? reader_fail_line(r, line, "a second document begins; a file holds one") : 0;
 	case YAML_ALIAS_EVENT:
-		return reader_fail_line(r, line, "is an alias ('*%.30s'), which is not supported; write the values out",
-				   (const char *)e->data.alias.anchor);
+		return reader_fail_line(r, line,
+					"is an alias ('*%.30s'), which is not supported; write the values out",
+					(const char *)e->data.alias.anchor);
 	case YAML_SCALAR_EVENT:
 		if (strlen((const char *)e->data.scalar.value) != e->data.scalar.length)
 			return reader_fail_line(r, line, "has a NUL in a text; take it out");

@@ -140,7 +140,7 @@ static int gate_share(struct reader *r, const struct gate_text *t, struct model_
 		return -EINVAL;
 	reader_leave(r, back);
 	g->max = (double)share / PERCH_SHARE_ALL;
-	strcpy(g->name, signals[t->signal].name);
+	snprintf(g->name, sizeof(g->name), "%s", signals[t->signal].name);
 	return 0;
 }
 
@@ -194,10 +194,12 @@ static const struct schema_key reflex_keys[] = {
 };
 static const struct schema reflex_schema = { "reflex", reflex_keys };
 static const struct schema_list step_list = {
-	.what = "steps", .size = sizeof(struct model_step), .min = 1, .max = MODEL_STEPS, .inlined = true, .read = read_step,
+	.what = "steps", .size = sizeof(struct model_step), .min = 1, .max = MODEL_STEPS, .inlined = true,
+	.read = read_step,
 };
 static const struct schema_list gate_list = {
-	.what = "gates", .size = sizeof(struct model_gate), .max = MODEL_GATES, .inlined = true, .read = read_gate,
+	.what = "gates", .size = sizeof(struct model_gate), .max = MODEL_GATES, .inlined = true,
+	.read = read_gate,
 };
 
 static const struct schema_key rollout_keys[] = {
@@ -248,26 +250,32 @@ static int check_times(struct reader *r, yaml_node_t *node, const struct model_r
 		return 0;
 	return reader_fail_at(r, reader_line(named ?: node), "maxStepTime",
 			      "%s is shorter than interval (%s); no step could end, so make it longer",
-			      value_format_duration(p->max_step_time, shorter), value_format_duration(p->interval, longer));
+			      value_format_duration(p->max_step_time, shorter),
+			      value_format_duration(p->interval, longer));
 }
 
 static int check_step(struct reader *r, int line, const struct model_rollout *p, size_t i)
 {
-	__u32 share = p->step[i].share, most = p->watch ? PERCH_SHARE_ALL - p->holdback : PERCH_SHARE_ALL;
+	bool watched = p->watch && p->step[p->n_steps - 1].share == PERCH_SHARE_ALL, last = i == p->n_steps - 1;
+	__u32 share = p->step[i].share, most = PERCH_SHARE_ALL - p->holdback;
 	char a[VALUE_TEXT], b[VALUE_TEXT];
 
 	if (i && share <= p->step[i - 1].share)
 		return reader_fail_line(r, line, "%s is not above the step before (%s); steps only grow",
-				   value_format_percent(share, a), value_format_percent(p->step[i - 1].share, b));
+					value_format_percent(share, a),
+					value_format_percent(p->step[i - 1].share, b));
 	if (!share && !p->step[i].manual)
-		return reader_fail_line(r, line, "0 gets no connections to judge; write { weight: 0, pause: manual } or begin higher");
-	if (p->step[i].pause > p->max_step_time)
+		return reader_fail_line(r, line,
+					"0 gets no connections to judge; write { weight: 0, pause: manual } or begin higher");
+	if (!(watched && last) && p->step[i].pause > p->max_step_time)
 		return reader_fail_line(r, line, "a pause of %s is longer than maxStepTime (%s); raise maxStepTime",
-				   value_format_duration(p->step[i].pause, a), value_format_duration(p->max_step_time, b));
-	/* a final 100 means "all but holdback", and so can't be too high */
-	if (share > most && !(i == p->n_steps - 1 && share == PERCH_SHARE_ALL))
-		return reader_fail_line(r, line, "%s is above 100 - holdback (%s), where the last step ends; lower it or holdback",
-				   value_format_percent(share, a), value_format_percent(most, b));
+					value_format_duration(p->step[i].pause, a),
+					value_format_duration(p->max_step_time, b));
+	/* the final 100 means "all but holdback" while it is watched */
+	if (watched && !last && share > most)
+		return reader_fail_line(r, line,
+					"%s is above 100 - holdback (%s), the last step; lower it or holdback",
+					value_format_percent(share, a), value_format_percent(most, b));
 	return 0;
 }
 
@@ -295,17 +303,19 @@ static int check_gates(struct reader *r, const struct model_rollout *p)
 
 	for (size_t i = 0; i < p->n_gates; i++) {
 		const struct model_gate *g = &p->gate[i];
+		size_t up = reader_enter_element(r, i);
 
-		reader_enter_element(r, i);
 		for (size_t j = 0; j < i; j++)
 			if (!strcmp(g->name, p->gate[j].name))
-				return reader_fail_line(r, g->line, "%s has a gate already, on line %d; keep the lower limit",
-						   g->name, p->gate[j].line);
+				return reader_fail_line(r, g->line,
+							"%s has a gate already, on line %d; keep the lower limit",
+							g->name, p->gate[j].line);
 		timed += g->signal == MODEL_RESPONSE_TIME;
 		if (timed > PERCH_LIMITS)
-			return reader_fail_line(r, g->line, "is the fifth gate on response_time; the kernel counts %d limits",
-					   PERCH_LIMITS);
-		reader_leave(r, back + strlen(".gates"));
+			return reader_fail_line(r, g->line,
+						"is the fifth gate on response_time; the kernel counts %d limits",
+						PERCH_LIMITS);
+		reader_leave(r, up);
 	}
 	reader_leave(r, back);
 	return 0;

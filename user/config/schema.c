@@ -26,6 +26,16 @@ static const char *scalar(const yaml_node_t *node)
 	return (const char *)node->data.scalar.value;
 }
 
+static size_t elements_of(const yaml_node_t *list)
+{
+	return list->data.sequence.items.top - list->data.sequence.items.start;
+}
+
+static size_t pairs_of(const yaml_node_t *map)
+{
+	return map->data.mapping.pairs.top - map->data.mapping.pairs.start;
+}
+
 static bool is_plain(const yaml_node_t *node)
 {
 	return node->type == YAML_SCALAR_NODE && node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
@@ -44,17 +54,16 @@ static bool is_null(const yaml_node_t *node)
 int schema_text(struct reader *r, const yaml_node_t *node, const char *what, const char **ret)
 {
 	if (node->type != YAML_SCALAR_NODE)
-		return reader_fail(r, node, "is %s; %s is expected", kinds[node->type], what);
+		return reader_fail(r, node, "is %s; write %s", kinds[node->type], what);
 	if (is_null(node) || !*scalar(node))
-		return reader_fail(r, node, "has no value; %s is expected", what);
+		return reader_fail(r, node, "has no value; write %s", what);
 	*ret = scalar(node);
 	return 0;
 }
 
 int schema_misread(struct reader *r, const yaml_node_t *node, const char *what)
 {
-	return reader_fail(r, node, "%s is not understood; %s is expected", value_quote(scalar(node)).text,
-			   what);
+	return reader_fail(r, node, "%s is not understood; write %s", value_quote(scalar(node)).text, what);
 }
 
 /* A number's text: YAML's quotes make it text, and that is said. */
@@ -63,7 +72,7 @@ static int number_text(struct reader *r, const yaml_node_t *node, const char *wh
 	int err = schema_text(r, node, what, ret);
 
 	if (!err && !is_plain(node))
-		return reader_fail(r, node, "is text in quotes; %s is expected, without quotes", what);
+		return reader_fail(r, node, "is text in quotes; write %s, without quotes", what);
 	return err;
 }
 
@@ -173,12 +182,11 @@ static int read_list(struct reader *r, yaml_node_t *node, const struct schema_ke
 	size_t n, *count = (size_t *)((char *)target + key->n_offset);
 
 	if (node->type != YAML_SEQUENCE_NODE)
-		return reader_fail(r, node, "is %s; a list of %s is expected: [..., ...]", kinds[node->type],
+		return reader_fail(r, node, "is %s; write a list of %s: [..., ...]", kinds[node->type],
 				   l->what);
-	n = node->data.sequence.items.top - node->data.sequence.items.start;
+	n = elements_of(node);
 	if (n < l->min || n > l->max)
-		return reader_fail(r, node, "has %zu %s; it must have from %zu to %zu", n, l->what, l->min,
-				   l->max);
+		return reader_fail(r, node, "has %zu %s; it must have from %zu to %zu", n, l->what, l->min, l->max);
 	if (!l->inlined && n) {
 		elements = calloc(n, l->size);
 		if (!elements)
@@ -208,13 +216,12 @@ static bool is_off(const struct reader *r, const yaml_node_t *node, enum schema_
 	case SCHEMA_OFF_ZERO:
 		return is_plain(node) && !config_duration(scalar(node), &ns) && !ns;
 	case SCHEMA_OFF_LIST:
-		return node->type == YAML_SEQUENCE_NODE && node->data.sequence.items.start == node->data.sequence.items.top;
+		return node->type == YAML_SEQUENCE_NODE && !elements_of(node);
 	case SCHEMA_OFF_MAP:
-		return node->type == YAML_MAPPING_NODE && node->data.mapping.pairs.start == node->data.mapping.pairs.top;
+		return node->type == YAML_MAPPING_NODE && !pairs_of(node);
 	case SCHEMA_OFF_TYPE_NONE:
 		type = schema_value(r, node, "type");
-		return type && type->type == YAML_SCALAR_NODE && !strcmp(scalar(type), "none") &&
-		       node->data.mapping.pairs.top - node->data.mapping.pairs.start == 1;
+		return type && type->type == YAML_SCALAR_NODE && !strcmp(scalar(type), "none") && pairs_of(node) == 1;
 	case SCHEMA_NO_OFF:
 		break;
 	}
@@ -281,7 +288,8 @@ static int check_required(struct reader *r, const yaml_node_t *node, const struc
 {
 	for (size_t i = 0; s->keys[i].name; i++)
 		if (s->keys[i].required && !seen[i])
-			return reader_fail_at(r, reader_line(node), s->keys[i].name, "is missing; %s needs it", s->what);
+			return reader_fail_at(r, reader_line(node), s->keys[i].name, "is missing; %s needs it",
+					      s->what);
 	return 0;
 }
 

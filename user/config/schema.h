@@ -25,7 +25,9 @@ enum schema_type {
 };
 
 /* The value of a key not built yet that asks for nothing, and is taken. */
-enum schema_off { SCHEMA_NO_OFF, SCHEMA_OFF_FALSE, SCHEMA_OFF_ZERO, SCHEMA_OFF_LIST, SCHEMA_OFF_MAP, SCHEMA_OFF_TYPE_NONE };
+enum schema_off {
+	SCHEMA_NO_OFF, SCHEMA_OFF_FALSE, SCHEMA_OFF_ZERO, SCHEMA_OFF_LIST, SCHEMA_OFF_MAP, SCHEMA_OFF_TYPE_NONE,
+};
 
 struct schema_choice {
 	const char *name;

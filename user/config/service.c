@@ -27,7 +27,7 @@ static int read_name(struct reader *r, yaml_node_t *node, void *field)
 		return reader_fail(r, node,
 				   "%s is not a name; use letters, digits, '.', '_' and '-', at most 63, a letter or digit first",
 				   value_quote(text).text);
-	strcpy(field, text);
+	memcpy(field, text, strlen(text) + 1);	/* a name fits */
 	return 0;
 }
 
@@ -95,23 +95,24 @@ static int read_endpoint(struct reader *r, yaml_node_t *node, void *element)
 	static const char what[] = "ADDRESS:PORT/PROTOCOL, like 192.0.2.10:80/tcp or \"[2001:db8::10]:443/udp\" in quotes";
 	struct perch_endpoint *e = element;
 	const char *text, *refused;
-	int err, line = reader_line(node);
+	int err;
 
 	if (schema_text(r, node, what, &text))
 		return -EINVAL;
 	err = endpoint_parse(text, e);
 	if (err == -EPROTONOSUPPORT)
-		return reader_fail_line(r, line, "%s names a protocol that perch does not split; use tcp or udp",
+		return reader_fail(r, node, "%s names a protocol that perch does not split; use tcp or udp",
 				   value_quote(text).text);
 	if (err)
 		return schema_misread(r, node, what);
 	if (!e->port)
-		return reader_fail_line(r, line, "%s has no port, or port 0 (every port), which is not supported yet; name a port",
+		return reader_fail(r, node,
+				   "%s has no port, or port 0 (every port), which is not supported yet; name a port",
 				   value_quote(text).text);
 	refused = address_refused(&e->address);
 	if (refused)
-		return reader_fail_line(r, line, "%s %s", value_quote(text).text, refused);
-	return reader_place(r, e, line);
+		return reader_fail(r, node, "%s %s", value_quote(text).text, refused);
+	return reader_place(r, e, reader_line(node));
 }
 
 static int read_backend_address(struct reader *r, yaml_node_t *node, void *backend)
@@ -120,19 +121,19 @@ static int read_backend_address(struct reader *r, yaml_node_t *node, void *backe
 		"ADDRESS or ADDRESS:PORT, like 10.0.1.2, 10.0.1.2:8080 or \"[2001:db8::2]:8080\" in quotes";
 	struct model_backend *b = backend;
 	const char *text, *refused;
-	int line = reader_line(node);
 
 	if (schema_text(r, node, what, &text))
 		return -EINVAL;
 	if (address_port_parse(text, &b->address, &b->port))
 		return schema_misread(r, node, what);
 	refused = address_refused(&b->address);
-	return refused ? reader_fail_line(r, line, "%s %s", value_quote(text).text, refused) : 0;
+	return refused ? reader_fail(r, node, "%s %s", value_quote(text).text, refused) : 0;
 }
 
 static const struct schema_key backend_keys[] = {
 	{ .name = "address", .required = true, .read = read_backend_address },
-	{ .name = "weight", .type = SCHEMA_COUNT, SCHEMA_FIELD(struct model_backend, weight), .min = 1, .max = WEIGHT_MOST },
+	{ .name = "weight", .type = SCHEMA_COUNT, SCHEMA_FIELD(struct model_backend, weight),
+	  .min = 1, .max = WEIGHT_MOST },
 	{}
 };
 static const struct schema backend_schema = { "a backend", backend_keys };
@@ -200,7 +201,8 @@ static const struct schema_list door_list = {
 	.what = "addresses", .size = sizeof(struct perch_endpoint), .max = PERCH_LISTENERS - 1, .read = read_endpoint,
 };
 static const struct schema_list backend_list = {
-	.what = "backends", .size = sizeof(struct model_backend), .min = 1, .max = PERCH_BACKENDS - 1, .read = read_backend,
+	.what = "backends", .size = sizeof(struct model_backend), .min = 1, .max = PERCH_BACKENDS - 1,
+	.read = read_backend,
 };
 
 static const struct schema_key version_keys[] = {
@@ -257,7 +259,8 @@ static const struct schema_key service_keys[] = {
 	{ .name = "versions", .type = SCHEMA_LIST, .required = true, SCHEMA_FIELDS(struct model_service, versions),
 	  .list = &version_list },
 	{ .name = "forward", .type = SCHEMA_CHOICE, .choices = forwards },
-	{ .name = "affinity", .type = SCHEMA_CHOICE, SCHEMA_FIELD(struct model_service, affinity), .choices = affinities },
+	{ .name = "affinity", .type = SCHEMA_CHOICE, SCHEMA_FIELD(struct model_service, affinity),
+	  .choices = affinities },
 	{ .name = "rollback", .type = SCHEMA_MAP, .map = &rollback_schema },
 	{ .name = "rollout", SCHEMA_FIELD(struct model_service, rollout), .read = policy_read },
 	SCHEMA_NOT_YET("adopt", SCHEMA_OFF_ZERO),

@@ -96,14 +96,16 @@ const char *suggest_key(const struct schema *s, const char *unknown, char out[SU
 
 const char *suggest_choices(const struct schema_choice *c, char out[SUGGEST_TEXT])
 {
-	const char *separator = "";
+	const char *last = NULL;
 
 	*out = 0;
 	for (; c->name; c++) {
 		if (c->later)
 			continue;
-		append(out, separator, c->name);
-		separator = ", ";
+		if (last)
+			append(out, *out ? ", " : "", last);
+		last = c->name;
 	}
+	append(out, *out ? " or " : "", last);
 	return out;
 }

@@ -10,7 +10,7 @@
 /* "did you mean 'affinity'? keys here: name, listen, ..." */
 const char *suggest_key(const struct schema *s, const char *unknown, char out[SUGGEST_TEXT]);
 
-/* "nat, dsr": the choices that are built. */
+/* "keep, drain or sever": the choices that are built, one at least. */
 const char *suggest_choices(const struct schema_choice *c, char out[SUGGEST_TEXT]);
 
 #endif
