@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /* Plans over the whole hash range, and the word through steps, rollbacks and
  * refusals, one hand at a time; test_core_split_race.c has two. */
+#define _GNU_SOURCE
 #include <errno.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -273,6 +277,68 @@ static void test_read_gives_up_on_a_plan_that_never_fits(void **state)
 	assert_int_equal(split_read(&s, &word, &read), -EAGAIN);
 }
 
+/* A page that can't be written stops the writer in the middle of a pair. */
+static struct {
+	struct perch_split *split;
+	void *page;
+	long page_size;
+	__u32 pair;
+	int stops;
+	__u32 even_epoch, odd_epoch;
+	__u64 word;
+} stop;
+
+static void on_stop(int signal)
+{
+	stop.stops++;
+	stop.even_epoch = stop.split->plan[stop.pair].epoch;
+	stop.odd_epoch = stop.split->plan[stop.pair + 1].epoch;
+	stop.word = stop.split->word;
+	mprotect(stop.page, stop.page_size, PROT_READ | PROT_WRITE);
+}
+
+/* Placed so that the page begins with the odd plan's second word. */
+static char *stop_place(void)
+{
+	char *pages;
+
+	stop.page_size = sysconf(_SC_PAGESIZE);
+	pages = mmap(NULL, 2 * stop.page_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(pages, MAP_FAILED);
+	stop.page = pages + stop.page_size;
+	stop.pair = 2;
+	stop.split = (struct perch_split *)((char *)stop.page - offsetof(struct perch_split, plan[stop.pair + 1]) - 8);
+	return pages;
+}
+
+static void test_pair_matches_no_word_while_it_is_written(void **state)
+{
+	struct sigaction action = { .sa_handler = on_stop }, old;
+	struct perch_plan plan, twin, read;
+	char *pages = stop_place();
+	__u64 judged, word;
+
+	plans(500, 0, &plan, &twin);
+	split_init(stop.split, &plan, &twin, PERCH_BY_AGENT, 1);
+	assert_int_equal(perch_word_plan(split_word(stop.split)), stop.pair);
+	/* around the ring, until that pair, with its old epochs, is next */
+	for (int i = 0; i < PERCH_PAIRS - 1; i++)
+		assert_int_equal(split_step(stop.split, split_word(stop.split), &plan, &twin, 0, 1, &word), 0);
+	judged = split_word(stop.split);
+	assert_int_equal(stop.split->plan[stop.pair].epoch, 2);
+	sigaction(SIGSEGV, &action, &old);
+	mprotect(stop.page, stop.page_size, PROT_READ);
+	assert_int_equal(split_step(stop.split, judged, &plan, &twin, 0, 1, &word), 0);
+	sigaction(SIGSEGV, &old, NULL);
+	assert_int_equal(stop.stops, 1);
+	assert_int_equal(stop.even_epoch & 1, 1);
+	assert_int_equal(stop.odd_epoch & 1, 0);
+	assert_true(stop.word == judged);
+	assert_int_equal(perch_word_plan(word), stop.pair);
+	assert_int_equal(split_read(stop.split, &word, &read), 0);
+	munmap(pages, 2 * stop.page_size);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -286,6 +352,7 @@ int main(void)
 		cmocka_unit_test(test_step_from_a_word_that_moved_is_refused_and_writes_nothing),
 		cmocka_unit_test(test_flags_change_without_a_new_plan),
 		cmocka_unit_test(test_named_moves_forward_only),
+		cmocka_unit_test(test_pair_matches_no_word_while_it_is_written),
 		cmocka_unit_test(test_read_gives_up_on_a_plan_that_never_fits),
 	};
 
