@@ -174,27 +174,36 @@ out:
 	return has;
 }
 
+/* True when it gave the element up. */
+static bool backend_reap(struct tables *t, __u32 id, bool has_flows, __u64 now)
+{
+	struct backend_note *note = &t->backend[id];
+
+	if (has_flows) {
+		note->idle_since = 0;
+	} else if (!note->idle_since) {
+		note->idle_since = now;
+	} else if (now - note->idle_since > REAP_AFTER_NS) {
+		publish(t->m->backends[id].state, PERCH_BACKEND_NONE);
+		return true;
+	}
+	return false;
+}
+
 void tables_reap(struct tables *t, __u64 (*active)(void *arg, __u32 backend), void *arg)
 {
 	__u64 now = clock_ns();
 	bool freed = false;
 
 	for (__u32 id = 1; id < t->m->control->backends_n; id++) {
-		struct perch_backend *b = &t->m->backends[id];
-		struct backend_note *note = &t->backend[id];
-		__u8 state = b->state;
+		__u8 state = t->m->backends[id].state;
 
-		if (note->wanted || (state != PERCH_BACKEND_DRAINING && state != PERCH_BACKEND_DOWN))
+		if (t->backend[id].wanted || (state != PERCH_BACKEND_DRAINING && state != PERCH_BACKEND_DOWN))
 			continue;
-		if (active(arg, id) || backend_has_flows(t, id)) {
-			note->idle_since = 0;
-		} else if (!note->idle_since) {
-			note->idle_since = now;
-		} else if (now - note->idle_since > REAP_AFTER_NS) {
-			publish(b->state, PERCH_BACKEND_NONE);
-			freed = true;
-		}
+		freed |= backend_reap(t, id, active(arg, id) || backend_has_flows(t, id), now);
 	}
+	if (listeners_resting(t))
+		freed |= listeners_free(t, false);
 	if (freed)
 		filter_sweep(t->m);
 }

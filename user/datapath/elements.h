@@ -27,6 +27,7 @@ struct tables {
 	__u32 next_backend;	/* where the search for a free one begins, so that
 				 * an id rests as long as possible */
 	__u32 next_observed;
+	__u64 listeners_freed;	/* ns: when listeners_free looked last */
 	__u32 round;
 	int cpus;
 };
@@ -52,9 +53,8 @@ bool backends_left(const struct tables *t, unsigned service);
 /* listeners.c */
 struct listeners_change {
 	__u32 *id;		/* by endpoint, see listeners_endpoint */
-	bool *fresh;
+	bool *fresh;		/* taken for this change, not published yet */
 	size_t n;
-	__u8 *named;		/* by id: a flow names it; NULL: not looked yet */
 };
 int listeners_open(struct tables *t);
 /* Elements for every endpoint, unknown to packets yet.  -EADDRINUSE,
@@ -64,9 +64,13 @@ int listeners_prepare(struct tables *t, const struct placed_service *s, struct l
 int listeners_publish(struct tables *t, const struct placed_service *s, const struct listeners_change *c);
 /* Take away the service's listeners that are not in c (NULL: all). */
 void listeners_prune(struct tables *t, unsigned service, const struct listeners_change *c);
-/* Free what listeners_prepare took but was not published. */
+/* Give up what listeners_prepare took and was not published. */
 void listeners_cancel(struct tables *t, struct listeners_change *c);
 void listeners_change_free(struct listeners_change *c);
+/* Elements that no flow names any more, at most once a minute unless pressed.
+ * True when there were some. */
+bool listeners_free(struct tables *t, bool pressed);
+bool listeners_resting(const struct tables *t);
 
 /* observed.c */
 /* An element for the service, or 0 when it wants none.  -ENOSPC. */

@@ -36,8 +36,9 @@ void filter_sweep(const struct maps *m)
 	/* Without memory the bits stay: they cost a look-up each, no more. */
 	if (!wanted)
 		return;
+	/* A listener that rests still has flows. */
 	for (__u32 i = 1; i < m->control->listeners_n; i++)
-		if (m->listeners[i].in_use)
+		if (m->listeners[i].protocol)
 			bit_set(wanted->destination, &m->listeners[i].address);
 	for (__u32 i = 1; i < m->control->backends_n; i++)
 		if (m->backends[i].state != PERCH_BACKEND_NONE)

@@ -8,7 +8,7 @@
 
 void filter_set_destination(const struct maps *m, const struct perch_address *a);
 void filter_set_source(const struct maps *m, const struct perch_address *a);
-/* Clear every bit that no listener and no backend in use has. */
+/* Clear every bit that no listener and no backend has. */
 void filter_sweep(const struct maps *m);
 
 #endif

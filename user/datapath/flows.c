@@ -123,24 +123,34 @@ static bool flow_tellable(const struct maps *m, const struct flow_copy *c)
 	       f->key.listener < m->control->listeners_n;
 }
 
-/*
- * Mark the entry as told.  Its class stays: counts of ended flows are the
- * kernel's, whose sweeper finds the mark.  The swap is from the flags that
- * were copied, and the identity is looked at again on both sides of it; should
- * the slot have changed hands in between all the same, the mark is taken back.
- */
-static bool flow_mark(struct perch_flow_set *set, unsigned way, const struct flow_copy *c, __u64 tag)
+/* The tag's swap was ours: the flow has ended, and user space counts it. */
+static void flow_ended(const struct maps *m, __u16 backend)
 {
-	__u32 *flags = &set->flow[way].flags, expected = c->flow.flags;
+	struct perch_backend *b = &m->backends[backend];
 
-	if ((__atomic_load_n(&set->tag[way], __ATOMIC_ACQUIRE) ^ tag) & PERCH_TAG_IDENTITY)
+	__atomic_fetch_add(&b->ended_outside, 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&b->dirty, 1, __ATOMIC_RELEASE);
+}
+
+/*
+ * Close the entry and mark it as told; true when nobody had told it before.
+ * The tag goes first, by compare-and-swap, as in the kernel: the slot is then
+ * at rest for a while and nobody's victim when the mark is written.  Should it
+ * have changed hands all the same, the mark is taken back.
+ */
+static bool flow_close(const struct maps *m, struct perch_flow_set *set, unsigned way, const struct flow_copy *c, __u64 tag)
+{
+	__u32 tick = __atomic_load_n(&m->control->tick, __ATOMIC_RELAXED), old;
+	__u64 closing = perch_tag(perch_tag_fingerprint(tag), perch_tag_generation(tag), PERCH_CLOSING, tick);
+
+	if (!__atomic_compare_exchange_n(&set->tag[way], &tag, closing, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
 		return false;
-	if (!__atomic_compare_exchange_n(flags, &expected, expected | PERCH_FLOW_SEVERED, false,
-					 __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
-		return false;
-	if (!((__atomic_load_n(&set->tag[way], __ATOMIC_ACQUIRE) ^ tag) & PERCH_TAG_IDENTITY))
-		return true;
-	__atomic_fetch_and(flags, ~(__u32)PERCH_FLOW_SEVERED, __ATOMIC_RELAXED);
+	if (c->class != PERCH_CLOSING)
+		flow_ended(m, c->flow.backend);
+	old = __atomic_fetch_or(&set->flow[way].flags, PERCH_FLOW_SEVERED, __ATOMIC_ACQ_REL);
+	if (!((__atomic_load_n(&set->tag[way], __ATOMIC_ACQUIRE) ^ closing) & PERCH_TAG_IDENTITY))
+		return !(old & PERCH_FLOW_SEVERED);
+	__atomic_fetch_and(&set->flow[way].flags, ~(__u32)PERCH_FLOW_SEVERED, __ATOMIC_RELAXED);
 	return false;
 }
 
@@ -168,7 +178,7 @@ static bool flow_sever(const struct maps *m, struct perch_flow_set *set, unsigne
 	for (int i = 0; i < READ_TRIES; i++) {
 		if (!flow_read(m, set, way, &c, &tag) || !flow_tellable(m, &c) || !flow_severed(m, &c.flow, now))
 			return false;
-		if (flow_mark(set, way, &c, tag)) {
+		if (flow_close(m, set, way, &c, tag)) {
 			flow_tell(m, &c.flow, r);
 			return true;
 		}

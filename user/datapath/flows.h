@@ -19,8 +19,9 @@ size_t flows_count(const struct maps *m, size_t by_class[16]);
 
 /* Send RSTs to both ends of established TCP flows that are severed now (their
  * version's sever_before, or its drain when due, is after their creation) and
- * were not told before; marks them PERCH_FLOW_SEVERED and closing.  Returns
- * how many, or -errno.  Meant for right after a sever or a drain's end. */
+ * were not told before; marks them PERCH_FLOW_SEVERED and closing, and counts
+ * their end in the backend's ended_outside.  Returns how many, or -errno.
+ * Meant for right after a sever or a drain's end. */
 int flows_sever(const struct maps *m, __u64 now_ns);
 
 #endif

@@ -3,9 +3,9 @@
  * Owns the maps `listeners` and `addresses`: where clients connect to.  An
  * element is filled first and known to packets once `addresses` names it.
  *
- * Flows name their listener by id.  An id that was given back keeps its
- * content and is only taken again when every fresh one is used up and no flow
- * names it, so that a connection is never taken for one of another listener.
+ * Flows name their listener by id.  One that is taken away rests: its element
+ * keeps its content and its bit in the filter, so that its connections go on,
+ * until no flow names it.
  */
 #include "elements.h"
 
@@ -14,25 +14,33 @@
 #include <string.h>
 
 #include "../core/address.h"
+#include "clock.h"
 #include "filter.h"
 #include "flows.h"
 #include "internal.h"
+
+#define FREE_EVERY_NS 60000000000ull
 
 static struct perch_endpoint listener_endpoint(const struct perch_listener *l)
 {
 	return (struct perch_endpoint){ .address = l->address, .port = l->port, .protocol = l->protocol };
 }
 
+static bool listener_resting(const struct perch_listener *l)
+{
+	return !l->in_use && l->protocol;
+}
+
+/* In use or resting. */
 static bool listener_at(const struct perch_listener *l, const struct perch_endpoint *e)
 {
-	return l->in_use && l->port == e->port && l->protocol == e->protocol &&
-	       !memcmp(&l->address, &e->address, sizeof(e->address));
+	return l->port == e->port && l->protocol == e->protocol && !memcmp(&l->address, &e->address, sizeof(e->address));
 }
 
 static __u32 listener_find(const struct tables *t, const struct perch_endpoint *e)
 {
 	for (__u32 id = 1; id < t->m->control->listeners_n; id++)
-		if (listener_at(&t->m->listeners[id], e))
+		if (t->m->listeners[id].in_use && listener_at(&t->m->listeners[id], e))
 			return id;
 	return 0;
 }
@@ -68,7 +76,7 @@ int listeners_open(struct tables *t)
 		return -ENOMEM;
 	while (n_stale < n && !bpf_map_get_next_key(t->m->addresses_fd, at, &key)) {
 		if (!bpf_map_lookup_elem(t->m->addresses_fd, &key, &id) &&
-		    (!id || id >= n || !listener_at(&t->m->listeners[id], &key)))
+		    (!id || id >= n || !t->m->listeners[id].in_use || !listener_at(&t->m->listeners[id], &key)))
 			stale[n_stale++] = key;
 		at = &key;
 	}
@@ -86,38 +94,70 @@ static bool flow_marks_listener(void *arg, const struct flow_copy *f)
 	return true;
 }
 
-static __u32 listener_free_id(const struct tables *t, struct listeners_change *c)
+bool listeners_free(struct tables *t, bool pressed)
 {
-	__u32 n = t->m->control->listeners_n;
+	__u64 now = clock_ns();
+	bool freed = false;
+	__u8 *named;
 
-	for (__u32 id = 1; id < n; id++)
-		if (!t->m->listeners[id].protocol)
-			return id;
-	if (!c->named) {
-		c->named = calloc(1 << 16, 1);
-		if (!c->named)
-			return 0;
-		flows_walk(t->m, flow_marks_listener, c->named);
+	if (!pressed && now - t->listeners_freed < FREE_EVERY_NS)
+		return false;
+	t->listeners_freed = now;
+	named = calloc(1 << 16, 1);
+	if (!named)
+		return false;
+	flows_walk(t->m, flow_marks_listener, named);
+	for (__u32 id = 1; id < t->m->control->listeners_n; id++) {
+		struct perch_listener *l = &t->m->listeners[id];
+
+		if (!listener_resting(l) || named[id])
+			continue;
+		memset(l, 0, sizeof(*l));
+		freed = true;
 	}
-	for (__u32 id = 1; id < n; id++)
-		if (!t->m->listeners[id].in_use && !c->named[id])
-			return id;
-	return 0;
+	free(named);
+	return freed;
 }
 
-static __u32 listener_take(struct tables *t, unsigned service, const struct perch_endpoint *e, __u8 door,
-			   struct listeners_change *c)
+bool listeners_resting(const struct tables *t)
 {
-	__u32 id = listener_free_id(t, c);
-	struct perch_listener *l = &t->m->listeners[id];
+	for (__u32 id = 1; id < t->m->control->listeners_n; id++)
+		if (listener_resting(&t->m->listeners[id]))
+			return true;
+	return false;
+}
 
+/* The service's own that rests at this endpoint, else a free one. */
+static __u32 listener_choose(const struct tables *t, unsigned service, const struct perch_endpoint *e)
+{
+	__u32 free_id = 0;
+
+	for (__u32 id = 1; id < t->m->control->listeners_n; id++) {
+		const struct perch_listener *l = &t->m->listeners[id];
+
+		if (listener_resting(l) && l->service == service && listener_at(l, e))
+			return id;
+		if (!l->protocol && !free_id)
+			free_id = id;
+	}
+	return free_id;
+}
+
+static __u32 listener_take(struct tables *t, unsigned service, const struct perch_endpoint *e, __u8 door)
+{
+	__u32 id = listener_choose(t, service, e);
+	struct perch_listener *l;
+
+	if (!id && listeners_free(t, true))
+		id = listener_choose(t, service, e);
 	if (!id)
 		return 0;
+	l = &t->m->listeners[id];
 	l->address = e->address;
 	l->port = e->port;
-	l->protocol = e->protocol;
 	l->door = door;
 	l->service = service;
+	store(l->protocol, e->protocol);
 	publish(l->in_use, 1);
 	return id;
 }
@@ -141,7 +181,7 @@ static int listener_prepare(struct tables *t, const struct placed_service *s, co
 		return endpoint_refuse(e, why, -EADDRINUSE, "is a listener of another service");
 	c->fresh[c->n] = !id;
 	if (!id)
-		id = listener_take(t, s->id, e, door, c);
+		id = listener_take(t, s->id, e, door);
 	if (!id)
 		return endpoint_refuse(e, why, -ENOSPC, "no element of `listeners` is free");
 	c->id[c->n++] = id;
@@ -222,19 +262,13 @@ void listeners_prune(struct tables *t, unsigned service, const struct listeners_
 
 void listeners_cancel(struct tables *t, struct listeners_change *c)
 {
-	for (size_t i = 0; i < c->n; i++) {
-		struct perch_listener *l = &t->m->listeners[c->id[i]];
-
-		if (!c->fresh[i])
-			continue;
-		publish(l->in_use, 0);
-		memset(l, 0, sizeof(*l));
-	}
+	for (size_t i = 0; i < c->n; i++)
+		if (c->fresh[i])
+			publish(t->m->listeners[c->id[i]].in_use, 0);
 }
 
 void listeners_change_free(struct listeners_change *c)
 {
 	free(c->id);
 	free(c->fresh);
-	free(c->named);
 }

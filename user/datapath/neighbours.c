@@ -65,7 +65,7 @@ int neighbours_set(struct neighbours *t, const struct neighbour *n)
 	if (2 * (t->n + 1) > t->room && neighbours_grow(t))
 		return -ENOMEM;
 	place = &t->place[neighbour_place(t, n->ifindex, &n->address)];
-	changed = !place->ifindex || memcmp(place->mac, n->mac, sizeof(n->mac));
+	changed = place->ifindex && memcmp(place->mac, n->mac, sizeof(n->mac));
 	t->n += !place->ifindex;
 	*place = *n;
 	return changed;

@@ -22,7 +22,7 @@ struct neighbours {
 };
 
 const struct neighbour *neighbours_find(const struct neighbours *t, __u32 ifindex, const struct perch_address *a);
-/* 1: it is new or has another MAC, 0: as before, -ENOMEM. */
+/* 1: it has another MAC than before, 0: the same, or it is new; -ENOMEM. */
 int neighbours_set(struct neighbours *t, const struct neighbour *n);
 /* True when it was there. */
 bool neighbours_remove(struct neighbours *t, __u32 ifindex, const struct perch_address *a);

@@ -55,7 +55,8 @@ static int address_of(const struct nlattr *attr, struct perch_address *ret)
 	return 0;
 }
 
-/* True when it changes a next hop. */
+/* True when it changes a next hop that may be cached.  One that is new is in
+ * no cache: the programs keep no failed look-ups. */
 static bool neighbour_message(struct routes *r, const struct nlmsghdr *h)
 {
 	const struct ndmsg *m = mnl_nlmsg_get_payload(h);

@@ -55,7 +55,8 @@ int tables_service_id(struct tables *t);
  * go on as before. */
 int tables_apply(struct tables *t, const struct placed_service *s, const struct perch_plan *plan,
 		 const struct perch_plan *twin, char why[WHY]);
-/* Take listeners away, then the rest; flows are left to the sweeper. */
+/* Take listeners away, then the rest; its flows are severed, call flows_sever
+ * to have the idle ones end too. */
 int tables_remove(struct tables *t, unsigned service);
 /* The epoch from which votes count; clears the reflex' streak. */
 void tables_votes_since(struct tables *t, unsigned service, __u32 epoch);
@@ -66,8 +67,8 @@ void version_drain(struct perch_version *v, __u64 now, __u32 drain_ms);
 
 /* Ids of the kernel for what a name or address means; 0 is none. */
 __u32 tables_backend_id(const struct tables *t, unsigned service, unsigned slot, const struct perch_address *a, __be16 port);
-/* Free elements of backends whose flows have ended; `active` says how many a
- * backend has.  Call now and then. */
+/* Free elements of backends (and listeners) that left and whose flows have
+ * ended; `active` says how many a backend has.  Call every second or so. */
 void tables_reap(struct tables *t, __u64 (*active)(void *arg, __u32 backend), void *arg);
 /* No backend of the slot has an element any more: another version may have it. */
 bool tables_version_empty(const struct tables *t, unsigned service, unsigned slot);
