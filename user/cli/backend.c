@@ -7,7 +7,7 @@
 static void backend_list(const json_t *backends)
 {
 	struct table *t = table_new("", "SERVICE", "VERSION", "ADDRESS", "STATE", ">WEIGHT", ">CONNECTIONS", ">OPEN",
-				    ">FAILED", ">RESET", ">PACKETS", ">BYTES", NULL);
+				    ">FAILED", ">RESET", ">PACKETS", ">BYTES");
 	const json_t *backend;
 	char number[TEXT_NUMBER];
 	size_t i;

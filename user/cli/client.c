@@ -53,7 +53,7 @@ static int read_all(struct http *h, char **ret, size_t *ret_length)
 	ssize_t n;
 
 	while (body && (n = http_read(h, body + length, room - length - 1)) > 0) {
-		char *more = body;
+		char *more;
 
 		length += n;
 		if (length + 1 < room)

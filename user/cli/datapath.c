@@ -8,7 +8,7 @@
 
 static void datapath_interfaces(const json_t *datapath)
 {
-	struct table *t = table_new("", "INTERFACE", "ATTACH", "MODE", ">XDP", ">TC IN", ">TC OUT", "ERROR", NULL);
+	struct table *t = table_new("", "INTERFACE", "ATTACH", "MODE", ">XDP", ">TC IN", ">TC OUT", "ERROR");
 	const json_t *interface;
 	size_t i;
 
@@ -26,7 +26,7 @@ static void datapath_interfaces(const json_t *datapath)
 
 static void datapath_programs(const json_t *datapath)
 {
-	struct table *t = table_new("", "PROGRAM", ">ID", ">VERIFIED", NULL);
+	struct table *t = table_new("", "PROGRAM", ">ID", ">VERIFIED");
 	const json_t *program;
 	size_t i;
 
@@ -40,7 +40,7 @@ static void datapath_programs(const json_t *datapath)
 
 static void datapath_maps(const json_t *datapath)
 {
-	struct table *t = table_new("", "MAP", ">ID", ">ENTRIES", ">KEY", ">VALUE", ">MEMORY", NULL);
+	struct table *t = table_new("", "MAP", ">ID", ">ENTRIES", ">KEY", ">VALUE", ">MEMORY");
 	char bytes[TEXT_NUMBER];
 	const json_t *map;
 	size_t i;

@@ -12,7 +12,7 @@
 
 static void flow_list(const json_t *flows)
 {
-	struct table *t = table_new("", "CLIENT", "LISTENER", "BACKEND", "VERSION", "CLASS", ">AGE", ">IDLE", NULL);
+	struct table *t = table_new("", "CLIENT", "LISTENER", "BACKEND", "VERSION", "CLASS", ">AGE", ">IDLE");
 	const json_t *flow;
 	size_t i;
 
@@ -61,7 +61,7 @@ static int do_show(struct cli *cli, int argc, char **argv)
 static void flow_counts(const json_t *counts)
 {
 	const json_t *classes = json_object_get(counts, "classes"), *services = json_object_get(counts, "services");
-	struct table *t = table_new("", "CLASS", ">FLOWS", NULL);
+	struct table *t = table_new("", "CLASS", ">FLOWS");
 	char total[TEXT_NUMBER], capacity[TEXT_NUMBER];
 	const char *key;
 	json_t *value;
@@ -73,7 +73,7 @@ static void flow_counts(const json_t *counts)
 	table_print(t);
 	printf("%s of %s\n", text_count(field_number(counts, "total"), total),
 	       text_count(field_number(counts, "capacity"), capacity));
-	t = table_new("", "SERVICE", ">FLOWS", NULL);
+	t = table_new("", "SERVICE", ">FLOWS");
 	json_object_foreach((json_t *)services, key, value) {
 		table_cell(t, "%s", key);
 		table_count(t, services, key);

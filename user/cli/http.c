@@ -55,7 +55,7 @@ int http_open(struct http *h, const char *socket_path, int timeout_ms)
 	h->fd = -1;
 	if (strlen(socket_path) >= sizeof(to.sun_path))
 		return -ENAMETOOLONG;
-	strcpy(to.sun_path, socket_path);
+	memcpy(to.sun_path, socket_path, strlen(socket_path));
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;

@@ -34,7 +34,8 @@ const char *field_words(const json_t *object, const char *key, char *out, size_t
 /* A table: titles first, then cells from left to right.  A title that begins
  * with '>' aligns its column to the right. */
 struct table;
-struct table *table_new(const char *indent, ...) __attribute__((sentinel));
+struct table *table_make(const char *indent, const char *const *titles);
+#define table_new(indent, ...) table_make(indent, (const char *const[]){ __VA_ARGS__, NULL })
 void table_cell(struct table *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void table_text(struct table *t, const json_t *object, const char *key);
 void table_count(struct table *t, const json_t *object, const char *key);

@@ -5,7 +5,7 @@
 
 static void reason_list(const json_t *reasons)
 {
-	struct table *t = table_new("", "REASON", "VERDICT", ">XDP", ">TC IN", ">TC OUT", ">ALL", "MEANING", NULL);
+	struct table *t = table_new("", "REASON", "VERDICT", ">XDP", ">TC IN", ">TC OUT", ">ALL", "MEANING");
 	const json_t *reason;
 	size_t i;
 

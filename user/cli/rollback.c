@@ -131,8 +131,8 @@ static void rollback_done(const json_t *done)
 	if (strcmp(field_text(done, "via"), "direct") == 0)
 		printf(" (direct%s)", field_is(done, "agent") ? "; perchd did not answer" : "");
 	/* What was ended before is not kept by saying so now. */
-	if (field_is(done, "from") && strcmp(outcome, "nothing") &&
-	    (strcmp(outcome, "alreadyRolledBack") || strcmp(established, "keep")))
+	if (field_is(done, "from") && strcmp(outcome, "nothing") != 0 &&
+	    (strcmp(outcome, "alreadyRolledBack") != 0 || strcmp(established, "keep") != 0))
 		printf("; connections to %s %s", field_line(done, "from"),
 		       strcmp(established, "sever") == 0 ? "are severed" :
 		       strcmp(established, "drain") == 0 ? "drain" : "are kept");

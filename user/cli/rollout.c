@@ -42,7 +42,7 @@ static void gate_number(struct table *t, double n)
 static void rollout_gates(const json_t *rollout)
 {
 	struct table *t = table_new("  ", "GATE", "VERDICT", ">CANARY BAD", ">STABLE BAD", ">MAX", ">SLOWER THAN",
-				    ">RATIO", ">E", ">FAILS AT", NULL);
+				    ">RATIO", ">E", ">FAILS AT");
 	const json_t *gate;
 	size_t i;
 
@@ -79,7 +79,7 @@ static void rollout_state(const json_t *rollout)
 	if (!isnan(eta))
 		printf("  the next step in about %s\n", text_seconds(eta, number));
 	/* "step 2 of 6" stands above. */
-	if (field_is(rollout, "reason") && strncmp(field_text(rollout, "reason"), "step ", 5))
+	if (field_is(rollout, "reason") && strncmp(field_text(rollout, "reason"), "step ", 5) != 0)
 		printf("  %s\n", field_line(rollout, "reason"));
 	if (field_is(rollout, "blockedBy"))
 		printf("  blocked by %s\n", field_line(rollout, "blockedBy"));

@@ -33,7 +33,7 @@ void service_backends(const json_t *version, char *out, size_t size)
 static void service_versions(const json_t *service)
 {
 	struct table *t = table_new("  ", "VERSION", "ROLE", ">WEIGHT", ">NEW", ">ACTIVE", ">CONNECTIONS", ">OPEN",
-				    ">FAILED", ">RESET", ">RESP P50", ">P99", "BACKENDS", NULL);
+				    ">FAILED", ">RESET", ">RESP P50", ">P99", "BACKENDS");
 	const json_t *version;
 	char backends[128];
 	size_t i;
@@ -87,7 +87,7 @@ static void service_rollout(const json_t *rollout)
 		printf(", the next in about %s", text_seconds(eta, number));
 	if (step > 0)
 		putchar('\n');
-	if (field_is(rollout, "reason") && strncmp(field_text(rollout, "reason"), "step ", 5))
+	if (field_is(rollout, "reason") && strncmp(field_text(rollout, "reason"), "step ", 5) != 0)
 		printf("  %s\n", field_line(rollout, "reason"));
 	if (field_is(rollout, "blockedBy"))
 		printf("  blocked by %s\n", field_line(rollout, "blockedBy"));
@@ -100,21 +100,21 @@ void service_text(const json_t *service, const json_t *rollout)
 	char listen[LISTENERS];
 
 	printf("%s  %s%s  %s\n", field_line(service, "name"), field_line(service, "phase"),
-	       field_true(service, "rolledBack") && strcmp(field_text(service, "phase"), "RolledBack") ? " (rolled back)" : "",
+	       field_true(service, "rolledBack") && strcmp(field_text(service, "phase"), "RolledBack") != 0 ? " (rolled back)" : "",
 	       field_words(service, "listen", listen, sizeof(listen)));
 	service_rollout(rollout);
 	service_versions(service);
 	service_rejections(service);
 }
 
-static void service_one(const json_t *service)
+static void service_one(const json_t *services)
 {
-	service_text(service, NULL);
+	service_text(json_array_get(services, 0), NULL);
 }
 
 static void service_list(const json_t *services)
 {
-	struct table *t = table_new("", "SERVICE", "PHASE", "LISTEN", "FORWARD", "AFFINITY", "VERSIONS", NULL);
+	struct table *t = table_new("", "SERVICE", "PHASE", "LISTEN", "FORWARD", "AFFINITY", "VERSIONS");
 	const json_t *service, *version;
 	char text[LISTENERS], number[TEXT_NUMBER];
 	size_t i, k;
@@ -147,7 +147,12 @@ static int do_show(struct cli *cli, int argc, char **argv)
 		return ret;
 	client_path(&path, name ? "/v1/services/" : "/v1/services", name ?: "", "");
 	ret = client_get(cli, path.text, &doc);
-	return ret ?: cli_print(cli, doc, name ? service_one : service_list);
+	if (ret)
+		return ret;
+	/* An array in any case, so that a script reads both alike. */
+	if (name)
+		doc = json_pack("[o]", doc);
+	return cli_print(cli, doc, name ? service_one : service_list);
 }
 
 const struct command service_commands[] = {

@@ -54,22 +54,18 @@ static void table_add(struct table *t, const char *text)
 	t->n++;
 }
 
-struct table *table_new(const char *indent, ...)
+struct table *table_make(const char *indent, const char *const *titles)
 {
 	struct table *t = calloc(1, sizeof(*t));
-	const char *title[COLUMNS];
-	va_list args;
 
 	if (!t)
 		abort();
 	t->indent = indent;
-	va_start(args, indent);
-	while (t->columns < COLUMNS && (title[t->columns] = va_arg(args, const char *)))
+	while (t->columns < COLUMNS && titles[t->columns])
 		t->columns++;
-	va_end(args);
 	for (size_t i = 0; i < t->columns; i++) {
-		t->right[i] = title[i][0] == '>';
-		table_add(t, title[i] + t->right[i]);
+		t->right[i] = titles[i][0] == '>';
+		table_add(t, titles[i] + t->right[i]);
 	}
 	return t;
 }

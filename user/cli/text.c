@@ -34,13 +34,19 @@ void text_printable(char *text)
 	}
 }
 
+static const char *text_plain(char out[TEXT_NUMBER], const char *text)
+{
+	snprintf(out, TEXT_NUMBER, "%s", text);
+	return out;
+}
+
 const char *text_count(double n, char out[TEXT_NUMBER])
 {
 	char digits[TEXT_NUMBER];
 	int length, at = 0;
 
 	if (isnan(n))
-		return strcpy(out, "-");
+		return text_plain(out, "-");
 	if (fabs(n) >= 1e15) {
 		snprintf(out, TEXT_NUMBER, "%.3g", n);
 		return out;
@@ -58,7 +64,7 @@ const char *text_count(double n, char out[TEXT_NUMBER])
 const char *text_percent(double percent, char out[TEXT_NUMBER])
 {
 	if (isnan(percent))
-		return strcpy(out, "-");
+		return text_plain(out, "-");
 	snprintf(out, TEXT_NUMBER, "%.2f", percent);
 	for (char *end = out + strlen(out) - 1; *end == '0' || *end == '.'; end--) {
 		bool point = *end == '.';
@@ -91,9 +97,9 @@ const char *text_seconds(double s, char out[TEXT_NUMBER])
 	double whole = floor(s + .5);
 
 	if (isnan(s))
-		return strcpy(out, "-");
+		return text_plain(out, "-");
 	if (s <= 0)
-		return strcpy(out, "0s");
+		return text_plain(out, "0s");
 	if (s < 999.5e-9)
 		text_short(out, s * 1e9, "ns");
 	else if (s < 999.5e-6)
@@ -117,7 +123,7 @@ const char *text_bytes(double n, char out[TEXT_NUMBER])
 	unsigned i = 0;
 
 	if (isnan(n))
-		return strcpy(out, "-");
+		return text_plain(out, "-");
 	for (; n >= 1023.5 && i < 5; i++)
 		n /= 1024;
 	text_short(out, n, unit[i]);
@@ -130,9 +136,9 @@ const char *text_clock(double since_1970, char out[TEXT_NUMBER])
 	struct tm tm;
 
 	if (isnan(since_1970))
-		return strcpy(out, "-");
+		return text_plain(out, "-");
 	whole = since_1970;
 	if (!localtime_r(&whole, &tm) || !strftime(out, TEXT_NUMBER, "%Y-%m-%d %H:%M:%S", &tm))
-		return strcpy(out, "-");
+		return text_plain(out, "-");
 	return out;
 }

@@ -7,7 +7,7 @@
 static void version_list(const json_t *versions)
 {
 	struct table *t = table_new("", "SERVICE", "VERSION", "ROLE", ">WEIGHT", ">CONNECTIONS", ">OPEN", ">FAILED", ">RESET",
-				    ">CONNECT P50", ">P99", ">RESPONSE P50", ">P99", "BACKENDS", NULL);
+				    ">CONNECT P50", ">P99", ">RESPONSE P50", ">P99", "BACKENDS");
 	const json_t *version;
 	char backends[128];
 	size_t i;

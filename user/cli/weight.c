@@ -24,7 +24,7 @@ static void weight_rows(struct table *t, const json_t *of)
 /* One service or an array of them. */
 static void weight_list(const json_t *weights)
 {
-	struct table *t = table_new("", "SERVICE", "VERSION", "ROLE", ">WEIGHT", "PHASE", NULL);
+	struct table *t = table_new("", "SERVICE", "VERSION", "ROLE", ">WEIGHT", "PHASE");
 	const json_t *of;
 	size_t i;
 

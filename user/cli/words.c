@@ -65,7 +65,7 @@ int words_split(const struct cli *cli, int argc, char **argv, const struct word 
 int words_read(const struct cli *cli, int argc, char **argv, const struct word *words)
 {
 	char *rest[argc + 1], list[LIST];
-	int n, used = 0, err;
+	int n = 0, used = 0, err;
 
 	err = words_split(cli, argc, argv, words, rest, &n);
 	if (err)
