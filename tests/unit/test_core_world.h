@@ -114,6 +114,16 @@ static inline void world_start(struct world *w)
 	world_obey(w);
 }
 
+static inline struct world world_at_second_step(void)
+{
+	struct world w = world_make();
+
+	world_start(&w);
+	world_run(&w, 61);
+	assert_int_equal(w.word_share, 2500);
+	return w;
+}
+
 #define assert_phase(w, p)                                                     \
 	assert_string_equal(rollout_phase_name((w)->r.phase), rollout_phase_name(ROLLOUT_##p))
 

@@ -200,7 +200,7 @@ static bool canary_condemned(const struct rollout *r, const struct model_rollout
  * moving counts do not make news of every tick. */
 static void hold_without_stable(struct rollout *r, const struct rollout_input *in, const char *why)
 {
-	if (strcmp(r->blocked_by, no_stable))
+	if (strcmp(r->blocked_by, no_stable) != 0)
 		REASON(r, "%s", why);
 	BLOCKED(r, "%s", no_stable);
 	if (r->phase != ROLLOUT_PAUSED)
@@ -369,7 +369,7 @@ void rollout_tick(struct rollout *r, const struct model_rollout *policy, const s
 	else if (phase_has_canary(r) && policy->n_steps)
 		look(r, policy, in, ret_out);
 	/* the evidence moves with each look; the rest only when there is news */
-	ret_out->changed = memcmp(&before, r, offsetof(struct rollout, judge));
+	ret_out->changed = memcmp(&before, r, offsetof(struct rollout, judge)) != 0;
 }
 
 int rollout_start(struct rollout *r, const struct model_rollout *policy, const char *canary,
@@ -380,7 +380,7 @@ int rollout_start(struct rollout *r, const struct model_rollout *policy, const c
 	if (!in->canary_live || !in->stable_live)
 		return -EHOSTDOWN;
 	memset(r, 0, sizeof(*r));
-	strcpy(r->canary, canary);
+	say(r->canary, sizeof(r->canary), "%s", canary);
 	r->epoch = in->epoch;
 	r->started = in->now;
 	r->stable_backends = in->stable_live;
@@ -465,7 +465,7 @@ const char *rollout_next(const struct rollout *r, const struct model_rollout *po
 	case ROLLOUT_PAUSED:
 		return r->manual ? "rollout advance NAME" : "rollout resume NAME";
 	case ROLLOUT_HOLDING:
-		return strcmp(r->blocked_by, no_stable) ? "rollout advance NAME" : "rollout abort NAME";
+		return strcmp(r->blocked_by, no_stable) == 0 ? "rollout abort NAME" : "rollout advance NAME";
 	case ROLLOUT_ROLLED_BACK:
 		return "rollout retry NAME";
 	default:

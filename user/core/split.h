@@ -34,7 +34,8 @@ int split_slot(const struct perch_plan *plan, __u32 v);
 __u32 split_share(const struct perch_plan *plan, int slot);
 
 /* First plan of a fresh element; names it at once. */
-void split_init(struct perch_split *s, const struct perch_plan *plan, const struct perch_plan *twin, __u32 flags, __u32 seconds);
+void split_init(struct perch_split *s, const struct perch_plan *plan, const struct perch_plan *twin, __u32 flags,
+		__u32 seconds);
 
 /*
  * One step: writes plan and twin into the next pair and swaps the word from
@@ -48,7 +49,7 @@ int split_step(struct perch_split *s, __u64 judged, const struct perch_plan *pla
  * can't fail.  Returns the word before it. */
 __u64 split_rollback(struct perch_split *s, __u32 flags);
 
-/* Say when the plan of `word` was named.  split_step does; who rolled back may.
+/* Say when the plan of `word` was named.  split_step does, and who rolled back.
  * Moves forward only: an epoch older than the one noted changes nothing. */
 void split_named(struct perch_split *s, __u64 word, __u32 seconds);
 
