@@ -169,6 +169,10 @@ static const struct mistake {
 	  "192.0.2.10 is an address that perch splits (services[0].listen[0], line 5)" },
 	{ WEB SECOND("api", "192.0.2.11:81/tcp", "192.0.2.10:80"), 12, "services[1].versions[0].backends[0]",
 	  "192.0.2.10:80 is an address that perch splits" },
+	/* from the door's port, which the backend takes over */
+	{ WEB "      - { name: v3, door: [\"192.0.2.10:81/tcp\"], backends: [192.0.2.11] }\n"
+	  SECOND("api", "192.0.2.11:81/tcp", "10.0.1.9"), 9, "services[0].versions[2].backends[0]",
+	  "192.0.2.11 is an address that perch splits (services[1].listen[0], line 11)" },
 
 	/* a rollout */
 	{ WEB "    rollout: [5, 100]\n", 9, "services[0].rollout", "is a list; a rollout is a mapping" },
