@@ -146,10 +146,8 @@ static void send_all(char **argv, int argc)
 	bool v4 = from.address.ss_family == AF_INET;
 	struct sockaddr_ll at;
 	int fd = open_packet(argv[0], &at);
-	unsigned char *mac = at.sll_addr;
 
-	if (sscanf(argv[1], "%hhx:%hhx:%hhx:%hhx:%hhx:%hhx", mac, mac + 1, mac + 2, mac + 3, mac + 4, mac + 5) != 6)
-		die("'%s' is not a MAC address", argv[1]);
+	mac_parse(argv[1], at.sll_addr);
 	at.sll_protocol = htons(v4 ? ETH_P_IP : ETH_P_IPV6);
 	for (int i = 5; i < argc; i++) {
 		struct packet p = { .length = 0 };
@@ -174,7 +172,7 @@ static void watch(const char *device)
 {
 	struct sockaddr_ll at, from;
 	int fd = open_packet(device, &at);
-	uint8_t bytes[65536];
+	static uint8_t bytes[65536];
 
 	printf("watching\n");
 	fflush(stdout);

@@ -48,10 +48,8 @@ static void fill(struct synflood_bpf *flood)
 	struct { struct ethhdr eth; struct iphdr ip; struct tcphdr tcp; } __attribute__((packed)) s = { 0 };
 	struct { uint32_t destination; uint8_t zero, protocol; uint16_t length; } pseudo;
 	struct in_addr source;
-	unsigned char *mac = s.eth.h_dest;
 
-	if (sscanf(want.mac, "%hhx:%hhx:%hhx:%hhx:%hhx:%hhx", mac, mac + 1, mac + 2, mac + 3, mac + 4, mac + 5) != 6)
-		die("'%s' is not a MAC address", want.mac);
+	mac_parse(want.mac, s.eth.h_dest);
 	if (inet_pton(AF_INET, want.source, &source) != 1)
 		die("'%s' is not an IPv4 address", want.source);
 	s.eth.h_source[0] = 2;

@@ -152,6 +152,17 @@ static inline int name_index(char table[NAMES][NAME_LEN], const char *name, size
 	die("more than %d names", NAMES);
 }
 
+/* "02:00:00:00:00:01" */
+static inline void mac_parse(const char *text, uint8_t mac[6])
+{
+	unsigned int byte[6];
+
+	if (sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x", &byte[0], &byte[1], &byte[2], &byte[3], &byte[4], &byte[5]) != 6)
+		die("'%s' is not a MAC address", text);
+	for (int i = 0; i < 6; i++)
+		mac[i] = byte[i];
+}
+
 static inline long number(const char *text, long least, long most)
 {
 	char *end;
