@@ -122,7 +122,7 @@ $(UNITS) : $(O)/tests/unit/%: $(O)/tests/unit/%.o $(AGENT) $(CLI) $(CONFIG) $(DA
 $(PROGS) : $(O)/tests/prog/%: $(O)/tests/prog/%.o $(TEST_LIB) $(DATAPATH) $(CORE)
 	$(CC) $(CFLAGS) $(SAN_FLAGS) -o $@ $^ $(DATAPATH_LIBS) -lcmocka -lm -lpthread
 $(BENCHES) : $(O)/tests/bench/%: $(O)/tests/bench/%.o $(BENCH_LIB) $(TEST_LIB) $(DATAPATH) $(CORE)
-	$(CC) $(CFLAGS) $(SAN_FLAGS) -o $@ $^ $(DATAPATH_LIBS) -lm -lpthread
+	$(CC) $(CFLAGS) $(SAN_FLAGS) -o $@ $^ $(DATAPATH_LIBS) -lcmocka -lm -lpthread
 $(TOOLS) : $(O)/tests/e2e/tools/%: $(O)/tests/e2e/tools/%.o
 	$(CC) $(CFLAGS) $(SAN_FLAGS) -o $@ $^ -lbpf -lpthread
 
