@@ -224,14 +224,11 @@ static __always_inline void clockwork_sample(struct clockwork *w, struct perch_c
 }
 
 /* An expired entry: its slot is taken, its end is told, its slot is freed. */
-static __always_inline void sweep_slot(struct perch_flow_set *fs, u32 way, u32 now)
+static __always_inline void sweep_expired(struct perch_flow_set *fs, u32 way, u64 tag, u32 now)
 {
-	u64 tag = READ(fs->tag[way]);
 	u32 class = perch_tag_class(tag), generation = perch_tag_generation(tag) + 1;
 	struct perch_flow *f = &fs->flow[way];
 
-	if (!perch_tag_fingerprint(tag) || class == PERCH_BUSY || !flow_expired(tag, now))
-		return;
 	if (__sync_val_compare_and_swap(&fs->tag[way], tag, perch_tag(0, generation, PERCH_BUSY, now)) != tag)
 		return;
 	flow_take(f, tag);
@@ -249,27 +246,30 @@ static __always_inline void sweep_via(struct perch_flow *f, u32 generation)
 		__sync_val_compare_and_swap(&f->via, via, 0);
 }
 
-static long sweep_set(u32 i, struct slice *s)
+static long sweep_slot(u32 i, struct slice *s)
 {
-	struct perch_flow_set *fs = element(flows, s->at & constants.set_mask);
-	u32 now = tick_now();
+	u32 set = s->at / PERCH_WAYS, way = s->at % PERCH_WAYS, now = tick_now();
+	struct perch_flow_set *fs = element(flows, set & constants.set_mask);
+	u64 tag;
 
 	if (!fs || slice_over(s))
 		return 1;
 	s->at++;
-#pragma unroll
-	for (u32 way = 0; way < PERCH_WAYS; way++) {
-		sweep_slot(fs, way, now);
-		if (s->clearing)
-			sweep_via(&fs->flow[way], s->generation);
-	}
+	tag = READ(fs->tag[way]);
+	if (!perch_tag_fingerprint(tag) || perch_tag_class(tag) == PERCH_BUSY)
+		return 0;
+	if (flow_expired(tag, now))
+		sweep_expired(fs, way, tag, now);
+	else if (s->clearing)
+		sweep_via(&fs->flow[way], s->generation);
 	return 0;
 }
 
 static __always_inline void clockwork_sweep(struct clockwork *w, struct perch_control *c, u64 now)
 {
+	u32 slots = (constants.set_mask + 1) * PERCH_WAYS;
 	struct slice s = {
-		.deadline = now + 2 * PERCH_TIMER_SLICE_NS, .at = w->set, .generation = READ(c->route_generation),
+		.deadline = now + PERCH_TIMER_SLICE_NS, .at = w->slot, .generation = READ(c->route_generation),
 	};
 
 	if (!s.at)
@@ -277,12 +277,12 @@ static __always_inline void clockwork_sweep(struct clockwork *w, struct perch_co
 	if (!s.at && w->clearing)
 		w->via_generation = s.generation;
 	s.clearing = w->clearing;
-	bpf_loop(constants.set_mask / SWEEP_RUNS + 1, sweep_set, &s, 0);
-	if (s.at > constants.set_mask) {
+	bpf_loop(slots / SWEEP_RUNS + 1, sweep_slot, &s, 0);
+	if (s.at >= slots) {
 		s.at = 0;
 		c->sweep_passes++;
 	}
-	w->set = s.at;
+	w->slot = s.at;
 }
 
 static int clockwork_run(void *map, u32 *key, struct clockwork *w)

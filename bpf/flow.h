@@ -139,36 +139,49 @@ static __always_inline int flow_find_in(u32 set, struct packet *p)
 	return m < 512 ? flow_try(fs, set, (m & 255) - 1, p) : FLOW_MANY;
 }
 
+struct flow_search {
+	struct packet *p;
+	int result;
+	bool moved;
+};
+
+/* One way of one set; a round is all ways of both, the end of it asks for
+ * another when something moved under us. */
+static long flow_search_way(u32 i, struct flow_search *s)
+{
+	struct packet *p = s->p;
+	u32 way = i % PERCH_WAYS, set = i / PERCH_WAYS & 1 ? p->set[1] : p->set[0];
+	struct perch_flow_set *fs = element(flows, set);
+
+	if (!fs)
+		return 1;
+	if (i && i % (2 * PERCH_WAYS) == 0) {
+		if (!s->moved)
+			return 1;
+		s->moved = false;
+	}
+	if (perch_tag_fingerprint(READ(fs->tag[way])) != p->fingerprint)
+		return 0;
+	s->result = flow_try(fs, set, way, p);
+	s->moved |= s->result == FLOW_MOVED;
+	return s->result == FLOW_HIT;
+}
+
 /* Slow and complete: every match of both lines, thrice if it moves.  1 and
  * where it is (not copied), or 0. */
 GLOBAL int flow_seek(struct packet *p)
 {
+	struct flow_search s = { .p = p };
+	struct perch_flow_set *a, *b;
+
 	if (!p)
 		return 0;
-	for (int round = 0; round < 3; round++) {
-		bool moved = false;
-
-		for (int c = 0; c < 2; c++) {
-			u32 set = c ? p->set[1] : p->set[0];
-			struct perch_flow_set *fs = element(flows, set);
-
-			if (!fs)
-				return 0;
-			for (u32 i = 0; i < PERCH_WAYS; i++) {
-				int r;
-
-				if (perch_tag_fingerprint(READ(fs->tag[i])) != p->fingerprint)
-					continue;
-				r = flow_try(fs, set, i, p);
-				if (r == FLOW_HIT)
-					return 1;
-				moved |= r == FLOW_MOVED;
-			}
-		}
-		if (!moved)
-			return 0;
-	}
-	return 0;
+	a = element(flows, p->set[0]);
+	b = element(flows, p->set[1]);
+	if (!a || !b || !(flow_match(a->tag, p->fingerprint) | flow_match(b->tag, p->fingerprint)))
+		return 0;
+	bpf_loop(3 * 2 * PERCH_WAYS, flow_search_way, &s, 0);
+	return s.result == FLOW_HIT;
 }
 
 /* The entry of p's client tuple on p's way, copied into p: 1 or 0. */

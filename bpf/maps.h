@@ -111,7 +111,7 @@ struct clockwork {
 	u32 turn;		/* of sampling; every tenth takes everything */
 	u32 sampling;		/* a walk is under way */
 	u32 backend, vote, service;	/* cursors of the walk */
-	u32 set;		/* cursor of the sweeper */
+	u32 slot;		/* cursor of the sweeper */
 	u32 via_generation;	/* route generation when stale vias were last cleared */
 	u32 clearing;		/* this walk clears them */
 	u32 zero;

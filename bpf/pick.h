@@ -31,25 +31,27 @@ struct plan_now {
 	struct perch_plan plan;
 };
 
-/* 1, or 0 when it moved in four tries: all is stable then, as the last copy
- * has it. */
+/* 1, or 0 when it moved in four tries: then all goes where a rollback of the
+ * plan seen last would send it. */
 GLOBAL int plan_read(u32 service, struct plan_now *to)
 {
 	struct perch_split *s = element(splits, service);
+	u32 index = 0;
 
 	if (!s || !to)
 		return 0;
 #pragma unroll
 	for (int i = 0; i < 4; i++) {
 		u64 word = READ(s->word);
-		u32 index = perch_word_plan(word) & (2 * PERCH_PAIRS - 1);
 
+		index = perch_word_plan(word) & (2 * PERCH_PAIRS - 1);
 		to->word = word;
 		if (plan_copy(&s->plan[index], perch_word_epoch(word), &to->plan))
 			return 1;
 	}
 	to->plan.low_end = 0;
 	to->plan.high_from = PERCH_SHARE_ALL;
+	to->plan.rest = READ(s->plan[index | 1].rest);
 	return 0;
 }
 

@@ -198,7 +198,7 @@ static __always_inline void steer_track(struct packet *p)
 	p->reason = p->way == WAY_FORWARD ? PERCH_R_FORWARDED : PERCH_R_REPLY;
 }
 
-/* Somebody else entered this flow first: theirs is the one. */
+/* Somebody else entered this flow first: theirs is the one, and now found. */
 static __always_inline int steer_late(struct packet *p)
 {
 	struct perch_backend *k = element(backends, p->flow.backend);
@@ -211,7 +211,7 @@ static __always_inline int steer_late(struct packet *p)
 	p->via = steer_via(READ(k->via));
 	if (!p->via && p->hook == PERCH_HOOK_XDP)
 		return PERCH_R_RACE;
-	steer_track(p);
+	p->found = 1;
 	return GO;
 }
 
@@ -251,10 +251,10 @@ GLOBAL int steer_commit(struct packet *p)
 		return PERCH_R_NOT_OURS;
 	if (p->answer)
 		return steer_end(p);
+	if (!p->found)
+		r = steer_enter(p);
 	if (p->found)
 		steer_track(p);
-	else
-		r = steer_enter(p);
 	k = element(backends, p->flow.backend);
 	if (r == GO && k)
 		evidence_packet(p, k);
