@@ -27,7 +27,7 @@
 
 static const char *const directories[] = { "maps", "programs", "links" };
 
-static bool on_bpffs(const char *path)
+bool bpffs_holds(const char *path)
 {
 	struct statfs fs;
 
@@ -44,7 +44,7 @@ static bool nearest_on_bpffs(const char *path)
 	snprintf(at, sizeof(at), "%s", path);
 	while (stat(at, &st) && (slash = strrchr(at, '/')) && slash != at)
 		*slash = '\0';
-	return on_bpffs(at);
+	return bpffs_holds(at);
 }
 
 static int make_directories(const char *path)
@@ -73,7 +73,7 @@ static int mount_once(const char *target, const char *source)
 		return -errno;
 	if (flock(fd, LOCK_EX))
 		err = -errno;
-	else if (!on_bpffs(target) &&
+	else if (!bpffs_holds(target) &&
 		 mount(source, target, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700"))
 		err = -errno;
 	close(fd);

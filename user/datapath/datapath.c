@@ -179,8 +179,12 @@ void datapath_close(struct datapath *d)
 
 int datapath_remove(const char *pin_path, char why[WHY])
 {
-	int fd = bpffs_lock(pin_path, 0), err;
+	int fd, err;
 
+	/* files of a path that was mistaken for ours are not */
+	if (!bpffs_holds(pin_path))
+		return why_set(why, -ENOENT, "'%s': nothing is pinned there", pin_path);
+	fd = bpffs_lock(pin_path, 0);
 	if (fd == -ETIMEDOUT)
 		return why_set(why, -EBUSY, "'%s': an agent is running; stop it first", pin_path);
 	if (fd < 0)

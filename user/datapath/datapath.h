@@ -7,6 +7,8 @@
  * xdp-generic, tc-in, tc-out, clsact; a dot in IFNAME is written %2e).
  * Everything stays pinned when the process ends.  Functions return 0 or
  * -errno and say nothing; `why` (may be NULL) takes a sentence for the log.
+ * With PERCH_BPF_LOG in the environment libbpf and the verifier speak for
+ * themselves, on stderr.
  */
 #ifndef PERCH_DATAPATH_H
 #define PERCH_DATAPATH_H

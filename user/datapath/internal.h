@@ -20,6 +20,7 @@ void why_libbpf_begin(void);
 void why_libbpf_end(char noted[WHY]);
 
 /* bpffs.c */
+bool bpffs_holds(const char *path);
 int bpffs_prepare(const char *pin_path, char *why);
 /* Exclusive flock on a directory, the one place that everybody who shares the
  * pins sees.  A descriptor, -ETIMEDOUT, -ENOENT, or another -errno. */

@@ -46,7 +46,7 @@ static int note(enum libbpf_print_level level, const char *format, va_list args)
 		return vfprintf(stderr, format, args);
 	if (level != LIBBPF_WARN || vasprintf(&text, format, args) < 0)
 		return 0;
-	if (!libbpf_noted[0] || strstr(text, "PROG LOAD LOG"))
+	if (strstr(text, "PROG LOAD LOG") || (!libbpf_noted[0] && !strstr(text, "Retrying")))
 		snprintf(libbpf_noted, WHY, "%.200s", telling_line(text));
 	free(text);
 	return 0;
