@@ -224,11 +224,14 @@ static __always_inline void clockwork_sample(struct clockwork *w, struct perch_c
 }
 
 /* An expired entry: its slot is taken, its end is told, its slot is freed. */
-static __always_inline void sweep_expired(struct perch_flow_set *fs, u32 way, u64 tag, u32 now)
+static __always_inline void sweep_slot(struct perch_flow_set *fs, u32 way, u32 now)
 {
+	u64 tag = READ(fs->tag[way]);
 	u32 class = perch_tag_class(tag), generation = perch_tag_generation(tag) + 1;
 	struct perch_flow *f = &fs->flow[way];
 
+	if (!perch_tag_fingerprint(tag) || class == PERCH_BUSY || !flow_expired(tag, now))
+		return;
 	if (__sync_val_compare_and_swap(&fs->tag[way], tag, perch_tag(0, generation, PERCH_BUSY, now)) != tag)
 		return;
 	flow_take(f, tag);
@@ -238,30 +241,29 @@ static __always_inline void sweep_expired(struct perch_flow_set *fs, u32 way, u6
 }
 
 /* A next hop of a generation that is about to come round again. */
-static __always_inline void sweep_via(struct perch_flow *f, u32 generation)
+static __always_inline void sweep_via(struct perch_flow_set *fs, u32 way, u32 generation)
 {
-	u64 via = READ(f->via);
+	struct perch_flow *f = &fs->flow[way];
+	u64 via;
 
+	if (!perch_tag_fingerprint(READ(fs->tag[way])))
+		return;
+	via = READ(f->via);
 	if (via && perch_via_generation(via) != (generation & 0xff))
 		__sync_val_compare_and_swap(&f->via, via, 0);
 }
 
-static long sweep_slot(u32 i, struct slice *s)
+static long sweep_next(u32 i, struct slice *s)
 {
-	u32 set = s->at / PERCH_WAYS, way = s->at % PERCH_WAYS, now = tick_now();
+	u32 set = s->at / PERCH_WAYS, way = s->at % PERCH_WAYS;
 	struct perch_flow_set *fs = element(flows, set & constants.set_mask);
-	u64 tag;
 
 	if (!fs || slice_over(s))
 		return 1;
 	s->at++;
-	tag = READ(fs->tag[way]);
-	if (!perch_tag_fingerprint(tag) || perch_tag_class(tag) == PERCH_BUSY)
-		return 0;
-	if (flow_expired(tag, now))
-		sweep_expired(fs, way, tag, now);
-	else if (s->clearing)
-		sweep_via(&fs->flow[way], s->generation);
+	sweep_slot(fs, way, tick_now());
+	if (s->clearing)
+		sweep_via(fs, way, s->generation);
 	return 0;
 }
 
@@ -277,7 +279,7 @@ static __always_inline void clockwork_sweep(struct clockwork *w, struct perch_co
 	if (!s.at && w->clearing)
 		w->via_generation = s.generation;
 	s.clearing = w->clearing;
-	bpf_loop(slots / SWEEP_RUNS + 1, sweep_slot, &s, 0);
+	bpf_loop(slots / SWEEP_RUNS + 1, sweep_next, &s, 0);
 	if (s.at >= slots) {
 		s.at = 0;
 		c->sweep_passes++;
