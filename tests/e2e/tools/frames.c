@@ -170,7 +170,7 @@ static bool is_marked(const uint8_t *bytes, size_t n)
 
 static void watch(const char *device)
 {
-	struct sockaddr_ll at, from;
+	struct sockaddr_ll at, from = { 0 };
 	int fd = open_packet(device, &at);
 	static uint8_t bytes[65536];
 
