@@ -89,9 +89,7 @@ static __always_inline bool answer_write(void *data, void *end, const struct pac
 {
 	struct tcphdr *t = data + transport_offset(p);
 
-	if ((void *)(t + 1) > end || data + ETH_HLEN + sizeof(struct iphdr) > end)
-		return false;
-	if (p->v6 && data + ETH_HLEN + sizeof(struct ipv6hdr) > end)
+	if ((void *)(t + 1) > end || !headers_whole(data, end, p))
 		return false;
 	answer_tcp(t, p);
 	if (partial)

@@ -59,6 +59,14 @@ static __always_inline u32 transport_offset(const struct packet *p)
 	return ETH_HLEN + (p->v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr));
 }
 
+/* What parse saw, asked again for the verifier. */
+static __always_inline bool headers_whole(void *data, void *end, const struct packet *p)
+{
+	if (p->v6)
+		return data + ETH_HLEN + sizeof(struct ipv6hdr) <= end;
+	return data + ETH_HLEN + sizeof(struct iphdr) <= end;
+}
+
 static __always_inline u16 sum_update(u16 check, u64 sum, bool udp)
 {
 	u16 r = ~sum_fold((u64)(u16)~check + sum);
@@ -92,11 +100,19 @@ static __always_inline bool rewrite_xdp(struct xdp_md *ctx, const struct packet 
 		t->check = sum_update(t->check, all, false);
 		*(reply ? &t->source : &t->dest) = p->new_port;
 	}
-	if (data + ETH_HLEN + sizeof(struct ipv6hdr) > end)
+	if (!headers_whole(data, end, p))
 		return false;
 	write_ip(eth, p, sum, true);
 	via_write(eth, p->via, d);
 	return true;
+}
+
+/* The hop count of IPv6 is in no checksum but the complete one of the skb. */
+static __always_inline void sum_tc_hop(struct __sk_buff *skb, const struct packet *p)
+{
+	u16 old = bpf_htons((u16)(p->protocol << 8 | p->ttl)), new = bpf_htons((u16)(p->protocol << 8 | (p->ttl - 1)));
+
+	bpf_csum_update(skb, (u32)(u16)~old + new);
 }
 
 /* The transport checksum by the helpers; they invalidate packet pointers. */
@@ -131,14 +147,14 @@ static __always_inline bool rewrite_tc(struct __sk_buff *skb, const struct packe
 
 	if (!sum_tc(skb, p))
 		return false;
+	if (hop && p->v6)
+		sum_tc_hop(skb, p);
 	data = (void *)(long)skb->data;
 	end = (void *)(long)skb->data_end;
 	ports = data + transport_offset(p);
-	if ((void *)(ports + 2) > end || data + ETH_HLEN + sizeof(struct iphdr) > end)
+	if ((void *)(ports + 2) > end || !headers_whole(data, end, p))
 		return false;
 	ports[!reply] = p->new_port;
-	if (p->v6 && data + ETH_HLEN + sizeof(struct ipv6hdr) > end)
-		return false;
 	write_ip(data, p, sum_address(p, reply ? &p->source : &p->destination), hop);
 	if (d)
 		via_write(data, p->via, d);
