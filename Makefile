@@ -110,7 +110,7 @@ $(O)/%.skel.h: $(O)/%.bpf.o
 
 # perch.bpf.o becomes perch.skel.h at the top of the build folder.
 $(O)/perch.skel.h: $(O)/bpf/perch.bpf.o
-	$(BPFTOOL) gen skeleton $< name perch_bpf > $@
+	{ echo '/* NOLINTBEGIN: generated */' && $(BPFTOOL) gen skeleton $< name perch_bpf && echo '/* NOLINTEND */'; } > $@
 
 $(call obj,$(DATAPATH_SRC)) $(call obj,$(PROG_SRC)) $(call obj,$(BENCH_SRC)): | $(O)/perch.skel.h
 $(call obj,$(PROG_SRC)) $(call obj,$(BENCH_SRC)) $(call obj,$(TOOL_SRC)) $(call obj,$(filter-out %.bpf.c,$(wildcard tests/prog/*.c tests/bench/*.c))): | $(TEST_SKELETONS)
