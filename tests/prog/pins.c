@@ -17,11 +17,11 @@ int pins_setup(void **state)
 {
 	struct pins *p = calloc(1, sizeof(*p));
 
+	*state = p;
 	strcpy(p->directory, "/tmp/perch-pins-XXXXXX");
 	if (!mkdtemp(p->directory))
 		return -1;
 	snprintf(p->path, sizeof(p->path), "%s/bpf/perch", p->directory);
-	*state = p;
 	return 0;
 }
 

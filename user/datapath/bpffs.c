@@ -71,10 +71,8 @@ static int mount_once(const char *target, const char *source)
 
 	if (fd < 0)
 		return -errno;
-	if (flock(fd, LOCK_EX))
-		err = -errno;
-	else if (!bpffs_holds(target) &&
-		 mount(source, target, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700"))
+	if (flock(fd, LOCK_EX) ||
+	    (!bpffs_holds(target) && mount(source, target, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700")))
 		err = -errno;
 	close(fd);
 	return err;

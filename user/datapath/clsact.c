@@ -88,11 +88,13 @@ int clsact_remove(const struct pinned_link *l)
 
 	if (access(l->path, F_OK))
 		return errno == ENOENT ? 0 : -errno;
-	for (size_t i = SIDES; !err && hook.ifindex && i--;) {
+	/* replies last */
+	for (size_t i = 0; !err && hook.ifindex && i < SIDES; i++) {
 		LIBBPF_OPTS(bpf_tc_opts, options, .handle = HANDLE, .priority = PRIORITY);
+		size_t side = SIDES - 1 - i;
 
-		hook.attach_point = sides[i].point;
-		if (program_is_ours(filter_program(hook.ifindex, sides[i].point), i))
+		hook.attach_point = sides[side].point;
+		if (program_is_ours(filter_program(hook.ifindex, hook.attach_point), side))
 			err = bpf_tc_detach(&hook, &options);
 	}
 	if (err)

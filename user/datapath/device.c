@@ -90,6 +90,6 @@ void program_name(__u32 id, char ret[BPF_OBJ_NAME_LEN])
 	if (fd < 0)
 		return;
 	if (!bpf_obj_get_info_by_fd(fd, &info, &length))
-		strcpy(ret, info.name);
+		memcpy(ret, info.name, BPF_OBJ_NAME_LEN);
 	close(fd);
 }

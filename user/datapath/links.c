@@ -38,11 +38,11 @@ int link_name(struct pinned_link *ret, const char *pin_path, const char *ifname,
 
 	if (strlen(ifname) >= IF_NAMESIZE || !ifname[0] || strchr(ifname, '/'))
 		return -EINVAL;
-	strcpy(ret->ifname, ifname);
+	snprintf(ret->ifname, sizeof(ret->ifname), "%s", ifname);
 	ret->hook = hook;
 	for (const char *c = ifname; *c; c++)
 		n += snprintf(name + n, sizeof(name) - n, *c == '.' || *c == '%' ? "%%%02x" : "%c", *c);
-	strcpy(name + n, hooks[hook].suffix);
+	snprintf(name + n, sizeof(name) - n, "%s", hooks[hook].suffix);
 	return bpffs_path(ret->path, pin_path, "links", name);
 }
 

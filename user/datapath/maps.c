@@ -124,6 +124,14 @@ static int check_abi(const struct maps *m, char *why)
 	return 0;
 }
 
+/* The version comes first in any ABI's control, whatever its size. */
+static int open_control(struct maps *m, char *why)
+{
+	int err = map_kind_open(m, &kinds[0], why), abi = m->control ? check_abi(m, why) : 0;
+
+	return abi ?: err;
+}
+
 static int maps_open_kinds(struct maps *m, const char *pin_path, bool rollback, char *why)
 {
 	int err;
@@ -133,11 +141,8 @@ static int maps_open_kinds(struct maps *m, const char *pin_path, bool rollback, 
 		*kind_fd(m, &kinds[i]) = -1;
 	if (strlen(pin_path) >= sizeof(m->pin_path))
 		return why_set(why, -ENAMETOOLONG, "pin path '%.64s…': too long", pin_path);
-	strcpy(m->pin_path, pin_path);
-	err = map_kind_open(m, &kinds[0], why);
-	/* the version comes first in any ABI's control, whatever its size */
-	if (m->control)
-		err = check_abi(m, why) ?: err;
+	memcpy(m->pin_path, pin_path, strlen(pin_path) + 1);
+	err = open_control(m, why);
 	for (size_t i = 1; !err && i < KINDS; i++) {
 		if (rollback && !kinds[i].rollback)
 			continue;

@@ -135,14 +135,16 @@ static bool lost_share(const struct perch_plan *plan, const struct perch_plan *t
 
 static int follow_up(const struct aftermath *a, const struct perch_plan *plan, const struct perch_plan *twin)
 {
-	int err = 0;
+	int err = 0, failed;
 
 	for (unsigned slot = 0; slot < PERCH_SLOTS; slot++)
 		if (lost_share(plan, twin, slot))
 			end_established(a, slot);
-	for (unsigned slot = 0; slot < PERCH_SLOTS; slot++)
-		if (lost_share(plan, twin, slot))
-			err = reject_slot(a, slot) ?: err;
+	for (unsigned slot = 0; slot < PERCH_SLOTS; slot++) {
+		failed = lost_share(plan, twin, slot) ? reject_slot(a, slot) : 0;
+		if (failed)
+			err = failed;
+	}
 	return err;
 }
 
