@@ -74,7 +74,7 @@ void agent_run(struct agent *a);
 void agent_stop(struct agent *a);
 
 struct service *agent_service(const struct agent *a, const char *name);
-/* Append, and know it by its id from now on. */
+/* Append to the list. */
 void agent_add_service(struct agent *a, struct service *s);
 /* Forget and free it. */
 void agent_drop_service(struct agent *a, struct service *s);

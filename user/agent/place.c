@@ -80,7 +80,7 @@ int place_step(struct agent *a, struct service *s, const struct step *step)
 		r = split_plan(&want, &plan, &twin);
 	if (r)
 		return r;
-	lock = planner_lock(a->config->agent.pin_path, LOCK_MS);
+	lock = planner_lock(a->datapath.maps.pin_path, LOCK_MS);
 	if (lock < 0)
 		return lock;
 	r = split_step(split, s->word, &plan, &twin, step->flags, clock_now() / NS_PER_S, &word);

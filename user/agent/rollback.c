@@ -5,6 +5,7 @@
  */
 #include "rollback.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -52,10 +53,26 @@ static int twin_rest(const struct agent *a, const struct service *s)
 	return split->plan[(perch_word_plan(s->word) | 1) % (2 * PERCH_PAIRS)].rest % PERCH_SLOTS;
 }
 
+/* Who loses the traffic: stable, when it goes to previous; else who had the
+ * canary's share of the plan before, or the role without a share. */
+static int leaving_slot(const struct agent *a, const struct service *s, bool to_previous)
+{
+	const struct perch_split *split = &a->datapath.maps.splits[s->id];
+	const struct perch_plan *plan = &split->plan[(perch_word_plan(s->word) & ~1u) % (2 * PERCH_PAIRS)];
+
+	if (to_previous)
+		return slot_of_role(s->slot, PERCH_ROLE_STABLE);
+	if (plan->low_end && plan->low < PERCH_SLOTS && s->slot[plan->low].name[0] &&
+	    s->slot[plan->low].role != PERCH_ROLE_STABLE)
+		return plan->low;
+	return slot_of_role(s->slot, PERCH_ROLE_CANARY);
+}
+
 /* Rejected by name.  What --direct wrote into the registry stays as it is. */
 static void rollback_reject(struct agent *a, struct service *s, int slot, const struct rollback *b, const char *reason)
 {
-	struct perch_rejection r = { .when = clock_wall(), .epoch = perch_word_epoch(s->word), .by = b->by };
+	struct perch_rejection r = { .when = clock_wall(), .epoch = perch_word_epoch(s->word) & ~1u,
+				     .by = b->by };
 
 	if (slot < 0 || !s->slot[slot].name[0])
 		return;
@@ -82,12 +99,11 @@ static void rollback_tell_rollout(struct agent *a, struct service *s, bool to_pr
 	snprintf(r->reason, sizeof(r->reason), "%s", reason);
 }
 
-void rollback_adopt(struct agent *a, struct service *s, struct rollback *b, bool quiet)
+void rollback_adopt(struct agent *a, struct service *s, struct rollback *b)
 {
-	int stable = slot_of_role(s->slot, PERCH_ROLE_STABLE), canary = slot_of_role(s->slot, PERCH_ROLE_CANARY);
 	int rest = twin_rest(a, s);
-	bool to_previous = rest != stable && s->slot[rest].role == PERCH_ROLE_PREVIOUS;
-	int leaving = to_previous ? stable : canary;
+	bool to_previous = s->slot[rest].role == PERCH_ROLE_PREVIOUS;
+	int leaving = leaving_slot(a, s, to_previous);
 	char reason[112], why[AGENT_WHY];
 
 	rollback_reason(s, b, reason, sizeof(reason));
@@ -101,8 +117,6 @@ void rollback_adopt(struct agent *a, struct service *s, struct rollback *b, bool
 	lifecycle_fill_canary(s->slot, false, clock_wall());
 	save_rollout(a, s, true);
 	save_service(a, s);
-	if (quiet)
-		return;
 	s->rollbacks[rollback_by(b->by)]++;
 	if (place_service(a, s, why))
 		log_error("%s", why);
@@ -138,13 +152,16 @@ int rollback_run(struct agent *a, struct service *s, struct rollback *b)
 	}
 	r = registry_rollback(&a->datapath.maps, s->id, b->mode, b->by, b->reason ? b->reason : b->comment, &before,
 			      &b->ns);
-	if (r)
+	if (r == -ENOENT)
 		return r;
+	/* the word is turned whatever else failed; the state follows it */
+	if (r)
+		log_error("%s: after the rollback: %s", s->name, strerror(-r));
 	s->word = split_word(&a->datapath.maps.splits[s->id]);
 	if (b->outcome == ROLLBACK_ALREADY)
 		severs_begin(a);
 	else
-		rollback_adopt(a, s, b, false);
+		rollback_adopt(a, s, b);
 	return 0;
 }
 
@@ -160,7 +177,7 @@ void rollback_notice(struct agent *a, struct service *s)
 	if (!b.actor)
 		b.actor = &actor_direct;
 	if (service_rolled_back(s)) {
-		rollback_adopt(a, s, &b, false);
+		rollback_adopt(a, s, &b);
 		return;
 	}
 	/* a step of somebody else's: not ours to judge, but ours to follow */

@@ -25,8 +25,7 @@ struct rollback {
 int rollback_run(struct agent *a, struct service *s, struct rollback *b);
 /* The word of s may have moved: see who did it and take that over. */
 void rollback_notice(struct agent *a, struct service *s);
-/* Roles, shares and rejection as the twin in force says.  `quiet`: it is no
- * news (taken over at start). */
-void rollback_adopt(struct agent *a, struct service *s, struct rollback *b, bool quiet);
+/* Roles, shares and rejection as the twin in force says. */
+void rollback_adopt(struct agent *a, struct service *s, struct rollback *b);
 
 #endif

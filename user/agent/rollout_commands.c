@@ -131,27 +131,6 @@ static int command_start(struct agent *a, struct service *s, bool retry, const s
 	return 0;
 }
 
-static int command_resume(struct agent *a, struct service *s, const struct asker *asker)
-{
-	const struct rollout before = s->keep.rollout;
-	struct rollout_output out = { .action = ROLLOUT_SET_SHARE };
-	struct rollout_input in;
-	int r;
-
-	rollouts_input(a, s, &in);
-	r = rollout_resume(&s->keep.rollout, &in);
-	if (r)
-		return r;
-	/* a person's weights end with the pause that they made */
-	out.share = s->keep.rollout.share;
-	if (s->canary_share == out.share)
-		return 0;
-	r = rollouts_do(a, s, &out, &before, asker);
-	if (r && r != -ESTALE)
-		s->keep.rollout = before;
-	return r;
-}
-
 static int command_move(struct agent *a, struct service *s, enum rollout_verb verb, bool force, const struct asker *asker)
 {
 	const struct rollout before = s->keep.rollout;
@@ -164,6 +143,9 @@ static int command_move(struct agent *a, struct service *s, enum rollout_verb ve
 	switch (verb) {
 	case VERB_PAUSE:
 		err = rollout_pause(r, &in);
+		break;
+	case VERB_RESUME:
+		err = rollout_resume(r, &in);
 		break;
 	case VERB_ADVANCE:
 		err = rollout_advance(r, &in);
@@ -233,7 +215,7 @@ int rollouts_command(struct agent *a, struct service *s, enum rollout_verb verb,
 	if (verb == VERB_START || verb == VERB_RETRY) {
 		r = command_start(a, s, verb == VERB_RETRY, &asker, why);
 	} else {
-		r = verb == VERB_RESUME ? command_resume(a, s, &asker) : command_move(a, s, verb, force, &asker);
+		r = command_move(a, s, verb, force, &asker);
 		if (r)
 			move_refused(s, verb, r, why);
 		if (r == -EINVAL || r == -EPERM || r == -EHOSTDOWN)

@@ -187,21 +187,27 @@ static bool rollout_keep_usable(const struct rollout_keep *k)
 	return rollout_valid(&k->rollout) && k->canary_slot < PERCH_SLOTS && k->stable_slot < PERCH_SLOTS;
 }
 
+int save_rollout_stored(struct agent *a, struct service *s)
+{
+	struct rollout_keep keep;
+
+	if (store_rollout_load(a->store, s->name, &keep, sizeof(keep)) != (int)sizeof(keep) || !rollout_keep_usable(&keep))
+		return -ENOENT;
+	rollout_keep_rebase(&keep);
+	s->keep = keep;
+	return 0;
+}
+
 int save_rollout_load(struct agent *a, struct service *s)
 {
 	const struct perch_rollout_blob *b = &a->datapath.maps.rollouts[s->id];
 	struct rollout_keep keep;
 
-	if (b->length == sizeof(keep) && b->version == ROLLOUT_LAYOUT) {
-		memcpy(&keep, b->bytes, sizeof(keep));
-		if (rollout_keep_usable(&keep)) {
-			s->keep = keep;
-			return 0;
-		}
-	}
-	if (store_rollout_load(a->store, s->name, &keep, sizeof(keep)) != (int)sizeof(keep) || !rollout_keep_usable(&keep))
-		return -ENOENT;
-	rollout_keep_rebase(&keep);
+	if (b->length != sizeof(keep) || b->version != ROLLOUT_LAYOUT)
+		return save_rollout_stored(a, s);
+	memcpy(&keep, b->bytes, sizeof(keep));
+	if (!rollout_keep_usable(&keep))
+		return save_rollout_stored(a, s);
 	s->keep = keep;
 	return 0;
 }

@@ -25,6 +25,8 @@ int save_doors_parse(const char *text, struct version *v);
 /* Bytes of a rollout from the pinned map, else from the store (whose clock is
  * then moved to ours).  0 or -ENOENT. */
 int save_rollout_load(struct agent *a, struct service *s);
+/* From the store alone, for a service that is not placed. */
+int save_rollout_stored(struct agent *a, struct service *s);
 
 /* A version is rejected: slot, registry and store. */
 void save_reject(struct agent *a, struct service *s, int slot, const struct perch_rejection *r);

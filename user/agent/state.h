@@ -59,6 +59,7 @@ struct service {
 	char salt_for[PERCH_NAME_LEN];	/* the canary it was drawn for */
 	struct rollout_keep keep;
 	double eta;		/* seconds, NAN: unknown */
+	bool restored;		/* from the store, its rollout not yet under way */
 	bool placed;		/* has a split and is in the kernel's tables */
 	bool observed;		/* has votes and histograms */
 	__u64 next_save;	/* ns: rollout to the pinned map again */

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/* The API: requests as handlers see them, and the answers they give.
+ * docs/api.md says what each path takes and gives. */
+#ifndef PERCH_AGENT_API_H
+#define PERCH_AGENT_API_H
+
+#include <jansson.h>
+#include <microhttpd.h>
+#include <stdbool.h>
+
+#include "agent.h"
+
+#define API_BODY 65536
+#define API_COMMENT 200
+
+struct request {
+	struct agent *agent;
+	struct http *http;
+	struct MHD_Connection *connection;
+	bool local;		/* over the unix socket */
+	const char *method;
+	char *path;
+	char name[PERCH_NAME_LEN];	/* what stood for * in the path */
+	char *body;
+	size_t length;
+	bool too_big;
+
+	json_t *in;		/* the body, an object; NULL for GET */
+	struct actor actor;
+	const char *comment;	/* NULL: none */
+
+	/* the answer: json, or text with its type, or a response of its own */
+	unsigned status;
+	json_t *json;
+	char *text;
+	const char *type;
+	struct MHD_Response *response;
+	char allow[64];
+};
+
+/* For http.c. */
+struct request *request_new(struct agent *a, struct http *h, struct MHD_Connection *c, bool local, const char *method,
+			    const char *path);
+void request_body(struct request *q, const char *data, size_t size);
+enum MHD_Result request_answer(struct request *q);
+void request_free(struct request *q);
+
+/* For handlers. */
+void answer_error(struct request *q, unsigned status, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* -errno of a command to its status. */
+void answer_errno(struct request *q, int err, const char *why);
+/* ?key=…, or NULL. */
+const char *request_query(const struct request *q, const char *key);
+/* ?key=N from 0 to max; false after answering 400. */
+bool request_query_number(struct request *q, const char *key, __u64 fallback, __u64 max, __u64 *ret);
+/* The service of the path, or of ?service= (NULL without it); false after
+ * answering 404. */
+bool request_service(struct request *q, struct service **ret);
+bool request_query_service(struct request *q, struct service **ret);
+/* A member of the body; false after answering 400 for a wrong type. */
+bool request_string(struct request *q, const char *key, const char **ret);
+bool request_bool(struct request *q, const char *key, bool *ret);
+
+typedef void api_handler(struct request *q);
+api_handler api_status, api_services, api_service, api_versions, api_backends, api_weights, api_weights_set, api_rollback,
+	api_rollout, api_rollout_action, api_rollouts, api_flows, api_flow_count, api_events, api_reasons, api_datapath,
+	api_config, api_healthz, api_readyz, api_metrics;
+
+/* Wake or end those that follow events: see api_events.c. */
+void api_events_beat(struct agent *a);
+void api_events_end(struct agent *a);
+
+#endif

@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+/*
+ * Three stages.  Plan: every service of the file is merged with what is known
+ * of it, in memory, and anything may refuse.  Place: the kernel is brought to
+ * it service by service; a failure puts those before it back.  Settle: what
+ * the file no longer has is taken away.
+ */
+#include "apply.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "alarms.h"
+#include "clock.h"
+#include "collect.h"
+#include "lifecycle.h"
+#include "log.h"
+#include "place.h"
+#include "save.h"
+#include "takeover.h"
+
+struct change {
+	struct service *service;
+	bool created;		/* was not in a->services */
+	bool listed;		/* is there now */
+	bool placed;		/* the kernel has it */
+	/* what is to be; after the swap, what was */
+	struct version slot[PERCH_SLOTS];
+	const struct model_service *model;
+};
+
+static void change_swap(struct change *c)
+{
+	const struct model_service *model = c->service->model;
+
+	slots_swap(c->slot, c->service->slot);
+	c->service->model = c->model;
+	c->model = model;
+}
+
+static int change_find_service(struct agent *a, const struct model_config *config, const struct model_service *m,
+			       struct change *c, bool *ret_fresh, char why[AGENT_WHY])
+{
+	int r;
+
+	*ret_fresh = false;
+	c->service = agent_service(a, m->name);
+	if (c->service)
+		return 0;
+	c->created = true;
+	r = takeover_store(a, m->name, &c->service);
+	if (r != -ENOENT)
+		return r;
+	*ret_fresh = true;
+	r = config_check_new_service(config, m, why);
+	if (r)
+		return r;
+	c->service = service_new(m->name);
+	return c->service ? 0 : -ENOMEM;
+}
+
+static int change_plan(struct agent *a, const struct model_config *config, const struct model_service *m, bool strict,
+		       struct change *c, char why[AGENT_WHY])
+{
+	struct lifecycle l = { .model = m, .strict = strict, .now = clock_wall(), .rejected = save_rejected, .arg = a };
+	int r = change_find_service(a, config, m, c, &l.fresh, why);
+
+	if (r)
+		return r;
+	c->model = m;
+	l.service = c->service;
+	return lifecycle_merge(&l, c->slot, why);
+}
+
+/* A service that the file lost while its canary is under way. */
+static int check_gone(struct agent *a, const struct model_config *config, bool strict, char why[AGENT_WHY])
+{
+	for (const struct service *s = a->services; s; s = s->next) {
+		bool there = false;
+
+		for (size_t i = 0; i < config->n_services; i++)
+			there = there || !strcmp(config->services[i].name, s->name);
+		if (there || !strict || !service_in_rollout(s))
+			continue;
+		snprintf(why, AGENT_WHY,
+			 "%s: services: '%s' is in a rollout and can't be taken out; put it back, or `perch rollout abort %s` first",
+			 config->file, s->name, s->name);
+		return -EBUSY;
+	}
+	return 0;
+}
+
+static int change_place(struct agent *a, struct change *c, char why[AGENT_WHY])
+{
+	struct service *s = c->service;
+	int r;
+
+	if (!s->placed) {
+		r = tables_service_id(a->tables);
+		if (r < 0) {
+			snprintf(why, AGENT_WHY, "%s: no room for another service", s->name);
+			return r;
+		}
+		s->id = r;
+	}
+	r = place_service(a, s, why);
+	if (r && !s->placed)
+		save_no_names(a, s->id);
+	if (!r)
+		a->by_id[s->id] = s;
+	c->placed = !r;
+	return r;
+}
+
+/* Take the kernel back to what was before. */
+static void changes_undo(struct agent *a, struct change *c, size_t n)
+{
+	char why[AGENT_WHY];
+
+	for (size_t i = 0; i < n; i++) {
+		change_swap(&c[i]);
+		if (c[i].created) {
+			if (c[i].placed) {
+				tables_remove(a->tables, c[i].service->id);
+				save_no_names(a, c[i].service->id);
+			}
+			agent_drop_service(a, c[i].service);
+		} else if (c[i].service->model && place_service(a, c[i].service, why)) {
+			log_error("back to the configuration before: %s", why);
+		}
+	}
+}
+
+static void service_gone(struct agent *a, struct service *s)
+{
+	tables_remove(a->tables, s->id);
+	save_no_names(a, s->id);
+	agent_emit(a, .kind = "service", .service = s->name, .reason = "left the configuration");
+	agent_drop_service(a, s);
+}
+
+static void settle_gone(struct agent *a, const struct change *c, size_t n)
+{
+	struct service *next;
+
+	for (struct service *s = a->services; s; s = next) {
+		bool there = false;
+
+		next = s->next;
+		for (size_t i = 0; i < n; i++)
+			there = there || c[i].service == s;
+		if (!there)
+			service_gone(a, s);
+	}
+}
+
+/* Place all; one that waits for a listener of another waits for a round. */
+static int changes_place(struct agent *a, struct change *c, size_t n, char why[AGENT_WHY])
+{
+	size_t left = n, before;
+
+	do {
+		before = left;
+		left = 0;
+		for (size_t i = 0; i < n; i++) {
+			int r = c[i].placed ? 0 : change_place(a, &c[i], why);
+
+			if (r && r != -EADDRINUSE)
+				return r;
+			left += r == -EADDRINUSE;
+		}
+	} while (left && left < before);
+	return left ? -EADDRINUSE : 0;
+}
+
+/* The list in the order of the file. */
+static void settle_list(struct agent *a, struct change *c, size_t n)
+{
+	struct service **end = &a->services;
+
+	for (size_t i = 0; i < n; i++) {
+		struct service *s = c[i].service;
+
+		*end = s;
+		end = &s->next;
+	}
+	*end = NULL;
+}
+
+static bool limits_differ(const struct model_service *x, const struct model_service *y)
+{
+	return x->rollout.n_gates != y->rollout.n_gates ||
+	       memcmp(x->rollout.gate, y->rollout.gate, sizeof(x->rollout.gate));
+}
+
+/* Everything that is told or kept once the kernel has it. */
+static void settle_change(struct agent *a, struct change *c)
+{
+	struct service *s = c->service;
+	const struct version *was = c->slot;
+
+	for (int i = 0; i < PERCH_SLOTS; i++) {
+		if (strcmp(was[i].name, s->slot[i].name) && was[i].name[0])
+			collect_forget(s, i);
+		if (s->slot[i].name[0] && (strcmp(was[i].name, s->slot[i].name) || was[i].role != s->slot[i].role))
+			agent_emit(a, .kind = "version", .service = s->name, .from = was[i].name[0] ? role_name(was[i].role) : NULL,
+				   .to = role_name(s->slot[i].role), .reason = s->slot[i].name);
+	}
+	/* other limits: what was counted against the old ones does not count */
+	if (service_in_rollout(s) && c->model && limits_differ(c->model, s->model)) {
+		arm_restart_responses(&s->keep.canary);
+		arm_restart_responses(&s->keep.stable);
+	}
+	save_service(a, s);
+	if (c->created)
+		save_rollout(a, s, false);
+}
+
+/* At start a stable that the file lost stays from state; say so. */
+static void settle_missing(struct agent *a, const struct service *s)
+{
+	int stable = slot_of_role(s->slot, PERCH_ROLE_STABLE);
+
+	if (stable >= 0 && !s->slot[stable].in_file)
+		alarm_raise(a, "config", s->name, s->name, "put the version back, or promote another one",
+			    "stable version '%s' is not in %s; it is served from state", s->slot[stable].name,
+			    s->model->file);
+	else
+		alarm_clear(a, "config", s->name);
+}
+
+static void changes_free(struct change *c, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		slots_clear(c[i].slot);
+		if (c[i].created && !c[i].listed)
+			service_free(c[i].service);
+	}
+	free(c);
+}
+
+static int changes_carry_out(struct agent *a, struct change *c, size_t n, char why[AGENT_WHY])
+{
+	int r;
+
+	for (size_t i = 0; i < n; i++) {
+		change_swap(&c[i]);
+		if (c[i].created)
+			agent_add_service(a, c[i].service);
+		c[i].listed = true;
+	}
+	place_choose_observed(a);
+	r = changes_place(a, c, n, why);
+	if (r == -EADDRINUSE) {
+		/* a service that goes may hold the address */
+		settle_gone(a, c, n);
+		r = changes_place(a, c, n, why);
+	}
+	if (r)
+		changes_undo(a, c, n);
+	return r;
+}
+
+static void changes_settle(struct agent *a, struct change *c, size_t n)
+{
+	settle_gone(a, c, n);
+	settle_list(a, c, n);
+	for (size_t i = 0; i < n; i++) {
+		settle_change(a, &c[i]);
+		settle_missing(a, c[i].service);
+		if (!a->ready || c[i].created)
+			takeover_finish(a, c[i].service);
+	}
+}
+
+int apply_config(struct agent *a, struct model_config *config, bool strict, char why[AGENT_WHY])
+{
+	size_t n = config->n_services;
+	struct change *c = calloc(n + 1, sizeof(*c));
+	int r = c ? 0 : -ENOMEM;
+
+	snprintf(why, AGENT_WHY, "%s", strerror(ENOMEM));
+	if (!r)
+		r = check_gone(a, config, strict, why);
+	for (size_t i = 0; i < n && !r; i++)
+		r = change_plan(a, config, &config->services[i], strict, &c[i], why);
+	if (!r)
+		r = changes_carry_out(a, c, n, why);
+	if (!r) {
+		changes_settle(a, c, n);
+		config_free(a->config);
+		a->config = config;
+	}
+	if (c)
+		changes_free(c, n);
+	return r;
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/* A configuration made the one in force: whole or not at all. */
+#ifndef PERCH_AGENT_APPLY_H
+#define PERCH_AGENT_APPLY_H
+
+#include "agent.h"
+
+/*
+ * Merge the services of c into the state and bring the kernel to it.  On
+ * success the agent owns c (and frees the one before); on -errno nothing has
+ * changed and why says what stands against it.  strict: refuse what takes a
+ * version away that is needed; at start it stays, with an alarm.
+ */
+int apply_config(struct agent *a, struct model_config *c, bool strict, char why[AGENT_WHY]);
+
+#endif

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+/* What time alone brings about. */
+#include "upkeep.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "alarms.h"
+#include "clock.h"
+#include "collect.h"
+#include "hostcheck.h"
+#include "lifecycle.h"
+#include "log.h"
+#include "place.h"
+#include "rollback.h"
+#include "save.h"
+
+#define TABLE_FULL_CALM_S 60
+#define REFRESH_S 3
+#define HOSTCHECK_S 10
+
+/* Previous leaves after keepPrevious; the twin must not lead to it then. */
+static void previous_expire(struct agent *a, struct service *s)
+{
+	int previous = slot_of_role(s->slot, PERCH_ROLE_PREVIOUS), r = 0;
+	struct version slot[PERCH_SLOTS];
+	const struct step step = { .slot = slot, .canary_share = s->canary_share, .baseline_share = s->baseline_share,
+				   .in_rollout = service_in_rollout(s), .flags = PERCH_BY_AGENT };
+	char why[AGENT_WHY];
+
+	if (previous < 0 || s->slot[previous].since + s->model->rollout.keep_previous / NS_PER_S > (__u64)clock_wall())
+		return;
+	memcpy(slot, s->slot, sizeof(slot));	/* roles only: owns nothing */
+	lifecycle_expire(slot, clock_wall());
+	if (place_names_slot(a, s, previous))
+		r = place_step(a, s, &step);
+	if (r == -ESTALE)
+		rollback_notice(a, s);
+	if (r)
+		return;		/* again in a second */
+	memcpy(s->slot, slot, sizeof(slot));
+	if (place_service(a, s, why))
+		log_error("%s", why);
+	save_service(a, s);
+	agent_emit(a, .kind = "version", .service = s->name, .from = s->slot[previous].name,
+		   .to = role_name(s->slot[previous].role), .reason = "keepPrevious is over");
+}
+
+/* A version that retires is gone when its last connection is. */
+static void version_retire(struct agent *a, struct service *s, int slot)
+{
+	char name[PERCH_NAME_LEN], why[AGENT_WHY];
+
+	if (s->slot[slot].role != PERCH_ROLE_RETIRING || !tables_version_empty(a->tables, s->id, slot))
+		return;
+	memcpy(name, s->slot[slot].name, sizeof(name));
+	version_clear(&s->slot[slot]);
+	collect_forget(s, slot);
+	if (place_service(a, s, why))
+		log_error("%s", why);
+	save_service(a, s);
+	agent_emit(a, .kind = "version", .service = s->name, .from = name, .reason = "left: its connections have ended");
+}
+
+static void flow_table_calm(struct agent *a)
+{
+	for (const struct alarm *m = a->alarms; m; m = m->next) {
+		if (!strcmp(m->kind, "flow_table") && clock_wall() - m->since > TABLE_FULL_CALM_S) {
+			alarm_clear(a, "flow_table", "");
+			return;
+		}
+	}
+}
+
+void upkeep(struct agent *a)
+{
+	static unsigned second;
+	const char *error = store_error(a->store);
+
+	second++;
+	samples_read(a->samples);	/* what came without a wake-up */
+	tables_reap(a->tables, collect_active, a);
+	for (struct service *s = a->services; s; s = s->next) {
+		rollback_notice(a, s);
+		previous_expire(a, s);
+		for (int i = 0; i < PERCH_SLOTS; i++)
+			version_retire(a, s, i);
+	}
+	if (a->routes && second % REFRESH_S == 0)
+		routes_refresh(a->routes);
+	if (second % HOSTCHECK_S == 0)
+		hostcheck_forwarding(a);
+	flow_table_calm(a);
+	if (error)
+		alarm_raise(a, "store", "", NULL, "free space on, or mend, agent.stateDir",
+			    "state is not kept on disk: %s", error);
+	else if (a->store)
+		alarm_clear(a, "store", "");
+}

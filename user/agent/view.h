@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/* Services, versions and backends as the JSON of docs/api.md. */
+#ifndef PERCH_AGENT_VIEW_H
+#define PERCH_AGENT_VIEW_H
+
+#include <jansson.h>
+
+#include "agent.h"
+
+json_t *view_service(const struct agent *a, const struct service *s);
+json_t *view_version(const struct agent *a, const struct service *s, int slot);
+/* One array of the backends of a version. */
+json_t *view_backends(const struct agent *a, const struct service *s, int slot);
+json_t *view_weights(const struct service *s);
+json_t *view_rollout(const struct agent *a, const struct service *s);
+
+/* A share in 0.01 % as percent. */
+json_t *view_percent(__u32 share);
+/* A number, or null when it is none. */
+json_t *view_number(double v);
+/* Share of the new and of the live connections in percent, NAN: none. */
+double view_new_share(const struct service *s, int slot);
+double view_active_share(const struct service *s, int slot);
+
+const char *view_backend_state(enum perch_backend_state state);
+const char *view_by(__u32 flags);
+/* Cumulative counters of one backend; zero when none were seen. */
+struct perch_counters view_counters(const struct agent *a, __u32 backend);
+
+/* Steps over the loaded slots: for (int i = -1; (i = view_next_slot(s, i)) >= 0;) */
+int view_next_slot(const struct service *s, int slot);
+
+#endif
