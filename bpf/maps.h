@@ -104,7 +104,8 @@ struct {
 	__uint(max_entries, PERCH_EVENTS_BYTES);
 } events SEC(".maps");
 
-/* the kernel's clockwork and where it stands */
+/* the kernel's clockwork and where it stands; pinned, so its size is part of
+ * the ABI, though nobody else reads it */
 struct clockwork {
 	struct bpf_timer timer;
 	u64 next_sample;	/* ns */
@@ -116,6 +117,8 @@ struct clockwork {
 	u32 clearing;		/* this walk clears them */
 	u32 zero;
 };
+_Static_assert(sizeof(struct clockwork) == 64, "clockwork");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);

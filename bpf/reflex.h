@@ -71,7 +71,8 @@ static __always_inline void reflex_established(u32 service, u32 slot)
 {
 	struct perch_service *sv = element(services, service);
 	struct perch_version *v = element(versions, service * PERCH_SLOTS + (slot & (PERCH_SLOTS - 1)));
-	u64 now = bpf_ktime_get_ns();
+	u64 now = bpf_ktime_get_ns(), before;
+	bool pending;
 
 	if (!sv || !v || sv->established == PERCH_KEEP)
 		return;
@@ -79,8 +80,16 @@ static __always_inline void reflex_established(u32 service, u32 slot)
 		WRITE(v->sever_before, now);
 		return;
 	}
-	if (READ(v->drain_before) <= READ(v->sever_before) || READ(v->drain_at) <= now)
+	/* as version_drain in user space: a drain that is due becomes a sever, one
+	 * that is pending keeps its time */
+	before = READ(v->drain_before);
+	pending = before > READ(v->sever_before) && READ(v->drain_at) > now;
+	if (!pending) {
+		if (before > READ(v->sever_before))
+			WRITE(v->sever_before, before);
+		barrier();
 		WRITE(v->drain_at, now + (u64)sv->drain_ms * 1000000);
+	}
 	barrier();
 	WRITE(v->drain_before, now);
 }
