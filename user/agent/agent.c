@@ -61,7 +61,7 @@ void agent_drop_service(struct agent *a, struct service *s)
 		*at = s->next;
 	if (a->by_id[s->id] == s)
 		a->by_id[s->id] = NULL;
-	service_free(s);
+	service_delete(s);
 }
 
 /* Two agents on one state would undo each other's steps. */
@@ -340,7 +340,7 @@ static void stop_services(struct agent *a)
 	while (a->services) {
 		struct service *next = a->services->next;
 
-		service_free(a->services);
+		service_delete(a->services);
 		a->services = next;
 	}
 }

@@ -236,7 +236,7 @@ static void changes_free(struct change *c, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		slots_clear(c[i].slot);
 		if (c[i].created && !c[i].listed)
-			service_free(c[i].service);
+			service_delete(c[i].service);
 	}
 	free(c);
 }

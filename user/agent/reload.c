@@ -63,7 +63,7 @@ static int file_read(const char *path, char **ret_text, size_t *ret_length)
 static int config_read(struct agent *a, struct model_config **ret, char **ret_text, char why[CONFIG_ERROR])
 {
 	char *text = NULL;
-	size_t length;
+	size_t length = 0;
 	int r = file_read(a->config_path, &text, &length);
 
 	if (r) {

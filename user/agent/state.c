@@ -26,7 +26,7 @@ struct service *service_new(const char *name)
 	return s;
 }
 
-void service_free(struct service *s)
+void service_delete(struct service *s)
 {
 	if (!s)
 		return;

@@ -67,7 +67,7 @@ struct service {
 };
 
 struct service *service_new(const char *name);
-void service_free(struct service *s);
+void service_delete(struct service *s);
 
 void version_clear(struct version *v);
 /* Deep copy; 0 or -ENOMEM with *to cleared. */

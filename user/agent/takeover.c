@@ -127,7 +127,7 @@ static int service_read(struct agent *a, unsigned id)
 	s->placed = true;
 	for (unsigned i = 0; i < PERCH_SLOTS; i++) {
 		if (slot_read(a, s, i)) {
-			service_free(s);
+			service_delete(s);
 			return -ENOMEM;
 		}
 	}
@@ -211,7 +211,7 @@ int takeover_store(struct agent *a, const char *name, struct service **ret)
 	for (size_t i = 0; i < stored.n_versions && s && !r; i++)
 		r = slot_restore(a, s, &stored.version[i]);
 	if (!s || r || slot_of_role(s->slot, PERCH_ROLE_STABLE) < 0) {
-		service_free(s);
+		service_delete(s);
 		store_service_free(&stored);
 		return s ? -ENOENT : -ENOMEM;
 	}

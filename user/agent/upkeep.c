@@ -75,7 +75,7 @@ static void flow_table_calm(struct agent *a)
 void upkeep(struct agent *a)
 {
 	static unsigned second;
-	const char *error = store_error(a->store);
+	const char *error = a->store ? store_error(a->store) : "stateDir could not be opened";
 
 	second++;
 	samples_read(a->samples);	/* what came without a wake-up */
@@ -94,6 +94,6 @@ void upkeep(struct agent *a)
 	if (error)
 		alarm_raise(a, "store", "", NULL, "free space on, or mend, agent.stateDir",
 			    "state is not kept on disk: %s", error);
-	else if (a->store)
+	else
 		alarm_clear(a, "store", "");
 }
