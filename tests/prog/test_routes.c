@@ -111,6 +111,15 @@ static struct perch_device *device(const char *name)
 	return &devices[index];
 }
 
+static char told[512];
+
+static void tell(void *arg, const char *ifname, bool present)
+{
+	size_t n = strlen(told);
+
+	snprintf(told + n, sizeof(told) - n, "%c%s ", present ? '+' : '-', ifname);
+}
+
 static int setup(void **state)
 {
 	char why[WHY] = "";
@@ -168,8 +177,11 @@ static void test_device_survives_leaving_a_bridge(void **state)
 	sh("ip link add b0 type bridge && ip link set r0 master b0");
 	settle();
 	assert_non_null(device("r0"));
+	routes_on_link(routes, tell, NULL);
+	told[0] = '\0';
 	sh("ip link set r0 nomaster");
 	settle();
+	assert_string_equal(told, "");
 	assert_non_null(device("r0"));
 	sh("ip link del b0");
 }
@@ -311,15 +323,6 @@ static void test_refresh_leaves_static_neighbours_and_local_addresses_alone(void
 	assert_true(neighbour_is("10.9.0.60", "PERMANENT"));
 	assert_false(neighbour_is("10.9.0.1", "r0"));
 	assert_false(neighbour_is("203.0.113.9", "r0"));
-}
-
-static char told[512];
-
-static void tell(void *arg, const char *ifname, bool present)
-{
-	size_t n = strlen(told);
-
-	snprintf(told + n, sizeof(told) - n, "%c%s ", present ? '+' : '-', ifname);
 }
 
 static void test_links_are_told_as_they_come_and_go(void **state)
