@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+/* Each object's own words, with nobody at the socket: what is right fails for
+ * want of an agent (1), what is wrong is refused before anybody is asked (2). */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "../../user/cli/cli.h"
+
+static const struct command objects[] = {
+	COMMAND("status", do_status, NULL, NULL),
+	COMMANDS("service", service_commands),
+	COMMANDS("version", version_commands),
+	COMMANDS("backend", backend_commands),
+	COMMANDS("weight", weight_commands),
+	COMMAND("rollback", do_rollback, NULL, NULL, .whole = true, .takes_direct = true),
+	COMMANDS("rollout", rollout_commands),
+	COMMANDS("flow", flow_commands),
+	COMMANDS("event", event_commands),
+	COMMANDS("reason", reason_commands),
+	COMMANDS("datapath", datapath_commands),
+	COMMANDS("config", config_commands),
+	{}
+};
+
+/* Splits line at spaces and runs it; keeps what it prints to itself. */
+static int run(const char *line)
+{
+	struct cli cli = { .json = true, .socket = "/nonexistent/perch.sock", .bpffs = "/nonexistent" };
+	char words[256], *argv[16], *rest = words;
+	int argc = 0, ret, keep = dup(STDOUT_FILENO);
+	FILE *file = tmpfile();
+
+	snprintf(words, sizeof(words), "%s", line);
+	while ((argv[argc] = strtok_r(rest, " ", &rest)))
+		argc++;
+	fflush(stdout);
+	dup2(fileno(file), STDOUT_FILENO);
+	ret = command_run(&cli, objects, "perch", argc, argv);
+	fflush(stdout);
+	dup2(keep, STDOUT_FILENO);
+	close(keep);
+	fclose(file);
+	return ret;
+}
+
+static void expect(const char *const *lines, int want)
+{
+	for (; *lines; lines++) {
+		int got = run(*lines);
+
+		if (got != want)
+			fail_msg("perch %s: exit %d, not %d", *lines, got, want);
+	}
+}
+
+static void test_right_words_get_as_far_as_the_agent(void **state)
+{
+	static const char *const lines[] = {
+		"status", "status quiet", "status web quiet", "status quiet service web",
+		"service show", "service show web", "service", "version show service web", "backend show web",
+		"weight show", "weight set service web canary 5", "weight set canary 5 service web",
+		"weight set web canary 5", "weight set web canary 0.01 stable 99.99 force comment why",
+		"rollback web", "rollback all", "rollback web sever", "rollback keep web comment x",
+		"rollout show", "rollout show web", "rollout start web", "rollout start web comment x",
+		"rollout start service web", "rollout promote web force", "rollout advance web", "rollout abort web",
+		"rollout pause web", "rollout resume web", "rollout retry web",
+		"flow show", "flow show client 2001:db8::1 limit 0 service web", "flow count",
+		"event show limit 1000", "event watch limit 1", "reason show", "datapath show", "config show",
+		"config check /nonexistent", NULL
+	};
+
+	expect(lines, CLI_FAILED);
+}
+
+static void test_wrong_words_are_refused_before_anybody_is_asked(void **state)
+{
+	static const char *const lines[] = {
+		"status loud quiet web", "status web shop", "service show web shop", "service delete web", "service apply x",
+		"weight set", "weight set web", "weight set web canary", "weight set web 5", "weight set canary 5",
+		"weight set web canary five", "weight set web canary 101", "weight set web canary 5.001",
+		"weight set web canary -1", "weight set web canary 5 canary 6", "weight set web canary 5 comment",
+		"rollback", "rollback web shop", "rollback web keep drain", "rollback web keep keep", "rollback sever",
+		"rollout start", "rollout start web force", "rollout wait web", "rollout pause web shop",
+		"flow show client web", "flow show limit -1", "flow show limit all", "flow count web",
+		"event show limit 0", "event show limit 1001", "event watch until", "reason show web", "datapath show x",
+		"config check", "config check a b", "config diff", "backend drain service web", NULL
+	};
+
+	expect(lines, CLI_USAGE);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_right_words_get_as_far_as_the_agent),
+		cmocka_unit_test(test_wrong_words_are_refused_before_anybody_is_asked),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
