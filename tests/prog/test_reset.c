@@ -69,7 +69,7 @@ struct connection {
 
 static void end_name(struct end *e)
 {
-	struct sockaddr_storage s;
+	struct sockaddr_storage s = { 0 };
 	struct sockaddr_in *v4 = (void *)&s;
 	struct sockaddr_in6 *v6 = (void *)&s;
 	socklen_t size = sizeof(s);
@@ -177,7 +177,7 @@ static int end_wait(const struct end *e)
 
 static void sever_resets_both_ends(int family)
 {
-	struct connection c;
+	struct connection c = { 0 };
 	struct perch_flow *f;
 
 	connection_open(&c, family);
@@ -230,7 +230,7 @@ static void test_sever_leaves_later_flows_and_other_versions(void **state)
 
 static void test_drain_severs_when_due_and_not_before(void **state)
 {
-	struct connection c;
+	struct connection c = { 0 };
 
 	connection_open(&c, AF_INET);
 	connection_enter(&c, 0, 0, 2000);
@@ -246,7 +246,7 @@ static void test_drain_severs_when_due_and_not_before(void **state)
 
 static void test_sever_sends_nothing_for_what_has_no_two_ends(void **state)
 {
-	struct connection c;
+	struct connection c = { 0 };
 	struct perch_flow *f;
 
 	connection_open(&c, AF_INET);
@@ -291,7 +291,7 @@ static bool sums_up(__u32 s)
 /* Next frame on loopback from this port, at its transport header. */
 static const struct tcphdr *capture(int fd, int family, __be16 from, char frame[256])
 {
-	struct sockaddr_ll at;
+	struct sockaddr_ll at = { 0 };
 	socklen_t size = sizeof(at);
 	const struct tcphdr *t;
 	struct pollfd p = { .fd = fd, .events = POLLIN };
@@ -361,7 +361,7 @@ static void test_reset_v6_checksum_is_right(void **state)
 	char frame[256];
 	const struct ip6_hdr *ip = (void *)frame;
 	const struct tcphdr *t;
-	struct connection c;
+	struct connection c = { 0 };
 	int fd = capture_open();
 
 	connection_open(&c, AF_INET6);

@@ -81,7 +81,7 @@ static void device_write(struct devices *d, __u32 index, const struct device_lin
 
 	memcpy(e.mac, l->mac, sizeof(e.mac));
 	memcpy(word, &e, sizeof(word));
-	if (to[0] == word[0] && to[1] == word[1])
+	if (!memcmp(to, word, sizeof(word)))
 		return;
 	__atomic_store_n(&to[0], word[0], __ATOMIC_RELAXED);
 	__atomic_store_n(&to[1], word[1], __ATOMIC_RELEASE);
@@ -242,7 +242,7 @@ int devices_feature_message(const struct nlmsghdr *h, void *devices)
 static void link_changed(struct devices *d, const struct nlmsghdr *h)
 {
 	const struct ifinfomsg *i = mnl_nlmsg_get_payload(h);
-	struct device_link *l = link_find(d, i->ifi_index), before = { 0 };
+	struct device_link *l = link_find(d, i->ifi_index), before;
 	char name[IF_NAMESIZE] = "";
 	bool added = !l;
 

@@ -36,7 +36,7 @@ static __u32 tick_age_ms(const struct perch_control *c, __u64 tag)
 
 static void entry_copy(struct perch_flow *to, struct perch_flow *from)
 {
-	__u64 word[sizeof(*to) / 8];
+	__u64 word[sizeof(*to) / 8] = { 0 };
 
 	for (size_t i = 0; i < sizeof(*to) / 8; i++)
 		word[i] = __atomic_load_n((__u64 *)from + i, __ATOMIC_RELAXED);
