@@ -69,18 +69,20 @@ struct connection {
 
 static void end_name(struct end *e)
 {
-	struct sockaddr_storage s = { 0 };
-	struct sockaddr_in *v4 = (void *)&s;
-	struct sockaddr_in6 *v6 = (void *)&s;
+	union {
+		struct sockaddr any;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+	} s = { .v6 = { 0 } };
 	socklen_t size = sizeof(s);
 
-	assert_int_equal(getsockname(e->fd, (struct sockaddr *)&s, &size), 0);
-	if (s.ss_family == AF_INET) {
-		e->address = (struct perch_address){ .word = { 0, 0, htonl(0xffff), v4->sin_addr.s_addr } };
-		e->port = v4->sin_port;
+	assert_int_equal(getsockname(e->fd, &s.any, &size), 0);
+	if (s.any.sa_family == AF_INET) {
+		e->address = (struct perch_address){ .word = { 0, 0, htonl(0xffff), s.v4.sin_addr.s_addr } };
+		e->port = s.v4.sin_port;
 	} else {
-		memcpy(&e->address, &v6->sin6_addr, sizeof(e->address));
-		e->port = v6->sin6_port;
+		memcpy(&e->address, &s.v6.sin6_addr, sizeof(e->address));
+		e->port = s.v6.sin6_port;
 	}
 }
 
@@ -212,7 +214,7 @@ static void test_sever_resets_both_ends_v6(void **state)
 
 static void test_sever_leaves_later_flows_and_other_versions(void **state)
 {
-	struct connection later, other;
+	struct connection later = { 0 }, other = { 0 };
 
 	connection_open(&later, AF_INET);
 	connection_open(&other, AF_INET);
@@ -315,7 +317,7 @@ static int capture_open(void)
 /* A flow whose ports are translated: what each end must see, byte by byte. */
 static void test_reset_bytes_are_those_each_end_expects(void **state)
 {
-	char frame[256];
+	char frame[256] = { 0 };
 	const struct iphdr *ip = (void *)frame;
 	const struct tcphdr *t;
 	int fd = capture_open();
@@ -358,7 +360,7 @@ static void test_reset_bytes_are_those_each_end_expects(void **state)
 
 static void test_reset_v6_checksum_is_right(void **state)
 {
-	char frame[256];
+	char frame[256] = { 0 };
 	const struct ip6_hdr *ip = (void *)frame;
 	const struct tcphdr *t;
 	struct connection c = { 0 };
@@ -379,7 +381,7 @@ static void test_reset_v6_checksum_is_right(void **state)
 
 static void test_sever_of_many_tells_every_one(void **state)
 {
-	struct connection c[SETS * PERCH_WAYS];
+	struct connection c[SETS * PERCH_WAYS] = { 0 };
 
 	for (int i = 0; i < SETS * PERCH_WAYS; i++) {
 		connection_open(&c[i], AF_INET);
