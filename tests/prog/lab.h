@@ -38,6 +38,7 @@ struct lab_service {
 	struct model_backend backend[3][LAB_BACKENDS];
 	__u32 share;		/* of slot 1, 0.01 % */
 	__u64 salt;
+	__u32 age;		/* s: steps say that they were this long ago */
 };
 
 struct lab {

@@ -159,8 +159,8 @@ int lab_step(struct lab *lab, __u32 share)
 
 		lab->web[v6].share = share;
 		lab_plan(&lab->web[v6], &plan, &twin);
-		err = split_step(split, split_word(split), &plan, &twin, PERCH_BY_AGENT, lab_now() / 1000000000,
-				 &word);
+		err = split_step(split, split_word(split), &plan, &twin, PERCH_BY_AGENT,
+				 lab_now() / 1000000000 - lab->web[v6].age, &word);
 		if (err)
 			return err;
 	}

@@ -47,12 +47,13 @@ static inline void mode_talk(struct talk *t, struct lab *lab, struct mode m, __u
 	talk_init(t, lab, m.hook, m.v6, protocol, n * MODES + mode_number(m));
 }
 
-/* Setup of a test: a lab with both services prepared, all to stable. */
+/* Setup of a test: a lab with both services prepared, all to stable.  A test
+ * may say in its initial state that it wants other options. */
 static inline int prog_setup(void **state)
 {
 	static struct lab lab;
 
-	assert_int_equal(lab_open(&lab, NULL), 0);
+	assert_int_equal(lab_open(&lab, *state), 0);
 	lab_web(&lab);
 	*state = &lab;
 	return 0;
@@ -75,5 +76,7 @@ static inline int prog_teardown(void **state)
 #define prog_test(f) cmocka_unit_test_setup_teardown(f, prog_setup_web, prog_teardown)
 /* For a test that changes the services and applies them itself. */
 #define prog_test_bare(f) cmocka_unit_test_setup_teardown(f, prog_setup, prog_teardown)
+#define prog_test_big(f, options)                                              \
+	cmocka_unit_test_prestate_setup_teardown(f, prog_setup_web, prog_teardown, options)
 
 #endif
