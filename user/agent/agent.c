@@ -278,7 +278,6 @@ static void start_handles(struct agent *a)
 	uv_signal_start(&a->terminate, on_signal, SIGTERM);
 	uv_signal_start(&a->interrupt, on_signal, SIGINT);
 	reload_watch(a);
-	severs_start(a);
 }
 
 int agent_start(struct agent *a, const char *config_path)
@@ -298,8 +297,10 @@ int agent_start(struct agent *a, const char *config_path)
 	}
 	start_store(a);
 	r = lock_state(a) ?: events_open(&a->events, a->store) ?: start_datapath(a) ?: collect_start(a);
-	if (!r)
-		r = start_services(a);
+	if (r)
+		return r;
+	severs_start(a);	/* what is taken over may have to be severed */
+	r = start_services(a);
 	if (r)
 		return r;
 	/* next hops and programs after what they serve; then the world may ask */

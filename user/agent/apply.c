@@ -214,8 +214,8 @@ static void settle_change(struct agent *a, struct change *c)
 		arm_restart_responses(&s->keep.stable);
 	}
 	save_service(a, s);
-	if (c->created)
-		save_rollout(a, s, false);
+	if (!a->ready || c->created)	/* map or store may be new */
+		save_rollout(a, s, true);
 }
 
 /* At start a stable that the file lost stays from state; say so. */

@@ -234,10 +234,15 @@ void save_unreject(struct agent *a, struct service *s, int slot)
 struct perch_rejection *save_rejected(void *agent, const char *service, const char *version)
 {
 	static struct perch_rejection r;
+	struct perch_rejection stored;
 	struct agent *a = agent;
 
-	if (registry_rejected(&a->datapath.maps, service, version, &r))
+	if (registry_rejected(&a->datapath.maps, service, version, &r)) {
+		/* by --direct, or the store is new */
+		if (store_rejected(a->store, service, version, &stored))
+			store_reject(a->store, service, version, &r);
 		return &r;
+	}
 	if (store_rejected(a->store, service, version, &r))
 		return NULL;
 	/* the pins are new: tell --direct and the next agent too */
