@@ -106,6 +106,9 @@ void lab_counters(const struct lab *lab, __u32 backend, struct perch_counters *r
 void lab_votes(const struct lab *lab, bool v6, unsigned slot, struct perch_votes *ret);
 /* Copy of the flow of a client, or -ENOENT. */
 int lab_flow(const struct lab *lab, const struct perch_address *client, __u16 port, struct flow_copy *ret);
+/* Make every flow look as if its last packet was `seconds` longer ago.
+ * Returns how many there are. */
+size_t lab_age(struct lab *lab, unsigned seconds);
 /* Opened minus ended, over every backend. */
 __u64 lab_active(const struct lab *lab);
 __u64 lab_now(void);		/* ns, monotonic */

@@ -142,3 +142,21 @@ int lab_flow(const struct lab *lab, const struct perch_address *client, __u16 po
 	flows_walk(&lab->datapath.maps, is_wanted, &w);
 	return w.err;
 }
+
+size_t lab_age(struct lab *lab, unsigned seconds)
+{
+	const struct perch_control *c = lab->datapath.maps.control;
+	__u32 ticks = seconds * c->hz >> c->tick_shift;
+	size_t n = 0;
+
+	for (__u32 i = 0; i < c->flow_sets * PERCH_WAYS; i++) {
+		__u64 *at = &lab->datapath.maps.flows[i / PERCH_WAYS].tag[i % PERCH_WAYS], old = *at;
+
+		if (!perch_tag_fingerprint(old))
+			continue;
+		__atomic_compare_exchange_n(at, &old, (old & ~0xffffffull) | ((old - ticks) & 0xffffff), false,
+					    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+		n++;
+	}
+	return n;
+}
