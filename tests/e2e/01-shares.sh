@@ -21,7 +21,7 @@ service() {
 }
 {
 	service web "$VIP4:80/tcp" connection 10.2.0.11 10.2.0.12
-	service web6 "[$VIP6]:80/tcp" connection fd02::11 fd02::12
+	service web6 "[$VIP6]:80/tcp" connection "[fd02::11]" "[fd02::12]"
 	service sticky "$VIP4:81/tcp" client 10.2.0.11 10.2.0.12
 	service udp "$VIP4:82/udp" connection 10.2.0.11 10.2.0.12
 } | perch_config "$MODE"

@@ -22,7 +22,7 @@ service() {
 	service web "$VIP4:80/tcp" 10.2.0.11:8080
 	service web6 "[$VIP6]:80/tcp" "[fd02::11]:8080"
 	service udp "$VIP4:7000/udp" 10.2.0.11
-	service udp6 "[$VIP6]:7000/udp" fd02::11
+	service udp6 "[$VIP6]:7000/udp" "[fd02::11]"
 } | perch_config "$MODE"
 start_perchd
 head -c "${MEGABYTES}M" /dev/urandom > "$LAB_DIR/sent"

@@ -126,6 +126,11 @@ static int read_backend_address(struct reader *r, yaml_node_t *node, void *backe
 		return -EINVAL;
 	if (address_port_parse(text, &b->address, &b->port))
 		return schema_misread(r, node, what);
+	/* fd00::1:80 is an address and looks like one with a port */
+	if (!address_is_v4(&b->address) && *text != '[')
+		return reader_fail(r, node,
+				   "%s could be an address or an address with a port; write \"[ADDRESS]\" or "
+				   "\"[ADDRESS]:PORT\", in quotes", value_quote(text).text);
 	refused = address_refused(&b->address);
 	return refused ? reader_fail(r, node, "%s %s", value_quote(text).text, refused) : 0;
 }
