@@ -64,7 +64,7 @@ static int change_find_service(struct agent *a, const struct model_config *confi
 static int change_plan(struct agent *a, const struct model_config *config, const struct model_service *m, bool strict,
 		       struct change *c, char why[AGENT_WHY])
 {
-	struct lifecycle l = { .model = m, .strict = strict, .now = clock_wall(), .rejected = save_rejected, .arg = a };
+	struct lifecycle l = { .model = m, .index = m - config->services, .strict = strict, .now = clock_wall(), .rejected = save_rejected, .arg = a };
 	int r = change_find_service(a, config, m, c, &l.fresh, why);
 
 	if (r)

@@ -49,8 +49,9 @@ static int merge_missing(const struct lifecycle *l, int slot, struct version *v,
 	v->in_file = false;
 	v->model = NULL;
 	if (needed && l->strict) {
-		snprintf(why, LIFECYCLE_WHY, "%s:%d: services '%s': version '%s' %s and can't be taken out; put it back%s",
-			 l->model->file ? l->model->file : "perch.yaml", l->model->line, l->model->name, v->name, needed,
+		snprintf(why, LIFECYCLE_WHY, "%s:%d: services[%zu].versions: '%s' of '%s' %s and can't be taken out; put it back%s",
+			 l->model->file ? l->model->file : "perch.yaml", l->model->line, l->index, v->name,
+			 l->model->name, needed,
 			 v->role == PERCH_ROLE_STABLE ? ", or promote another one first" :
 							", or `perch rollout abort` first");
 		return -EBUSY;
@@ -76,9 +77,10 @@ static int merge_new(const struct lifecycle *l, struct version slot[PERCH_SLOTS]
 
 	if (i < 0) {
 		snprintf(why, LIFECYCLE_WHY,
-			 "%s:%d: services '%s': no room for version '%s': %d versions are loaded, some only until their "
-			 "connections end; try again later, or sever them",
-			 l->model->file ? l->model->file : "perch.yaml", m->line, l->model->name, m->name, PERCH_SLOTS);
+			 "%s:%d: services[%zu].versions: no room for '%s': %d versions of '%s' are loaded, some only until "
+			 "their connections end; try again later, or sever them",
+			 l->model->file ? l->model->file : "perch.yaml", m->line, l->index, m->name, PERCH_SLOTS,
+			 l->model->name);
 		return -ENOSPC;
 	}
 	if (l->fresh || (m->role == PERCH_ROLE_BASELINE && slot_of_role(slot, PERCH_ROLE_BASELINE) < 0))

@@ -30,11 +30,18 @@ static enum rollback_by rollback_by(__u32 flags)
 	return flags & PERCH_BY_JUDGE ? BACK_JUDGE : BACK_COMMAND;
 }
 
-/* Who a flag in the word stands for, in words for people. */
-static void rollback_reason(const struct service *s, const struct rollback *b, char *out, size_t size)
+/* Why, in words for people: what was given, what --direct wrote down beside
+ * the word, or what the word's flag stands for. */
+static void rollback_reason(const struct agent *a, const struct service *s, const struct rollback *b, int leaving,
+			    char *out, size_t size)
 {
+	struct perch_rejection r;
+
 	if (b->reason)
 		snprintf(out, size, "%s", b->reason);
+	else if (b->by & PERCH_BY_DIRECT && leaving >= 0 &&
+		 registry_rejected(&a->datapath.maps, s->name, s->slot[leaving].name, &r) && r.reason[0])
+		snprintf(out, size, "%.111s", r.reason);
 	else if (b->by & PERCH_BY_REFLEX)
 		snprintf(out, size, "%u failed connects in a row", s->model->rollout.reflex);
 	else if (b->by & PERCH_BY_DEADMAN)
@@ -68,7 +75,6 @@ static int leaving_slot(const struct agent *a, const struct service *s, bool to_
 	return slot_of_role(s->slot, PERCH_ROLE_CANARY);
 }
 
-/* Rejected by name.  What --direct wrote into the registry stays as it is. */
 static void rollback_reject(struct agent *a, struct service *s, int slot, const struct rollback *b, const char *reason)
 {
 	struct perch_rejection r = { .when = clock_wall(), .epoch = perch_word_epoch(s->word) & ~1u,
@@ -76,8 +82,7 @@ static void rollback_reject(struct agent *a, struct service *s, int slot, const 
 
 	if (slot < 0 || !s->slot[slot].name[0])
 		return;
-	if (!(b->by & PERCH_BY_DIRECT) || !registry_rejected(&a->datapath.maps, s->name, s->slot[slot].name, &r))
-		snprintf(r.reason, sizeof(r.reason), "%.111s", reason);
+	snprintf(r.reason, sizeof(r.reason), "%.111s", reason);
 	save_reject(a, s, slot, &r);
 }
 
@@ -106,7 +111,7 @@ void rollback_adopt(struct agent *a, struct service *s, struct rollback *b)
 	int leaving = leaving_slot(a, s, to_previous);
 	char reason[112], why[AGENT_WHY];
 
-	rollback_reason(s, b, reason, sizeof(reason));
+	rollback_reason(a, s, b, leaving, reason, sizeof(reason));
 	snprintf(b->from, sizeof(b->from), "%s", leaving >= 0 ? s->slot[leaving].name : "");
 	snprintf(b->to, sizeof(b->to), "%s", s->slot[rest].name);
 	rollback_reject(a, s, leaving, b, reason);
