@@ -103,7 +103,7 @@ static const char full[] =
 	"  - name: dns\n"
 	"    listen: [\"[2001:db8::10]:53/udp\"]\n"
 	"    versions:\n"
-	"      - { name: v1, role: stable, backends: [\"2001:db8:1::2\", \"[2001:db8:1::3]:5353\"] }\n";
+	"      - { name: v1, role: stable, backends: [\"[2001:db8:1::2]\", \"[2001:db8:1::3]:5353\"] }\n";
 
 static struct model_config *parse(const char *text)
 {
