@@ -32,7 +32,7 @@ SHARED_ARRAY(listeners, struct perch_listener, PERCH_LISTENERS);
 SHARED_ARRAY(services, struct perch_service, PERCH_SERVICES);
 /* service id -> split word and its plans */
 SHARED_ARRAY(splits, struct perch_split, PERCH_SERVICES);
-/* service id * slots + slot -> slice of the table, sever and drain times */
+/* service id * slots + slot -> slices of the table, sever and drain times */
 SHARED_ARRAY(versions, struct perch_version, PERCH_SERVICES *PERCH_SLOTS);
 /* backend id -> address, state, next hop */
 SHARED_ARRAY(backends, struct perch_backend, PERCH_BACKENDS);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
  * The choice, in two levels with independent bits: which version (by the plan
- * that the split word names), then which of its backends (by its Maglev
- * slice).  Only packets without a good flow come here.
+ * that the split word names), then which of its backends (by its Maglev slice
+ * for the packet's IP family).  Only packets without a good flow come here.
  */
 #ifndef PERCH_BPF_PICK_H
 #define PERCH_BPF_PICK_H
@@ -112,10 +112,11 @@ static __always_inline u32 pick_value(u64 hash, u64 salt)
 	return (hash_mix((hash >> 32) + salt) >> 32) * PERCH_SHARE_ALL >> 32;
 }
 
-/* A backend of a version, 0: it has none that lives. */
-static __always_inline u32 pick_backend(struct perch_version *v, u64 hash)
+/* A backend of a version for a packet of this family, 0: it has none that
+ * lives. */
+static __always_inline u32 pick_backend(struct perch_version *v, bool v6, u64 hash)
 {
-	u64 slice = READ(v->slice);
+	u64 slice = READ(v->slice[v6]);
 	u32 at = perch_slice_offset(slice) + ((u64)(u32)hash * perch_slice_length(slice) >> 32);
 	struct perch_slice_word *w;
 
@@ -160,7 +161,13 @@ static __always_inline u32 pick_from(struct packet *p, u32 slot, u64 hash)
 	p->slot = slot & (PERCH_SLOTS - 1);
 	p->version = p->service * PERCH_SLOTS + p->slot;
 	v = element(versions, p->version);
-	return v ? pick_backend(v, hash) : 0;
+	return v ? pick_backend(v, p->v6, hash) : 0;
+}
+
+/* Has the version a live backend at all? */
+static __always_inline bool version_lives(struct perch_version *v)
+{
+	return perch_slice_length(READ(v->slice[PERCH_IPV4])) || perch_slice_length(READ(v->slice[PERCH_IPV6]));
 }
 
 /*

@@ -101,7 +101,7 @@ static __always_inline void reflex_fire(struct perch_split *s, struct perch_obse
 	struct perch_flow_key nobody = {};
 	u64 old;
 
-	if (!stable || !perch_slice_length(READ(stable->slice)))
+	if (!stable || !version_lives(stable))
 		return;
 	old = __sync_fetch_and_or(&s->word, PERCH_WORD_TWIN | (u64)(PERCH_BY_REFLEX | PERCH_ROLLED_BACK) << 48);
 	WRITE(o->reflex, 0);

@@ -15,7 +15,7 @@
 
 #include <linux/types.h>
 
-#define PERCH_ABI_VERSION 1
+#define PERCH_ABI_VERSION 2
 
 /* Limits.  Table sizes marked (load) may be set smaller or larger when the
  * object is loaded; the types leave room for the number in brackets. */
@@ -50,6 +50,8 @@
 struct perch_address {
 	__u32 word[4];
 };
+
+enum perch_family { PERCH_IPV4, PERCH_IPV6, PERCH_FAMILIES };
 
 /*
  * Control: one element, what holds for the whole host.
@@ -205,19 +207,21 @@ struct perch_split {
 _Static_assert(sizeof(struct perch_split) == 1088, "split");
 
 /*
- * A version: element service * PERCH_SLOTS + slot.  Flows created before
- * sever_before are ended now, those before drain_before from drain_at on.
- * All three only move forward and are never cleared.
+ * A version: element service * PERCH_SLOTS + slot.  Its backends are in one
+ * slice per IP family, because nothing translates between them.  Flows created
+ * before sever_before are ended now, those before drain_before from drain_at
+ * on.  All three only move forward and are never cleared.
  */
 struct perch_version {
-	__u64 slice;		/* {length:32, offset:32} in `slices`; offset in
-				 * the low half; length 0: no live backend */
+	__u64 slice[PERCH_FAMILIES];	/* {length:32, offset:32} in `slices`;
+				 * offset in the low half; length 0: no live
+				 * backend of that family */
 	__u64 sever_before;	/* ns */
 	__u64 drain_before;	/* ns */
 	__u64 drain_at;		/* ns */
 	__u8 in_use;
 	__u8 zero[7];
-	__u64 reserved[3];
+	__u64 reserved[2];
 };
 _Static_assert(sizeof(struct perch_version) == 64, "version");
 

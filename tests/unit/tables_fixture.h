@@ -2,7 +2,7 @@
 /*
  * Tables over plain memory, with real BPF maps where the kernel is spoken to
  * by system call.  What a packet would see is read as the programs read it:
- * address, listener, service, version, slice, backend.
+ * address, listener, service, version, slice of the family, backend.
  */
 #ifndef PERCH_TEST_TABLES_FIXTURE_H
 #define PERCH_TEST_TABLES_FIXTURE_H
@@ -145,6 +145,17 @@ static inline void place_backends(struct place *p, unsigned slot, size_t n)
 	p->s.version[slot].n_backends = n;
 }
 
+/* n of each family, in turns: those of IPv6 are fd00:ID:SLOT::1, ::2, ... */
+static inline void place_mixed(struct place *p, unsigned slot, size_t n)
+{
+	char format[32];
+
+	place_backends(p, slot, 2 * n);
+	snprintf(format, sizeof(format), "fd00:%%d:%u::%%d", slot);
+	for (size_t i = 1; i < 2 * n; i += 2)
+		p->backend[slot][i].address = address(format, p->s.id, i / 2 + 1);
+}
+
 static inline void place_make(struct place *p, unsigned id, size_t stable, size_t canary)
 {
 	memset(p, 0, sizeof(*p));
@@ -195,9 +206,10 @@ static inline __u32 slice_entry(__u64 slice, __u32 i)
 	return m->slices[at / PERCH_SLICE_WIDTH].backend[at % PERCH_SLICE_WIDTH];
 }
 
+/* Is it in the table of its own family? */
 static inline bool slice_names(unsigned version, __u32 backend)
 {
-	__u64 slice = m->versions[version].slice;
+	__u64 slice = m->versions[version].slice[address_family(&m->backends[backend].address)];
 
 	for (__u32 i = 0; i < perch_slice_length(slice); i++)
 		if (slice_entry(slice, i) == backend)

@@ -25,11 +25,13 @@ static void test_address_parse_gives_the_contracts_bytes(void **state)
 	assert_int_equal(address_parse("192.0.2.1", &a), 0);
 	assert_memory_equal(&a, v4, 16);
 	assert_true(address_is_v4(&a));
+	assert_int_equal(address_family(&a), PERCH_IPV4);
 	assert_int_equal(address_parse("::ffff:192.0.2.1", &a), 0);
 	assert_memory_equal(&a, v4, 16);
 	assert_int_equal(address_parse("2001:db8::1", &a), 0);
 	assert_memory_equal(&a, v6, 16);
 	assert_false(address_is_v4(&a));
+	assert_int_equal(address_family(&a), PERCH_IPV6);
 	assert_int_equal(address_parse("[2001:db8::1]", &a), 0);
 	assert_memory_equal(&a, v6, 16);
 }

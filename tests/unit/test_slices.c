@@ -60,7 +60,23 @@ static void test_slices_never_overlap(void **state)
 	assert_int_equal(slices_take(s, s->entries, now + SLICES_GRACE_NS, &offset[0]), 0);
 }
 
-/* A program's way through the tables, over and over. */
+static void test_take_over_refuses_tables_that_overlap(void **state)
+{
+	struct perch_version *v = &m->versions[0];
+	struct slices s;
+	struct place p;
+
+	place_make(&p, 0, 0, 1);
+	place_mixed(&p, 0, 2);
+	apply_new(&p);
+	assert_int_equal(slices_open(&s, m), 0);
+	assert_int_equal(s.n, 3);
+	slices_close(&s);
+	v->slice[PERCH_IPV6] = v->slice[PERCH_IPV4] + PERCH_SLICE_WIDTH;
+	assert_int_equal(slices_open(&s, m), -EUCLEAN);
+}
+
+/* A program's way through the tables, over and over, in both families. */
 struct reader {
 	__u64 looks, wrong;
 	bool stop;
@@ -72,8 +88,8 @@ static void *reader_run(void *arg)
 	unsigned turn = 0;
 
 	while (!__atomic_load_n(&r->stop, __ATOMIC_RELAXED)) {
-		__u32 version = turn++ % 2 * PERCH_SLOTS;
-		__u64 slice = __atomic_load_n(&m->versions[version].slice, __ATOMIC_ACQUIRE);
+		__u32 version = turn++ % 2 * PERCH_SLOTS, family = turn / 2 % PERCH_FAMILIES;
+		__u64 slice = __atomic_load_n(&m->versions[version].slice[family], __ATOMIC_ACQUIRE);
 		__u32 length = perch_slice_length(slice), id;
 		struct perch_backend *b;
 
@@ -83,14 +99,14 @@ static void *reader_run(void *arg)
 		b = &m->backends[id < BACKENDS ? id : 0];
 		r->looks++;
 		r->wrong += !id || __atomic_load_n(&b->state, __ATOMIC_ACQUIRE) == PERCH_BACKEND_NONE ||
-			    b->version != version;
+			    b->version != version || address_family(&b->address) != family;
 	}
 	return NULL;
 }
 
 /* Two services take turns in a map with little room, so that each writes
  * where the other's table was. */
-static void test_reader_never_leaves_its_version(void **state)
+static void test_reader_never_leaves_its_version_and_family(void **state)
 {
 	struct reader r = { 0 };
 	struct place p[2];
@@ -99,14 +115,15 @@ static void test_reader_never_leaves_its_version(void **state)
 	char why[WHY];
 
 	for (unsigned i = 0; i < 2; i++) {
-		place_make(&p[i], i, 4, 1);
+		place_make(&p[i], i, 0, 1);
+		place_mixed(&p[i], 0, 2);
 		apply_new(&p[i]);
 	}
 	assert_int_equal(pthread_create(&thread, NULL, reader_run, &r), 0);
 	for (int turn = 0; turn < 2500; turn++) {
 		struct place *q = &p[turn % 2];
 
-		place_backends(q, 0, 2 + rand() % 3);
+		place_mixed(q, 0, 1 + rand() % 2);
 		applied += tables_apply(t, &q->s, NULL, NULL, why) == 0;
 		usleep(1000);
 	}
@@ -122,7 +139,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST_SMALL(test_slices_that_are_full_ask_for_patience_then_have_room),
 		TEST_SMALL(test_slices_never_overlap),
-		TEST_SMALL(test_reader_never_leaves_its_version),
+		TEST_SMALL(test_take_over_refuses_tables_that_overlap),
+		TEST_SMALL(test_reader_never_leaves_its_version_and_family),
 	};
 
 	return cmocka_run_group_tests_name("slices", tests, NULL, NULL);

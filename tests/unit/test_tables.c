@@ -23,7 +23,8 @@ static void test_apply_leads_from_address_to_backend(void **state)
 	assert_int_equal(m->services[3].incarnation, 1);
 	assert_int_equal(perch_word_flags(split_word(&m->splits[3])), PERCH_BY_AGENT);
 
-	slice = m->versions[3 * PERCH_SLOTS].slice;
+	slice = m->versions[3 * PERCH_SLOTS].slice[PERCH_IPV4];
+	assert_true(m->versions[3 * PERCH_SLOTS].slice[PERCH_IPV6] == 0);
 	assert_true(perch_slice_length(slice) >= 300);
 	for (__u32 i = 0; i < perch_slice_length(slice); i++) {
 		b = &m->backends[slice_entry(slice, i)];
@@ -98,7 +99,7 @@ static void test_apply_backend_that_left_drains_and_others_keep_their_ids(void *
 	apply_new(&p);
 	for (size_t i = 0; i < 4; i++)
 		id[i] = id_of(&p, 0, i);
-	slice = m->versions[0].slice;
+	slice = m->versions[0].slice[PERCH_IPV4];
 	place_backends(&p, 0, 3);
 	apply(&p);
 	for (size_t i = 0; i < 3; i++) {
@@ -109,7 +110,7 @@ static void test_apply_backend_that_left_drains_and_others_keep_their_ids(void *
 	assert_int_equal(m->backends[id[3]].state, PERCH_BACKEND_DRAINING);
 	assert_false(slice_names(0, id[3]));
 	/* the old place is not written again within its grace */
-	assert_int_not_equal(perch_slice_offset(slice), perch_slice_offset(m->versions[0].slice));
+	assert_int_not_equal(perch_slice_offset(slice), perch_slice_offset(m->versions[0].slice[PERCH_IPV4]));
 	/* back again: the same element */
 	place_backends(&p, 0, 4);
 	apply(&p);
@@ -130,7 +131,7 @@ static void test_apply_weight_changes_the_slice_only(void **state)
 	heavy = id_of(&p, 0, 1);
 	p.backend[0][1].weight = 3;
 	apply(&p);
-	slice = m->versions[0].slice;
+	slice = m->versions[0].slice[PERCH_IPV4];
 	for (__u32 i = 0; i < perch_slice_length(slice); i++)
 		n[slice_entry(slice, i) == heavy]++;
 	assert_true(n[1] > 2.8 * n[0] && n[1] < 3.2 * n[0]);
@@ -144,13 +145,103 @@ static void test_apply_emptied_version_has_no_slice(void **state)
 	apply_new(&p);
 	place_backends(&p, 1, 0);
 	apply(&p);
-	assert_true(m->versions[1].slice == 0);
+	assert_true(m->versions[1].slice[PERCH_IPV4] == 0);
 	assert_int_equal(m->versions[1].in_use, 1);
-	assert_true(m->versions[0].slice != 0);
+	assert_true(m->versions[0].slice[PERCH_IPV4] != 0);
 	p.s.n_versions = 1;
 	apply(&p);
 	assert_int_equal(m->versions[1].in_use, 0);
 	assert_int_equal(listener_of(&p.door), 0);
+}
+
+/* Every entry leads to a backend of that family, and every one of them has some. */
+static void assert_table(const struct place *p, unsigned slot, enum perch_family family, size_t n)
+{
+	__u64 slice = m->versions[p->s.id * PERCH_SLOTS + slot].slice[family];
+	bool named[BACKENDS] = { false };
+	size_t count = 0;
+
+	assert_true(perch_slice_length(slice) >= 100 * n);
+	for (__u32 i = 0; i < perch_slice_length(slice); i++) {
+		__u32 id = slice_entry(slice, i);
+
+		assert_int_equal(address_family(&m->backends[id].address), family);
+		assert_int_equal(m->backends[id].version, p->s.id * PERCH_SLOTS + slot);
+		count += !named[id];
+		named[id] = true;
+	}
+	assert_int_equal(count, n);
+}
+
+static void test_apply_gives_each_family_a_table_of_its_own(void **state)
+{
+	struct place p;
+
+	place_make(&p, 2, 0, 0);
+	place_mixed(&p, 0, 4);
+	place_mixed(&p, 1, 1);
+	p.listen[1] = p.listen[0];
+	p.listen[1].address = address("2001:db8::%d%.0d", 2, 0);
+	p.s.n_listen = 2;
+	apply_new(&p);
+	for (int family = 0; family < PERCH_FAMILIES; family++) {
+		assert_table(&p, 0, family, 4);
+		assert_table(&p, 1, family, 1);
+		assert_int_equal(m->listeners[listener_of(&p.listen[family])].service, 2);
+	}
+	assert_int_equal(filter_weight(m->filter->destination), 2);
+	assert_int_equal(filter_weight(m->filter->source), 10);
+}
+
+static void test_apply_change_in_one_family_leaves_the_other_alone(void **state)
+{
+	struct perch_version *v = &m->versions[0];
+	__u64 before[PERCH_FAMILIES];
+	struct place p;
+	__u32 id;
+
+	place_make(&p, 0, 0, 1);
+	place_mixed(&p, 0, 3);
+	apply_new(&p);
+	memcpy(before, v->slice, sizeof(before));
+	id = id_of(&p, 0, 5);
+	p.s.version[0].n_backends = 5;
+	apply(&p);
+	assert_true(v->slice[PERCH_IPV4] == before[PERCH_IPV4]);
+	assert_table(&p, 0, PERCH_IPV6, 2);
+	assert_int_equal(m->backends[id].state, PERCH_BACKEND_DRAINING);
+	/* all of one family gone, then all of the other back */
+	place_backends(&p, 0, 3);
+	apply(&p);
+	assert_true(v->slice[PERCH_IPV6] == 0);
+	assert_table(&p, 0, PERCH_IPV4, 3);
+	place_mixed(&p, 0, 3);
+	apply(&p);
+	assert_table(&p, 0, PERCH_IPV4, 3);
+	assert_table(&p, 0, PERCH_IPV6, 3);
+	tables_remove(t, 0);
+	assert_true(v->slice[PERCH_IPV4] == 0 && v->slice[PERCH_IPV6] == 0);
+}
+
+/* A client's place in its family's table does not depend on the other's. */
+static void test_apply_table_of_a_family_is_what_it_would_be_alone(void **state)
+{
+	struct place alone, mixed;
+	__u64 a, b;
+
+	place_make(&mixed, 1, 0, 1);
+	place_mixed(&mixed, 0, 3);
+	place_make(&alone, 2, 3, 1);
+	for (size_t i = 0; i < 3; i++)
+		alone.backend[0][i] = mixed.backend[0][2 * i];
+	apply_new(&mixed);
+	apply_new(&alone);
+	a = m->versions[PERCH_SLOTS].slice[PERCH_IPV4];
+	b = m->versions[2 * PERCH_SLOTS].slice[PERCH_IPV4];
+	assert_int_equal(perch_slice_length(a), perch_slice_length(b));
+	for (__u32 i = 0; i < perch_slice_length(a); i++)
+		assert_memory_equal(&m->backends[slice_entry(a, i)].address, &m->backends[slice_entry(b, i)].address,
+				    sizeof(struct perch_address));
 }
 
 static void test_apply_foreign_listener_is_refused_and_nothing_changes(void **state)
@@ -200,11 +291,11 @@ static void test_apply_without_room_keeps_the_old_state(void **state)
 	}
 	place_make(&p[4], 4, 1, 1);
 	apply_new(&p[4]);
-	slice = m->versions[4 * PERCH_SLOTS].slice;
+	slice = m->versions[4 * PERCH_SLOTS].slice[PERCH_IPV4];
 	place_backends(&p[4], 0, 10);
 	assert_int_equal(tables_apply(t, &p[4].s, NULL, NULL, why), -ENOSPC);
 	assert_non_null(strstr(why, "v1"));
-	assert_true(m->versions[4 * PERCH_SLOTS].slice == slice);
+	assert_true(m->versions[4 * PERCH_SLOTS].slice[PERCH_IPV4] == slice);
 	assert_int_equal(m->backends[id_of(&p[4], 0, 0)].state, PERCH_BACKEND_UP);
 	for (__u32 id = 1; id < BACKENDS; id++)
 		if (m->backends[id].service == 4 && m->backends[id].state == PERCH_BACKEND_UP)
@@ -221,6 +312,9 @@ int main(void)
 		TEST(test_apply_backend_that_left_drains_and_others_keep_their_ids),
 		TEST(test_apply_weight_changes_the_slice_only),
 		TEST(test_apply_emptied_version_has_no_slice),
+		TEST(test_apply_gives_each_family_a_table_of_its_own),
+		TEST(test_apply_change_in_one_family_leaves_the_other_alone),
+		TEST(test_apply_table_of_a_family_is_what_it_would_be_alone),
 		TEST(test_apply_foreign_listener_is_refused_and_nothing_changes),
 		TEST(test_apply_same_endpoint_twice_is_refused),
 		TEST(test_apply_without_room_keeps_the_old_state),

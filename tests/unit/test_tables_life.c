@@ -7,15 +7,18 @@ static void test_take_over_finds_ids_and_clears_what_a_crash_left(void **state)
 {
 	struct perch_endpoint stale = { address("198.51.100.%d%.0d", 7, 0), htons(80), IPPROTO_TCP, 0 };
 	__u32 id, listener, door, dangling = 77;
+	struct perch_version *v = &m->versions[2 * PERCH_SLOTS];
+	__u64 slice[PERCH_FAMILIES];
 	struct place p;
-	__u64 slice;
 
-	place_make(&p, 2, 3, 1);
+	place_make(&p, 2, 0, 1);
+	place_mixed(&p, 0, 2);
 	apply_new(&p);
 	id = id_of(&p, 0, 2);
 	listener = listener_of(&p.listen[0]);
 	door = listener_of(&p.door);
-	slice = m->versions[2 * PERCH_SLOTS].slice;
+	memcpy(slice, v->slice, sizeof(slice));
+	assert_true(slice[PERCH_IPV4] && slice[PERCH_IPV6]);
 	tables_close(t);
 	/* half an apply: an address without its listener, a backend that no
 	 * service has, a bit that nobody needs */
@@ -32,7 +35,7 @@ static void test_take_over_finds_ids_and_clears_what_a_crash_left(void **state)
 	assert_int_equal(id_of(&p, 0, 2), id);
 	assert_int_equal(listener_of(&p.listen[0]), listener);
 	assert_int_equal(listener_of(&p.door), door);
-	assert_true(m->versions[2 * PERCH_SLOTS].slice == slice);
+	assert_memory_equal(v->slice, slice, sizeof(slice));
 	assert_int_equal(m->services[2].incarnation, 1);
 }
 
@@ -50,7 +53,7 @@ static void test_remove_takes_the_service_away(void **state)
 	assert_int_equal(listener_of(&p.door), 0);
 	assert_int_equal(m->services[1].in_use, 0);
 	assert_int_equal(m->services[1].observed, 0);
-	assert_true(m->versions[PERCH_SLOTS].slice == 0);
+	assert_true(m->versions[PERCH_SLOTS].slice[PERCH_IPV4] == 0);
 	assert_true(m->versions[PERCH_SLOTS].sever_before > 0);
 	assert_int_equal(m->backends[id].state, PERCH_BACKEND_DRAINING);
 	assert_int_equal(m->backends[id].observed, 0);

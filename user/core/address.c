@@ -94,6 +94,11 @@ bool address_is_v4(const struct perch_address *a)
 	return !a->word[0] && !a->word[1] && a->word[2] == htonl(0xffff);
 }
 
+enum perch_family address_family(const struct perch_address *a)
+{
+	return address_is_v4(a) ? PERCH_IPV4 : PERCH_IPV6;
+}
+
 const char *address_format(const struct perch_address *a, char out[ADDRESS_TEXT])
 {
 	if (address_is_v4(a))

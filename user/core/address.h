@@ -13,6 +13,7 @@
 /* "192.0.2.1", "2001:db8::1", "[2001:db8::1]".  0 or -EINVAL. */
 int address_parse(const char *text, struct perch_address *ret);
 bool address_is_v4(const struct perch_address *a);
+enum perch_family address_family(const struct perch_address *a);
 const char *address_format(const struct perch_address *a, char out[ADDRESS_TEXT]);
 
 /* "10.0.1.2", "10.0.1.2:80", "[::1]:80".  *ret_port is 0 without a port (or

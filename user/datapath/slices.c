@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Places begin on a line, so that two versions never share one. */
+/* Places begin on a line, so that two tables never share one. */
 static __u32 place_end(const struct slices_place *p)
 {
 	return p->offset + (p->length + PERCH_SLICE_WIDTH - 1) / PERCH_SLICE_WIDTH * PERCH_SLICE_WIDTH;
@@ -35,26 +35,34 @@ static int slices_grow(struct slices *s)
 	return 0;
 }
 
+/* Take over the place that a version names for one family, if it has one. */
+static int slices_adopt(struct slices *s, const __u64 *word)
+{
+	__u64 slice = __atomic_load_n(word, __ATOMIC_RELAXED);
+
+	if (!perch_slice_length(slice))
+		return 0;
+	if (slices_grow(s))
+		return -ENOMEM;
+	s->place[s->n++] = (struct slices_place){
+		.offset = perch_slice_offset(slice),
+		.length = perch_slice_length(slice),
+	};
+	return 0;
+}
+
 int slices_open(struct slices *s, const struct maps *m)
 {
-	__u32 versions = m->control->services * PERCH_SLOTS;
+	__u32 slices = m->control->services * PERCH_SLOTS * PERCH_FAMILIES;
 	__u32 last = 0;
 
 	memset(s, 0, sizeof(*s));
 	s->entries = m->control->slice_words * PERCH_SLICE_WIDTH;
-	for (__u32 i = 0; i < versions; i++) {
-		__u64 slice = __atomic_load_n(&m->versions[i].slice, __ATOMIC_RELAXED);
-
-		if (!perch_slice_length(slice))
-			continue;
-		if (slices_grow(s)) {
+	for (__u32 i = 0; i < slices; i++) {
+		if (slices_adopt(s, &m->versions[i / PERCH_FAMILIES].slice[i % PERCH_FAMILIES])) {
 			slices_close(s);
 			return -ENOMEM;
 		}
-		s->place[s->n++] = (struct slices_place){
-			.offset = perch_slice_offset(slice),
-			.length = perch_slice_length(slice),
-		};
 	}
 	if (s->n)
 		qsort(s->place, s->n, sizeof(*s->place), by_offset);

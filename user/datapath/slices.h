@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
  * Places in the map `slices`: which stretch of entries belongs to which
- * version's Maglev table.  A place that was given back is not handed out
- * again before SLICES_GRACE_NS, because a program may still be reading what
- * it was told there.
+ * Maglev table; a version has one per IP family.  A place that was given back
+ * is not handed out again before SLICES_GRACE_NS, because a program may still
+ * be reading what it was told there.
  */
 #ifndef PERCH_SLICES_H
 #define PERCH_SLICES_H

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../core/address.h"
 #include "../core/maglev.h"
 #include "../core/split.h"
 #include "clock.h"
@@ -21,7 +22,7 @@
 /* What an apply has prepared. */
 struct change {
 	const struct placed_service *s;
-	struct { __u64 slice; bool moved; } slot[PERCH_SLOTS];
+	struct { __u64 slice; bool moved; } table[PERCH_SLOTS][PERCH_FAMILIES];
 	struct listeners_change listeners;
 	__u16 observed;
 };
@@ -103,9 +104,10 @@ static __u16 *slice_entries(const struct tables *t, __u32 offset)
 
 /* Write a table of size entries to a place of its own, unless the version has
  * just this one already. */
-static int slice_write(struct tables *t, struct change *c, unsigned slot, const __u16 *table, size_t size)
+static int slice_write(struct tables *t, struct change *c, unsigned slot, enum perch_family family,
+		       const __u16 *table, size_t size)
 {
-	__u64 old = t->m->versions[c->s->id * PERCH_SLOTS + slot].slice;
+	__u64 old = t->m->versions[c->s->id * PERCH_SLOTS + slot].slice[family];
 	__u32 offset;
 	int err;
 
@@ -116,30 +118,32 @@ static int slice_write(struct tables *t, struct change *c, unsigned slot, const 
 	if (err)
 		return err;
 	memcpy(slice_entries(t, offset), table, size * sizeof(*table));
-	c->slot[slot].slice = (__u64)size << 32 | offset;
-	c->slot[slot].moved = true;
+	c->table[slot][family].slice = (__u64)size << 32 | offset;
+	c->table[slot][family].moved = true;
 	return 0;
 }
 
-static int slice_prepare(struct tables *t, struct change *c, unsigned slot, const struct maglev_member *member, size_t n)
+static int slice_prepare(struct tables *t, struct change *c, unsigned slot, enum perch_family family,
+			 const struct maglev_member *member, size_t n)
 {
 	size_t size = maglev_size(member, n);
 	__u16 *table;
 	int err;
 
 	if (!size) {
-		c->slot[slot].moved = true;
+		c->table[slot][family].moved = true;
 		return 0;
 	}
 	table = malloc(size * sizeof(*table));
 	if (!table)
 		return -ENOMEM;
-	err = maglev_fill(member, n, table, size) ?: slice_write(t, c, slot, table, size);
+	err = maglev_fill(member, n, table, size) ?: slice_write(t, c, slot, family, table, size);
 	free(table);
 	return err;
 }
 
-static int version_prepare(struct tables *t, struct change *c, const struct placed_version *v)
+/* The version's backends of one family, and their table. */
+static int version_prepare(struct tables *t, struct change *c, const struct placed_version *v, enum perch_family family)
 {
 	struct maglev_member *member = calloc(v->n_backends + 1, sizeof(*member));
 	size_t n = 0;
@@ -151,13 +155,15 @@ static int version_prepare(struct tables *t, struct change *c, const struct plac
 		const struct model_backend *b = &v->backends[i];
 		__u32 id;
 
+		if (address_family(&b->address) != family)
+			continue;
 		err = backends_place(t, c->s->id, v->slot, b, &id);
 		if (err || t->m->backends[id].state != PERCH_BACKEND_UP)
 			continue;
 		member[n++] = (struct maglev_member){ .key = maglev_key(b), .weight = b->weight, .id = id };
 	}
 	if (!err)
-		err = slice_prepare(t, c, v->slot, member, n);
+		err = slice_prepare(t, c, v->slot, family, member, n);
 	free(member);
 	return err;
 }
@@ -175,7 +181,8 @@ static int change_prepare(struct tables *t, struct change *c, char why[WHY])
 	for (size_t i = 0; i < c->s->n_versions && !err; i++) {
 		const struct placed_version *v = &c->s->version[i];
 
-		err = version_prepare(t, c, v);
+		for (int family = 0; family < PERCH_FAMILIES && !err; family++)
+			err = version_prepare(t, c, v, family);
 		if (err == -ENOSPC)
 			why_set(why, err, "version '%s': no room in `backends` or `slices`", v->name);
 		if (err == -EAGAIN)
@@ -186,18 +193,21 @@ static int change_prepare(struct tables *t, struct change *c, char why[WHY])
 
 static void change_cancel(struct tables *t, struct change *c)
 {
-	for (unsigned slot = 0; slot < PERCH_SLOTS; slot++)
-		if (perch_slice_length(c->slot[slot].slice))
-			slices_return(&t->slices, perch_slice_offset(c->slot[slot].slice));
+	for (unsigned i = 0; i < PERCH_SLOTS * PERCH_FAMILIES; i++) {
+		__u64 slice = c->table[i / PERCH_FAMILIES][i % PERCH_FAMILIES].slice;
+
+		if (perch_slice_length(slice))
+			slices_return(&t->slices, perch_slice_offset(slice));
+	}
 	listeners_cancel(t, &c->listeners);
 	backends_settle(t, c->s->id, false);
 }
 
-static void version_publish(struct tables *t, struct perch_version *v, __u64 slice)
+static void slice_publish(struct tables *t, __u64 *word, __u64 slice)
 {
-	__u64 old = v->slice;
+	__u64 old = *word;
 
-	publish(v->slice, slice);
+	publish(*word, slice);
 	if (perch_slice_length(old))
 		slices_retire(&t->slices, perch_slice_offset(old), clock_ns());
 }
@@ -208,8 +218,9 @@ static void versions_publish(struct tables *t, const struct change *c)
 		unsigned slot = c->s->version[i].slot;
 		struct perch_version *v = &t->m->versions[c->s->id * PERCH_SLOTS + slot];
 
-		if (c->slot[slot].moved)
-			version_publish(t, v, c->slot[slot].slice);
+		for (int family = 0; family < PERCH_FAMILIES; family++)
+			if (c->table[slot][family].moved)
+				slice_publish(t, &v->slice[family], c->table[slot][family].slice);
 		publish(v->in_use, 1);
 	}
 }
@@ -227,10 +238,13 @@ static void versions_prune(struct tables *t, const struct placed_service *s)
 	for (unsigned slot = 0; slot < PERCH_SLOTS; slot++) {
 		struct perch_version *v = &t->m->versions[s->id * PERCH_SLOTS + slot];
 
-		if (places_slot(s, slot) || (!v->in_use && !perch_slice_length(v->slice)))
+		if (places_slot(s, slot))
 			continue;
-		version_publish(t, v, 0);
-		publish(v->in_use, 0);
+		for (int family = 0; family < PERCH_FAMILIES; family++)
+			if (perch_slice_length(v->slice[family]))
+				slice_publish(t, &v->slice[family], 0);
+		if (v->in_use)
+			publish(v->in_use, 0);
 	}
 }
 

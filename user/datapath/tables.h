@@ -3,7 +3,7 @@
  * Services as the kernel's tables: listeners, versions, backends, Maglev
  * slices and the filter.  The order of writes is such that a packet sees the
  * old or the new state of each connection's path, never a mixture: new
- * backends before the slices that name them, slices published as one word,
+ * backends before the slices that name them, each slice published as one word,
  * listeners after what they lead to; removal in the opposite order.  A
  * backend that left keeps its element (DRAINING) until its last flow ended.
  */
