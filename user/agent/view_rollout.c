@@ -100,7 +100,7 @@ static void view_add_progress(json_t *o, const struct service *s)
 		json_array_append_new(steps, view_percent(policy->step[i].share));
 	json_object_set_new(o, "step", json_integer(service_in_rollout(s) ? r->step + 1 : 0));
 	json_object_set_new(o, "steps", steps);
-	json_object_set_new(o, "weight", view_percent(s->canary_share));
+	json_object_set_new(o, "weight", view_percent(service_share(s, slot_of_name(s->slot, rollout_canary(s)))));
 	json_object_set_new(o, "since", r->phase ? json_real(clock_to_wall(r->step_since)) : json_null());
 	json_object_set_new(o, "started", r->phase ? json_real(clock_to_wall(r->started)) : json_null());
 	json_object_set_new(o, "reason", text_or_null(r->reason));

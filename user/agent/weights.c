@@ -109,6 +109,7 @@ int weights_set(struct agent *a, struct service *s, const struct weight *w, size
 	struct step step;
 	struct wanted wanted;
 	char from[16], to[16];
+	bool paused;
 	int r;
 
 	rollback_notice(a, s);
@@ -125,7 +126,8 @@ int weights_set(struct agent *a, struct service *s, const struct weight *w, size
 	if (r)
 		return r;
 	snprintf(from, sizeof(from), "%g", s->canary_share / 100.0);
-	if (service_in_rollout(s))
+	paused = service_in_rollout(s);
+	if (paused)
 		rollouts_pause_for_weights(a, s);
 	r = weights_step(a, s, &step, why);
 	if (r)
@@ -134,6 +136,7 @@ int weights_set(struct agent *a, struct service *s, const struct weight *w, size
 	save_service(a, s);
 	snprintf(to, sizeof(to), "%g", s->canary_share / 100.0);
 	agent_emit(a, .kind = "weights", .actor = actor, .service = s->name, .from = from, .to = to,
-		   .epoch = perch_word_epoch(s->word), .comment = comment);
+		   .epoch = perch_word_epoch(s->word), .reason = paused ? "the rollout is paused" : NULL,
+		   .comment = comment);
 	return 0;
 }

@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+/* The store on a real file: what is written is found again by the next agent. */
+#include <errno.h>
+#include <setjmp.h>
+#include <sqlite3.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "../../user/agent/events.h"
+#include "../../user/agent/store.h"
+
+static char base[64], dir[96];
+
+static int make_dir(void **state)
+{
+	snprintf(base, sizeof(base), "/tmp/perch-store.XXXXXX");
+	if (!mkdtemp(base))
+		return -1;
+	snprintf(dir, sizeof(dir), "%s/state", base);
+	return 0;
+}
+
+static int remove_dir(void **state)
+{
+	char command[128];
+
+	snprintf(command, sizeof(command), "rm -rf '%s'", base);
+	return system(command);
+}
+
+static struct store *open_again(struct store *s)
+{
+	char why[STORE_WHY] = "";
+	bool corrupt;
+
+	store_close(s);
+	if (store_open(&s, dir, &corrupt, why))
+		fail_msg("%s", why);
+	assert_false(corrupt);
+	return s;
+}
+
+static struct stored_service service_example(void)
+{
+	struct stored_service s = { .name = "web", .canary_share = 525, .baseline_share = 1, .salt = 0xfedcba9876543210ull,
+				    .salt_for = "v2", .word = 0x8001000000020001ull, .n_versions = 2 };
+
+	s.version[0] = (struct stored_version){ .name = "v1", .slot = 3, .role = PERCH_ROLE_STABLE, .since = 77,
+						.backends = "[1]", .doors = "[]" };
+	s.version[1] = (struct stored_version){ .name = "v2", .slot = 0, .role = PERCH_ROLE_CANARY, .since = 78,
+						.backends = "[2]", .doors = "[3]" };
+	return s;
+}
+
+static void test_service_is_found_again(void **state)
+{
+	const struct stored_service want = service_example();
+	struct store *s = open_again(NULL);
+	struct stored_service got;
+
+	assert_int_equal(store_service(s, &want), 0);
+	s = open_again(s);
+	assert_int_equal(store_service_load(s, "web", &got), 0);
+	assert_int_equal(got.canary_share, 525);
+	assert_int_equal(got.baseline_share, 1);
+	assert_true(got.salt == want.salt && got.word == want.word);
+	assert_string_equal(got.salt_for, "v2");
+	assert_int_equal(got.n_versions, 2);
+	for (size_t i = 0; i < 2; i++) {
+		const struct stored_version *v = &got.version[i], *w = &want.version[v->slot == 3 ? 0 : 1];
+
+		assert_string_equal(v->name, w->name);
+		assert_int_equal(v->role, w->role);
+		assert_int_equal(v->since, w->since);
+		assert_string_equal(v->backends, w->backends);
+		assert_string_equal(v->doors, w->doors);
+	}
+	store_service_free(&got);
+	assert_int_equal(store_service_load(s, "other", &got), -ENOENT);
+	store_close(s);
+}
+
+static void test_service_written_again_loses_versions_that_left(void **state)
+{
+	struct stored_service want = service_example(), got;
+	struct store *s = open_again(NULL);
+
+	assert_int_equal(store_service(s, &want), 0);
+	want.n_versions = 1;
+	assert_int_equal(store_service(s, &want), 0);
+	assert_int_equal(store_service_load(s, "web", &got), 0);
+	assert_int_equal(got.n_versions, 1);
+	store_service_free(&got);
+	store_close(s);
+}
+
+static void test_rejection_stays_until_it_is_taken_back(void **state)
+{
+	const struct perch_rejection r = { .when = 5, .epoch = 0xfffffffe, .by = PERCH_BY_REFLEX, .reason = "bad, 'quoted'" };
+	struct perch_rejection got;
+	struct store *s = open_again(NULL);
+
+	assert_int_equal(store_rejected(s, "web", "v2", &got), -ENOENT);
+	assert_int_equal(store_reject(s, "web", "v2", &r), 0);
+	s = open_again(s);
+	assert_int_equal(store_rejected(s, "web", "v2", &got), 0);
+	assert_memory_equal(&got, &r, sizeof(r));
+	assert_int_equal(store_rejected(s, "web", "v1", &got), -ENOENT);
+	assert_int_equal(store_unreject(s, "web", "v2"), 0);
+	s = open_again(s);
+	assert_int_equal(store_rejected(s, "web", "v2", &got), -ENOENT);
+	store_close(s);
+}
+
+static void test_rollout_bytes_come_back_whole_or_not(void **state)
+{
+	unsigned char bytes[900], got[1000];
+	struct store *s = open_again(NULL);
+
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = i * 7;
+	assert_int_equal(store_rollout(s, "web", bytes, sizeof(bytes)), 0);
+	s = open_again(s);
+	assert_int_equal(store_rollout_load(s, "web", got, sizeof(got)), sizeof(bytes));
+	assert_memory_equal(got, bytes, sizeof(bytes));
+	assert_int_equal(store_rollout_load(s, "web", got, 899), -ENOENT);
+	store_close(s);
+}
+
+static void test_events_go_on_counting_after_a_restart(void **state)
+{
+	struct store *s = open_again(NULL);
+	struct events *e;
+	json_t *last;
+
+	assert_int_equal(events_open(&e, s), 0);
+	for (int i = 0; i < 3; i++)
+		events_emit(e, &(struct event){ .kind = "step", .service = i == 1 ? "api" : "web", .reason = "r" });
+	events_close(e);
+	s = open_again(s);
+	assert_int_equal(events_open(&e, s), 0);
+	events_emit(e, &(struct event){ .kind = "promote", .service = "web", .actor = &actor_judge });
+	last = events_last(e, 2, "web");
+	assert_int_equal(json_array_size(last), 2);
+	assert_int_equal(json_integer_value(json_object_get(json_array_get(last, 0), "id")), 3);
+	assert_int_equal(json_integer_value(json_object_get(json_array_get(last, 1), "id")), 4);
+	assert_string_equal(json_string_value(json_object_get(json_object_get(json_array_get(last, 1), "actor"), "via")),
+			    "judge");
+	json_decref(last);
+	events_close(e);
+	store_close(s);
+}
+
+static void test_file_that_is_no_database_is_set_aside(void **state)
+{
+	char why[STORE_WHY], path[160];
+	struct store *s = open_again(NULL);
+	struct stored_service got;
+	bool corrupt;
+	FILE *f;
+
+	store_close(s);
+	snprintf(path, sizeof(path), "%s/state.db", dir);
+	f = fopen(path, "w");
+	assert_non_null(f);
+	for (int i = 0; i < 4096; i++)
+		fputs("garbage", f);
+	fclose(f);
+	assert_int_equal(store_open(&s, dir, &corrupt, why), 0);
+	assert_true(corrupt);
+	assert_int_equal(store_service_load(s, "web", &got), -ENOENT);
+	assert_int_equal(store_service(s, &(struct stored_service){ .name = "web" }), 0);
+	store_close(s);
+}
+
+static void test_write_that_fails_is_told_until_one_succeeds(void **state)
+{
+	struct store *s = open_again(NULL);
+	char path[160];
+	sqlite3 *other;
+
+	/* somebody else in the middle of a transaction */
+	snprintf(path, sizeof(path), "%s/state.db", dir);
+	assert_int_equal(sqlite3_open(path, &other), SQLITE_OK);
+	assert_null(store_error(s));
+	assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(store_event(s, 1, "{}"), -EIO);
+	assert_non_null(store_error(s));
+	assert_int_equal(sqlite3_exec(other, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(store_event(s, 1, "{}"), 0);
+	assert_null(store_error(s));
+	sqlite3_close(other);
+	store_close(s);
+}
+
+static void test_directory_is_made_for_nobody_else(void **state)
+{
+	struct store *s = open_again(NULL);
+	struct stat st;
+
+	assert_int_equal(stat(dir, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0750);
+	store_close(s);
+}
+
+static void test_no_store_is_no_error(void **state)
+{
+	struct perch_rejection r;
+
+	assert_int_equal(store_event(NULL, 1, "{}"), 0);
+	assert_int_equal(store_rejected(NULL, "web", "v1", &r), -ENOENT);
+	assert_null(store_error(NULL));
+	store_close(NULL);
+}
+
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, make_dir, remove_dir)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_service_is_found_again),
+		TEST(test_service_written_again_loses_versions_that_left),
+		TEST(test_rejection_stays_until_it_is_taken_back),
+		TEST(test_rollout_bytes_come_back_whole_or_not),
+		TEST(test_events_go_on_counting_after_a_restart),
+		TEST(test_file_that_is_no_database_is_set_aside),
+		TEST(test_write_that_fails_is_told_until_one_succeeds),
+		TEST(test_directory_is_made_for_nobody_else),
+		TEST(test_no_store_is_no_error),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
