@@ -58,7 +58,7 @@ static const char full[] =
 	"fleet: {}\n"
 	"services:\n"
 	"  - name: web\n"
-	"    listen: [\"192.0.2.10:80/tcp\", 192.0.2.10:443/udp]\n"
+	"    listen: [\"192.0.2.10:80/tcp\", 192.0.2.10:443/udp, \"[2001:db8::10]:443/udp\"]\n"
 	"    forward: nat\n"
 	"    fragments: false\n"
 	"    affinity: connection\n"
@@ -69,14 +69,14 @@ static const char full[] =
 	"    versions:\n"
 	"      - name: v1.4.2\n"
 	"        role: stable\n"
-	"        backends: [\"10.0.1.2\", { address: \"10.0.1.3:8080\", weight: 2 }]\n"
+	"        backends: [\"10.0.1.2\", { address: \"10.0.1.3:8080\", weight: 2 }, \"[2001:db8:1::4]\"]\n"
 	"      - name: \"v1.5.0\"\n"
 	"        role: canary\n"
 	"        door: [\"192.0.2.10:8080/tcp\"]\n"
 	"        labels: { commit: ab12, pipeline: \"1234\" }\n"
-	"        backends: [10.0.1.4:8080]\n"
-	"      - { name: base, role: baseline, backends: [10.0.1.5] }\n"
-	"      - { name: next, backends: [10.0.1.6] }\n"
+	"        backends: [10.0.1.4:8080, { address: \"[2001:db8:1::5]:8080\", weight: 3 }]\n"
+	"      - { name: base, role: baseline, backends: [10.0.1.5, \"[2001:db8:1::6]\"] }\n"
+	"      - { name: next, backends: [\"[2001:db8:1::7]\", 10.0.1.6] }\n"
 	"    rollback: { established: sever, drainTimeout: 1.5s }\n"
 	"    rollout:\n"
 	"      strategy: canary\n"
@@ -214,9 +214,10 @@ static void test_config_full_services_are_read(void **state)
 	assert_string_equal(s->name, "web");
 	assert_string_equal(s->file, "perch.yaml");
 	assert_int_equal(s->line, 22);
-	assert_int_equal(s->n_listen, 2);
+	assert_int_equal(s->n_listen, 3);
 	assert_endpoint(&s->listen[0], "192.0.2.10:80/tcp");
 	assert_endpoint(&s->listen[1], "192.0.2.10:443/udp");
+	assert_endpoint(&s->listen[2], "[2001:db8::10]:443/udp");
 	assert_int_equal(s->affinity, PERCH_AFFINITY_CONNECTION);
 	assert_int_equal(s->established, PERCH_SEVER);
 	assert_int_equal(s->drain_timeout, 1500 * MS);
@@ -224,9 +225,11 @@ static void test_config_full_services_are_read(void **state)
 	assert_string_equal(v[0].name, "v1.4.2");
 	assert_int_equal(v[0].role, PERCH_ROLE_STABLE);
 	assert_int_equal(v[0].line, 32);
-	assert_int_equal(v[0].n_backends, 2);
+	assert_int_equal(v[0].n_backends, 3);
 	assert_backend(&v[0].backends[0], "10.0.1.2", 1, 34);
 	assert_backend(&v[0].backends[1], "10.0.1.3:8080", 2, 34);
+	assert_backend(&v[0].backends[2], "2001:db8:1::4", 1, 34);
+	assert_backend(&v[1].backends[1], "[2001:db8:1::5]:8080", 3, 39);
 	assert_string_equal(v[1].name, "v1.5.0");
 	assert_int_equal(v[1].role, PERCH_ROLE_CANARY);
 	assert_int_equal(v[1].n_doors, 1);

@@ -23,6 +23,11 @@
 #define SECOND(name_, listen_, backend_)                                                         \
 	"  - name: " name_ "\n    listen: [\"" listen_ "\"]\n    versions:\n"                       \
 	"      - { name: v1, role: stable, backends: [\"" backend_ "\"] }\n"
+/* A service at 192.0.2.10:80 and [2001:db8::10]:80, lines 6 and 7, its
+ * versions from line 9 on. */
+#define BOTH TOP "services:\n  - name: web\n    listen:\n      - 192.0.2.10:80/tcp\n"             \
+	"      - \"[2001:db8::10]:80/tcp\"\n    versions:\n"
+#define STABLE_BOTH "      - { name: v1, role: stable, backends: [10.0.1.2, \"[2001:db8:1::2]\"] }\n"
 #define ROLLOUT WEB "    rollout:\n"
 #define GATE ROLLOUT "      gates:\n"
 
@@ -126,8 +131,6 @@ static const struct mistake {
 	{ TOP "services:\n  - name: w\n    listen: [\"0.0.0.0:80/tcp\"]\n", 5, "services[0].listen[0]", "unspecified" },
 	{ TOP "services:\n  - name: w\n    listen:\n      - [2001:db8::1]:80/tcp\n", 6, NULL, "is not YAML" },
 	{ TOP "services:\n  - name: w\n    listen: [[a]]\n", 5, "services[0].listen[0]", "is a list; write ADDRESS:PORT/PROTOCOL" },
-	{ TOP "services:\n  - name: w\n    listen:\n      - 192.0.2.1:80/tcp\n      - \"[2001:db8::1]:80/tcp\"\n    versions:\n"
-	  STABLE, 7, "services[0].listen[1]", "IPv6 beside IPv4, and both in one service are not supported yet" },
 	{ TOP "services:\n  - name: w\n    listen:\n      - 192.0.2.1:80/tcp\n      - 192.0.2.1:80/tcp\n    versions:\n" STABLE,
 	  7, "services[0].listen[1]", "192.0.2.1:80/tcp is used already by services[0].listen[0] on line 6" },
 	{ WEB SECOND("api", "192.0.2.10:80/tcp", "10.0.1.9"), 10, "services[1].listen[0]",
@@ -166,7 +169,26 @@ static const struct mistake {
 	{ TOP NAMED "      - name: v1\n        backends: [10.0.1.2, 10.0.1.2]\n", 8, "services[0].versions[0].backends[1]",
 	  "10.0.1.2 is there twice" },
 	{ TOP NAMED "      - name: v1\n        backends: [\"[2001:db8::2]\"]\n", 8, "services[0].versions[0].backends[0]",
-	  "2001:db8::2 is IPv6, the service listens on IPv4" },
+	  "2001:db8::2 is IPv6, and no listener or door of that family leads here; add one or take it out" },
+	{ TOP "services:\n  - name: w\n    listen: [\"[2001:db8::1]:80/tcp\"]\n    versions:\n"
+	  "      - { name: v1, role: stable, backends: [\"[2001:db8::2]\", 10.0.1.2:80] }\n", 7,
+	  "services[0].versions[0].backends[1]", "10.0.1.2:80 is IPv4, and no listener or door of that family" },
+
+	/* both families: whoever reaches a version finds a backend there */
+	{ BOTH STABLE, 9, "services[0].versions[0].backends",
+	  "none is IPv6, and [2001:db8::10]:80/tcp leads here (services[0].listen[1], line 7); add one" },
+	{ BOTH STABLE_BOTH CANARY, 10, "services[0].versions[1].backends", "none is IPv6, and [2001:db8::10]:80/tcp leads" },
+	{ BOTH STABLE_BOTH "      - name: v2\n        backends:\n          - \"[2001:db8:1::3]\"\n", 12,
+	  "services[0].versions[1].backends", "none is IPv4, and 192.0.2.10:80/tcp leads here (services[0].listen[0], line 6)" },
+	{ WEB "      - name: v3\n        door: [\"[2001:db8::10]:81/tcp\"]\n        backends: [10.0.1.4]\n", 11,
+	  "services[0].versions[2].backends",
+	  "none is IPv6, and [2001:db8::10]:81/tcp leads here (services[0].versions[2].door[0], line 10)" },
+	/* a door leads to its own version only */
+	{ WEB "      - { name: v3, door: [\"[2001:db8::10]:81/tcp\"], backends: [10.0.1.4, \"[2001:db8:1::4]\"] }\n"
+	  "      - { name: v4, backends: [10.0.1.5, \"[2001:db8:1::5]\"] }\n", 10, "services[0].versions[3].backends[1]",
+	  "2001:db8:1::5 is IPv6, and no listener or door" },
+	{ BOTH STABLE_BOTH SECOND("api", "[2001:db8::11]:80/tcp", "[2001:db8::10]"), 13, "services[1].versions[0].backends[0]",
+	  "2001:db8::10 is an address that perch splits (services[0].listen[1], line 7)" },
 	{ WEB SECOND("api", "192.0.2.11:80/tcp", "192.0.2.10"), 12, "services[1].versions[0].backends[0]",
 	  "192.0.2.10 is an address that perch splits (services[0].listen[0], line 5)" },
 	{ WEB SECOND("api", "192.0.2.11:81/tcp", "192.0.2.10:80"), 12, "services[1].versions[0].backends[0]",
@@ -271,6 +293,12 @@ static void test_config_without_mistake_is_taken(void **state)
 		ROLLOUT "      steps: [50, { weight: 100, pause: 2h }]\n",
 		/* the same address for tcp and udp, a backend on a listener's other port */
 		WEB SECOND("api", "192.0.2.10:80/udp", "192.0.2.10:81"),
+		/* both families in one service, or one of them by a door alone */
+		BOTH STABLE_BOTH "      - { name: v2, backends: [\"[2001:db8:1::3]:8080\", 10.0.1.3] }\n",
+		WEB "      - { name: v3, door: [\"[2001:db8::10]:81/tcp\"], backends: [\"[2001:db8:1::4]\", 10.0.1.4] }\n",
+		/* no packet of IPv4 comes to the backend of IPv6: port 81 leads elsewhere */
+		BOTH STABLE_BOTH "      - { name: v2, door: [192.0.2.10:81/tcp], backends: [10.0.1.3, \"[2001:db8::11]\"] }\n"
+		SECOND("api", "[2001:db8::11]:81/tcp", "[2001:db8:1::2]"),
 	};
 	char error[CONFIG_ERROR];
 

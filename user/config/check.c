@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /*
  * Owns what holds between the parts of a configuration: names that are there
- * once, addresses that mean one thing, families that agree.
+ * once, addresses that mean one thing, IP families that meet.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -12,6 +12,8 @@
 #include "config.h"
 #include "parts.h"
 #include "values.h"
+
+static const char *const family_names[PERCH_FAMILIES] = { [PERCH_IPV4] = "IPv4", [PERCH_IPV6] = "IPv6" };
 
 static int name_twice(struct reader *r, int line, const char *name, int first)
 {
@@ -114,12 +116,28 @@ static const struct reader_place *find_place(const struct reader *r, const struc
 	return NULL;
 }
 
+/* The first endpoint of a family that leads to a version: of the service's
+ * listeners and of the version's own doors.  NULL without one. */
+static const struct perch_endpoint *endpoint_of_family(const struct model_service *s, const struct model_version *v,
+						       enum perch_family family)
+{
+	for (size_t i = 0; i < s->n_listen; i++)
+		if (address_family(&s->listen[i].address) == family)
+			return &s->listen[i];
+	for (size_t i = 0; i < v->n_doors; i++)
+		if (address_family(&v->doors[i].address) == family)
+			return &v->doors[i];
+	return NULL;
+}
+
 /* Where a backend's packets would go if they came to `from`: is that ours? */
 static const struct reader_place *leads_to_place(const struct reader *r, const struct model_backend *b,
 						 const struct perch_endpoint *from)
 {
 	struct perch_endpoint to = *from;
 
+	if (address_family(&from->address) != address_family(&b->address))
+		return NULL;
 	to.address = b->address;
 	if (b->port)
 		to.port = b->port;
@@ -141,15 +159,15 @@ static const struct reader_place *backend_place(const struct reader *r, const st
 static int check_backend(struct reader *r, const struct model_service *s, const struct model_version *v, size_t i)
 {
 	const struct model_backend *b = &v->backends[i];
-	bool v4 = address_is_v4(&s->listen[0].address);
+	enum perch_family family = address_family(&b->address);
 	const struct reader_place *place;
 	char text[ADDRESS_TEXT];
 
 	address_port_format(&b->address, b->port, text);
-	if (address_is_v4(&b->address) != v4)
+	if (!endpoint_of_family(s, v, family))
 		return reader_fail_line(r, b->line,
-					"%s is IPv%d, the service listens on IPv%d; nat does not translate between them",
-					text, v4 ? 6 : 4, v4 ? 4 : 6);
+					"%s is %s, and no listener or door of that family leads here; add one or take it out: nat does not translate between families",
+					text, family_names[family]);
 	place = backend_place(r, s, v, b);
 	if (place)
 		return reader_fail_line(r, b->line,
@@ -164,7 +182,54 @@ static int check_backend(struct reader *r, const struct model_service *s, const 
 	return 0;
 }
 
-static int check_backends(struct reader *r, const struct model_config *c)
+static bool has_backend(const struct model_version *v, enum perch_family family)
+{
+	for (size_t i = 0; i < v->n_backends; i++)
+		if (address_family(&v->backends[i].address) == family)
+			return true;
+	return false;
+}
+
+/* Whoever reaches a version must find a backend there: nothing translates
+ * between the families.  The reader is at the version's backends. */
+static int check_families(struct reader *r, const struct model_service *s, const struct model_version *v)
+{
+	for (int family = 0; family < PERCH_FAMILIES; family++) {
+		const struct perch_endpoint *e = endpoint_of_family(s, v, family);
+		const struct reader_place *place;
+		char text[ADDRESS_TEXT];
+
+		if (!e || has_backend(v, family))
+			continue;
+		place = find_place(r, e);
+		return reader_fail_line(r, v->backends[0].line,
+					"none is %s, and %s leads here (%s, line %d); add one: nat does not translate between families",
+					family_names[family], endpoint_format(e, text), place->path, place->line);
+	}
+	return 0;
+}
+
+static int check_version(struct reader *r, const struct model_service *s, const struct model_version *v, size_t *total)
+{
+	size_t back = reader_enter(r, "backends");
+
+	for (size_t i = 0; i < v->n_backends; i++) {
+		size_t list = reader_enter_element(r, i);
+
+		if (++*total > PERCH_BACKENDS - 1)
+			return reader_fail_line(r, v->backends[i].line, "is backend number %zu; at most %d are possible",
+						*total, PERCH_BACKENDS - 1);
+		if (check_backend(r, s, v, i))
+			return -EINVAL;
+		reader_leave(r, list);
+	}
+	if (check_families(r, s, v))
+		return -EINVAL;
+	reader_leave(r, back);
+	return 0;
+}
+
+static int check_versions(struct reader *r, const struct model_config *c)
 {
 	size_t total = 0;
 
@@ -172,51 +237,10 @@ static int check_backends(struct reader *r, const struct model_config *c)
 		const struct model_service *s = &c->services[i];
 
 		for (size_t j = 0; j < s->n_versions; j++) {
-			const struct model_version *v = &s->versions[j];
-
-			for (size_t k = 0; k < v->n_backends; k++) {
-				snprintf(r->path, READER_PATH, "services[%zu].versions[%zu].backends[%zu]", i, j, k);
-				if (++total > PERCH_BACKENDS - 1)
-					return reader_fail_line(r, v->backends[k].line,
-								"is backend number %zu; at most %d are possible",
-								total, PERCH_BACKENDS - 1);
-				if (check_backend(r, s, v, k))
-					return -EINVAL;
-			}
-		}
-	}
-	return 0;
-}
-
-static int check_family(struct reader *r, const struct perch_endpoint *e, bool v4)
-{
-	char text[ADDRESS_TEXT];
-	size_t i = 0;
-
-	if (address_is_v4(&e->address) == v4)
-		return 0;
-	while (r->places[i].endpoint != e)
-		i++;
-	snprintf(r->path, READER_PATH, "%s", r->places[i].path);
-	return reader_fail_line(r, r->places[i].line,
-				"%s is IPv%d beside IPv%d, and both in one service are not supported yet; make it a service of its own",
-				endpoint_format(e, text), v4 ? 6 : 4, v4 ? 4 : 6);
-}
-
-/* A version has one table of backends, so its clients are of one family. */
-static int check_families(struct reader *r, const struct model_config *c)
-{
-	for (size_t i = 0; i < c->n_services; i++) {
-		const struct model_service *s = &c->services[i];
-		bool v4 = address_is_v4(&s->listen[0].address);
-
-		for (size_t j = 1; j < s->n_listen; j++)
-			if (check_family(r, &s->listen[j], v4))
+			snprintf(r->path, READER_PATH, "services[%zu].versions[%zu]", i, j);
+			if (check_version(r, s, &s->versions[j], &total))
 				return -EINVAL;
-		for (size_t j = 0; j < s->n_versions; j++)
-			for (size_t k = 0; k < s->versions[j].n_doors; k++)
-				if (check_family(r, &s->versions[j].doors[k], v4))
-					return -EINVAL;
+		}
 	}
 	return 0;
 }
@@ -229,10 +253,8 @@ int check_config(struct reader *r, const struct model_config *c)
 	if (!err)
 		err = check_service_names(r, c);
 	if (!err)
-		err = check_families(r, c);
-	if (!err)
 		err = check_endpoints(r);
-	return err ?: check_backends(r, c);
+	return err ?: check_versions(r, c);
 }
 
 int config_check_new_service(const struct model_config *c, const struct model_service *s, char error[CONFIG_ERROR])
