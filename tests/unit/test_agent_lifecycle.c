@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "../../user/agent/lifecycle.h"
+#include "../../user/core/address.h"
 
 #define NOW 1000
 
@@ -246,6 +247,35 @@ static void test_three_releases_need_only_a_name_each(void **state)
 	service_delete(s);
 }
 
+/* v1 is previous, left the file and knows IPv4; the file then listens on both. */
+static void test_previous_must_serve_every_family_that_is_listened_on(void **state)
+{
+	struct perch_endpoint listen[2] = { 0 };
+	char why[LIFECYCLE_WHY];
+	struct file f;
+	struct service *s = service_make(&f);
+
+	assert_int_equal(endpoint_parse("192.0.2.10:80/tcp", &listen[0]), 0);
+	assert_int_equal(endpoint_parse("[2001:db8::10]:80/tcp", &listen[1]), 0);
+	assert_int_equal(address_parse("10.0.1.2", &s->slot[slot_of_name(s->slot, "v1")].backends[0].address), 0);
+	lifecycle_promote(s->slot, true, NOW + 1);
+	FILE_OF(&f, "v2");
+	f.service.listen = listen;
+	f.service.n_listen = 1;
+	f.service.rollout.keep_previous = 3600;
+	assert_int_equal(merge(s, &f, true, NOW + 2, why), 0);
+	f.service.n_listen = 2;
+	assert_int_equal(merge(s, &f, true, NOW + 3, why), -EBUSY);
+	assert_non_null(strstr(why, "perch.yaml:7: services[0].listen[1]: [2001:db8::10]:80/tcp would find no backend"));
+	assert_non_null(strstr(why, "'v1'"));
+	/* at start it is served as far as it goes; with keepPrevious 0 it leaves */
+	assert_int_equal(merge(s, &f, false, NOW + 4, why), 0);
+	f.service.rollout.keep_previous = 0;
+	assert_int_equal(merge(s, &f, true, NOW + 5, why), 0);
+	assert_int_equal(role_of(s, "v1"), PERCH_ROLE_PREVIOUS);
+	service_delete(s);
+}
+
 static void test_back_to_previous_makes_stable_the_canary(void **state)
 {
 	struct file f;
@@ -355,6 +385,7 @@ int main(void)
 		cmocka_unit_test(test_stable_cannot_be_taken_out),
 		cmocka_unit_test(test_version_in_a_rollout_cannot_be_taken_out),
 		cmocka_unit_test(test_three_releases_need_only_a_name_each),
+		cmocka_unit_test(test_previous_must_serve_every_family_that_is_listened_on),
 		cmocka_unit_test(test_back_to_previous_makes_stable_the_canary),
 		cmocka_unit_test(test_back_to_previous_leaves_a_new_canary_its_role),
 		cmocka_unit_test(test_rejected_name_never_becomes_the_canary_by_itself),

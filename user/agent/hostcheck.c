@@ -93,19 +93,22 @@ static void forwarding_check(struct agent *a, bool used, const char *family, con
 		alarm_clear(a, "forwarding", family);
 }
 
+static void families_used(const struct perch_endpoint *e, size_t n, bool used[PERCH_FAMILIES])
+{
+	for (size_t i = 0; i < n; i++)
+		used[address_family(&e[i].address)] = true;
+}
+
 void hostcheck_forwarding(struct agent *a)
 {
-	bool v4 = false, v6 = false;
+	bool used[PERCH_FAMILIES] = { false };
 
 	for (const struct service *s = a->services; s; s = s->next) {
-		for (size_t i = 0; i < s->model->n_listen; i++) {
-			if (address_is_v4(&s->model->listen[i].address))
-				v4 = true;
-			else
-				v6 = true;
-		}
+		families_used(s->model->listen, s->model->n_listen, used);
+		for (int i = 0; i < PERCH_SLOTS; i++)
+			families_used(s->slot[i].doors, s->slot[i].n_doors, used);
 	}
-	forwarding_check(a, v4, "IPv4", "/proc/sys/net/ipv4/ip_forward", "sysctl -w net.ipv4.ip_forward=1");
-	forwarding_check(a, v6, "IPv6", "/proc/sys/net/ipv6/conf/all/forwarding",
+	forwarding_check(a, used[PERCH_IPV4], "IPv4", "/proc/sys/net/ipv4/ip_forward", "sysctl -w net.ipv4.ip_forward=1");
+	forwarding_check(a, used[PERCH_IPV6], "IPv6", "/proc/sys/net/ipv6/conf/all/forwarding",
 			 "sysctl -w net.ipv6.conf.all.forwarding=1");
 }

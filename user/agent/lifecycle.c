@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../core/address.h"
+
 static void version_role(struct version *v, enum perch_role role, __u64 now)
 {
 	v->role = role;
@@ -42,6 +44,35 @@ static const char *version_needed(const struct service *s, int slot, const struc
 	return service_share(s, slot) ? "has a share of the traffic" : NULL;
 }
 
+static bool version_serves(const struct version *v, enum perch_family family)
+{
+	for (size_t i = 0; i < v->n_backends; i++)
+		if (address_family(&v->backends[i].address) == family)
+			return true;
+	return !v->n_backends;	/* not known what it had */
+}
+
+/* Previous has the backends it had, and a rollback leads every listener to it.
+ * With keepPrevious 0 it leaves at once. */
+static int merge_previous(const struct lifecycle *l, const struct version *v, char why[LIFECYCLE_WHY])
+{
+	char text[ADDRESS_TEXT];
+
+	for (size_t i = 0; i < l->model->n_listen && l->model->rollout.keep_previous; i++) {
+		const struct perch_endpoint *e = &l->model->listen[i];
+
+		if (version_serves(v, address_family(&e->address)))
+			continue;
+		snprintf(why, LIFECYCLE_WHY,
+			 "%s:%d: services[%zu].listen[%zu]: %s would find no backend after a rollback to '%s'; put that "
+			 "version back with one, or let it go with keepPrevious: 0",
+			 l->model->file ? l->model->file : "perch.yaml", l->model->line, l->index, i,
+			 endpoint_format(e, text), v->name);
+		return -EBUSY;
+	}
+	return 0;
+}
+
 static int merge_missing(const struct lifecycle *l, int slot, struct version *v, char why[LIFECYCLE_WHY])
 {
 	const char *needed = version_needed(l->service, slot, v);
@@ -56,6 +87,8 @@ static int merge_missing(const struct lifecycle *l, int slot, struct version *v,
 							", or `perch rollout abort` first");
 		return -EBUSY;
 	}
+	if (v->role == PERCH_ROLE_PREVIOUS && l->strict)
+		return merge_previous(l, v, why);
 	if (!needed && v->role != PERCH_ROLE_PREVIOUS && v->role != PERCH_ROLE_RETIRING)
 		version_role(v, PERCH_ROLE_RETIRING, l->now);
 	return 0;

@@ -25,7 +25,8 @@ struct lifecycle {
 
 /* Slots as they are with the file's versions: names known keep slot and role,
  * new ones enter, those that left retire.  0, -EBUSY (a version that is needed
- * is missing), -ENOSPC (no slot), -ENOMEM; why says which, with file and line. */
+ * is missing, or is previous and could not serve a new listener), -ENOSPC (no
+ * slot), -ENOMEM; why says which, with file and line. */
 int lifecycle_merge(const struct lifecycle *l, struct version ret[PERCH_SLOTS], char why[LIFECYCLE_WHY]);
 
 /* Canary becomes stable, stable previous (with keep) or leaves. */
