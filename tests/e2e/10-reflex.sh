@@ -18,7 +18,7 @@ service() {
 		      - { name: v2, role: canary, backends: ["10.2.0.12:$3"] }
 		    rollout:
 		      steps: [30, 100]
-		      interval: 1h
+		      interval: 20m
 		      reflex: { connectFailures: 10 }
 		      gates: [{ signal: reset, max: 2 }, { signal: connect_failure, max: 2 }]
 	END

@@ -15,7 +15,7 @@ perch_config "$MODE" <<-END
 	    versions:
 	      - { name: v1, role: stable, backends: ["10.2.0.11:7000"] }
 	      - { name: v2, role: canary, door: ["$VIP4:8080/tcp"], backends: ["10.2.0.12:7000"] }
-	    rollout: { steps: [50, 100], interval: 1h }
+	    rollout: { steps: [50, 100], interval: 20m }
 END
 start_perchd
 

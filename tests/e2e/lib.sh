@@ -68,6 +68,7 @@ run() {
 			echo "not ok $TESTS - $MODE: $test"
 			sed 's/^/#   /' "$out"
 			tail -n 20 "$LAB_DIR/perchd.err" 2>/dev/null | sed 's/^/#   perchd: /'
+			perch reason show 2>&1 | awk '$(NF > 6 ? 6 : 1) != 0 { print "#   " $0 }'
 		fi
 		printf %s "$SAID"
 	done
@@ -101,6 +102,7 @@ start_long() {
 	lab_spawn c "$log" "$TOOLS/longconn" "$@"
 	LONG=$SPAWNED
 	LONG_LOG=$log
+	wait_for 10 grew "$log" 0
 }
 
 # The state of longconn now.

@@ -4,12 +4,13 @@
  * once a second and seeing that it never changes and never breaks.
  *
  *   longconn [-n CONNECTIONS] [-i IDLE] [-p PROCESSES] [-r PER_SECOND]
- *            [-s SOURCE [-m ADDRESSES]] [-e EVERY_MS] [-t SECONDS] ADDRESS PORT
+ *            [-s SOURCE [-m ADDRESSES] [-P PORT]] [-e EVERY_MS] [-t SECONDS]
+ *            ADDRESS PORT
  *
- * The first IDLE connections ask once and are then silent.  SIGUSR1 prints
- * the state as one JSON object on a line, SIGUSR2 makes every connection ask
- * at once (`waiting` is how many have not answered since), SIGTERM or -t ends
- * it with a last state.  Times are CLOCK_MONOTONIC in ns.
+ * The first IDLE connections ask once and are then silent.  At the start and
+ * on SIGUSR1 it prints its state as one JSON object on a line; SIGUSR2 makes
+ * every connection ask at once (`waiting` is how many have not answered since);
+ * SIGTERM or -t ends it with a last state.  Times are CLOCK_MONOTONIC in ns.
  */
 #include "tool.h"
 
@@ -44,7 +45,7 @@ struct seen {
 };
 
 static struct {
-	long connections, idle, processes, rate, addresses, every_ms, seconds;
+	long connections, idle, processes, rate, addresses, port, every_ms, seconds;
 	struct endpoint source, target;
 	bool bound;
 } want = { .connections = 100, .processes = 1, .rate = 2000, .addresses = 1, .every_ms = 1000 };
@@ -159,7 +160,7 @@ static void happen(struct seen *s, struct connection *c, uint32_t events)
 static void begin(struct seen *s, struct connection *c, int epoll, long index)
 {
 	struct epoll_event event = { .events = EPOLLIN | EPOLLOUT | EPOLLET, .data.ptr = c };
-	struct endpoint source = endpoint_nth(&want.source, index % want.addresses);
+	struct endpoint source = endpoint_nth(&want.source, index % want.addresses, want.port);
 
 	c->fd = socket_connect(want.bound ? &source : NULL, &want.target, SOCK_STREAM);
 	c->name = -1;
@@ -296,7 +297,7 @@ static void options(int argc, char **argv)
 {
 	int option;
 
-	while ((option = getopt(argc, argv, "n:i:p:r:s:m:e:t:")) != -1) {
+	while ((option = getopt(argc, argv, "n:i:p:r:s:m:P:e:t:")) != -1) {
 		switch (option) {
 		case 'n': want.connections = number(optarg, 1, 1 << 20); break;
 		case 'i': want.idle = number(optarg, 0, 1 << 20); break;
@@ -304,13 +305,14 @@ static void options(int argc, char **argv)
 		case 'r': want.rate = number(optarg, 1, 1 << 20); break;
 		case 's': want.source = endpoint_parse(optarg, NULL); want.bound = true; break;
 		case 'm': want.addresses = number(optarg, 1, 65536); break;
+		case 'P': want.port = number(optarg, 1, 65535); break;
 		case 'e': want.every_ms = number(optarg, 1, 600000); break;
 		case 't': want.seconds = number(optarg, 1, 86400); break;
 		default: exit(2);
 		}
 	}
 	if (argc - optind != 2)
-		die("usage: longconn [-n N] [-i IDLE] [-p N] [-r N] [-s SOURCE [-m N]] [-e MS] [-t S] ADDRESS PORT");
+		die("usage: longconn [-n N] [-i IDLE] [-p N] [-r N] [-s SOURCE [-m N] [-P PORT]] [-e MS] [-t S] ADDRESS PORT");
 	want.target = endpoint_parse(argv[optind], argv[optind + 1]);
 }
 
@@ -351,6 +353,8 @@ int main(int argc, char **argv)
 	signals = signalfd(-1, &mask, SFD_CLOEXEC);
 	for (long i = 0; i < want.processes; i++)
 		children[i] = spawn(i, &mask);
+	/* says that signals are listened to from now on */
+	print();
 	watch(children, signals);
 	print();
 	for (long i = 0; i < want.processes; i++)

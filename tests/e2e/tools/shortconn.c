@@ -4,14 +4,14 @@
  * close, from as many source addresses as wanted.
  *
  *   shortconn [-n CONNECTIONS] [-t SECONDS] [-j PARALLEL] [-r PER_SECOND]
- *             [-s SOURCE [-m ADDRESSES]] [-H | -u] [-w TIMEOUT_MS] [-o FILE]
- *             ADDRESS PORT
+ *             [-s SOURCE [-m ADDRESSES] [-P PORT]] [-H | -u] [-w TIMEOUT_MS]
+ *             [-o FILE] ADDRESS PORT
  *
  * It speaks to namesrv over TCP, with -u over UDP, with -H to an HTTP server
  * whose X-Version header is the name.  It ends after -n connections or -t
  * seconds or SIGTERM, and prints one JSON object: counts per name with the
  * times (CLOCK_MONOTONIC, ns) when the first and last connection to it began,
- * and failures by errno.  -o takes a line "SOURCE NAME" per connection.
+ * and failures by errno.  -P gives all the same source port.  -o takes a line "SOURCE NAME" per connection.
  */
 #include "tool.h"
 
@@ -31,7 +31,7 @@ struct connection {
 };
 
 static struct {
-	long connections, seconds, parallel, rate, addresses, timeout_ms;
+	long connections, seconds, parallel, rate, addresses, port, timeout_ms;
 	bool http, udp;
 	struct endpoint source, target;
 	bool bound;
@@ -78,7 +78,7 @@ static void fail(int code)
 
 static void log_line(const struct connection *c, const char *name)
 {
-	struct endpoint e = endpoint_nth(&want.source, c->source);
+	struct endpoint e = endpoint_nth(&want.source, c->source, want.port);
 	char text[INET6_ADDRSTRLEN];
 
 	getnameinfo((struct sockaddr *)&e.address, e.length, text, sizeof(text), NULL, 0, NI_NUMERICHOST);
@@ -107,7 +107,7 @@ static void begin(struct connection *c)
 	c->began = now_ns();
 	c->have = 0;
 	c->asked = false;
-	source = endpoint_nth(&want.source, c->source);
+	source = endpoint_nth(&want.source, c->source, want.port);
 	c->fd = socket_connect(want.bound ? &source : NULL, &want.target, want.udp ? SOCK_DGRAM : SOCK_STREAM);
 	if (c->fd < 0)
 		fail(-c->fd);
@@ -261,7 +261,7 @@ static void options(int argc, char **argv)
 {
 	int option;
 
-	while ((option = getopt(argc, argv, "n:t:j:r:s:m:w:o:Hu")) != -1) {
+	while ((option = getopt(argc, argv, "n:t:j:r:s:m:P:w:o:Hu")) != -1) {
 		switch (option) {
 		case 'n': want.connections = number(optarg, 1, 1 << 30); break;
 		case 't': want.seconds = number(optarg, 1, 86400); break;
@@ -269,6 +269,7 @@ static void options(int argc, char **argv)
 		case 'r': want.rate = number(optarg, 1, 1 << 24); break;
 		case 's': want.source = endpoint_parse(optarg, NULL); want.bound = true; break;
 		case 'm': want.addresses = number(optarg, 1, 65536); break;
+		case 'P': want.port = number(optarg, 1, 65535); break;
 		case 'w': want.timeout_ms = number(optarg, 1, 600000); break;
 		case 'H': want.http = true; break;
 		case 'u': want.udp = true; break;
@@ -281,8 +282,8 @@ static void options(int argc, char **argv)
 		}
 	}
 	if (argc - optind != 2 || (want.http && want.udp) || (want.log && !want.bound))
-		die("usage: shortconn [-n N] [-t S] [-j N] [-r N] [-s SOURCE [-m N]] [-H | -u] [-w MS] [-o FILE] "
-		    "ADDRESS PORT");
+		die("usage: shortconn [-n N] [-t S] [-j N] [-r N] [-s SOURCE [-m N] [-P PORT]] [-H | -u] [-w MS] "
+		    "[-o FILE] ADDRESS PORT");
 	want.target = endpoint_parse(argv[optind], argv[optind + 1]);
 }
 

@@ -89,8 +89,9 @@ static inline struct endpoint endpoint_parse(const char *host, const char *port)
 	return e;
 }
 
-/* The nth address after `base`; only the last 32 bits count up. */
-static inline struct endpoint endpoint_nth(const struct endpoint *base, uint32_t n)
+/* The nth address after `base` (only the last 32 bits count up) with a port,
+ * 0: any. */
+static inline struct endpoint endpoint_nth(const struct endpoint *base, uint32_t n, uint16_t port)
 {
 	struct endpoint e = *base;
 	uint8_t *last = e.address.ss_family == AF_INET ?
@@ -101,6 +102,10 @@ static inline struct endpoint endpoint_nth(const struct endpoint *base, uint32_t
 	memcpy(&word, last, sizeof(word));
 	word = htonl(ntohl(word) + n);
 	memcpy(last, &word, sizeof(word));
+	if (e.address.ss_family == AF_INET)
+		((struct sockaddr_in *)&e.address)->sin_port = htons(port);
+	else
+		((struct sockaddr_in6 *)&e.address)->sin6_port = htons(port);
 	return e;
 }
 
@@ -116,6 +121,7 @@ static inline int socket_connect(const struct endpoint *source, const struct end
 	if (fd < 0)
 		return -errno;
 	setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one));
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	if (type == SOCK_STREAM)
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	if (source && bind(fd, (const struct sockaddr *)&source->address, source->length))
