@@ -141,9 +141,16 @@ static __always_inline int flow_find_in(u32 set, struct packet *p)
 
 struct flow_search {
 	struct packet *p;
-	int result;
+	int result;		/* FLOW_HIT: p says where */
 	bool moved;
 };
+
+/* A client may use its port again for another listener of the same backend
+ * while the old flow is still closing: a reply is the living one's. */
+static __always_inline bool flow_second_best(const struct packet *p)
+{
+	return p->way == WAY_REPLY && perch_tag_class(p->tag) == PERCH_CLOSING;
+}
 
 /* One way of one set; a round is all ways of both, the end of it asks for
  * another when something moved under us. */
@@ -152,6 +159,7 @@ static long flow_search_way(u32 i, struct flow_search *s)
 	struct packet *p = s->p;
 	u32 way = i % PERCH_WAYS, set = i / PERCH_WAYS & 1 ? p->set[1] : p->set[0];
 	struct perch_flow_set *fs = element(flows, set);
+	int r;
 
 	if (!fs)
 		return 1;
@@ -162,9 +170,14 @@ static long flow_search_way(u32 i, struct flow_search *s)
 	}
 	if (perch_tag_fingerprint(READ(fs->tag[way])) != p->fingerprint)
 		return 0;
-	s->result = flow_try(fs, set, way, p);
-	s->moved |= s->result == FLOW_MOVED;
-	return s->result == FLOW_HIT;
+	if (s->result == FLOW_HIT && perch_tag_class(READ(fs->tag[way])) == PERCH_CLOSING)
+		return 0;	/* there is one as good */
+	r = flow_try(fs, set, way, p);
+	s->moved |= r == FLOW_MOVED;
+	if (r != FLOW_HIT)
+		return 0;
+	s->result = FLOW_HIT;
+	return !flow_second_best(p);
 }
 
 /* Slow and complete: every match of both lines, thrice if it moves.  1 and
@@ -193,7 +206,7 @@ static __always_inline int flow_find(struct packet *p)
 		r = flow_find_in(p->set[1], p);
 	if (r == FLOW_MISS)
 		return 0;
-	if (r == FLOW_HIT && flow_copy(p))
+	if (r == FLOW_HIT && !flow_second_best(p) && flow_copy(p))
 		return 1;
 	return flow_seek(p) && flow_copy(p);
 }
