@@ -32,13 +32,19 @@ loaded() {
 	[ "$(field "$(perch -j config show)" .ok)" = "$1" ]
 }
 
-# mistake TEXT SED-SCRIPT: the good file with one change is refused, and its
-# error holds TEXT.
+# mistake TEXT SED-SCRIPT: the good file with one change is refused by whoever
+# reads it.
 mistake() {
+	good | sed "$2" | perch_config "$MODE"
+	expect refused perch config check "$LAB_DIR/perch.yaml"
+	not_loaded "$@"
+}
+
+# not_loaded TEXT SED-SCRIPT: perchd refuses it, and its error holds TEXT.
+not_loaded() {
 	local before after shown
 	before=$(state)
 	good | sed "$2" | perch_config "$MODE"
-	expect refused perch config check "$LAB_DIR/perch.yaml"
 	expect wait_for 5 loaded false
 	shown=$(field "$(perch -j config show)" .error)
 	echo "$shown"
@@ -59,7 +65,7 @@ test_mistakes_leave_state_and_traffic_alone() {
 	mistake backends 's/10.2.0.12:7000/10.2.0.12:70000/'
 	mistake listen 's|80/tcp|80/sctp|'
 	mistake 'not supported yet' 's/affinity: connection/fragments: true/'
-	mistake versions '/name: v1/d'
+	not_loaded stable '/name: v1/d'
 	lab_kill TERM "$load"
 	cat "$LAB_DIR/load"
 	expect [ "$(field "$(cat "$LAB_DIR/load")" .failed)" = 0 ]
