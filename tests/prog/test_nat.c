@@ -245,6 +245,76 @@ static void test_nat_without_neighbour_is_finished_by_tc(void **state)
 	}
 }
 
+/* Left to TC: nothing changed, nothing entered, nothing counted. */
+static void assert_left(struct lab *lab, struct talk *t, struct mode m, unsigned payload, enum perch_reason reason)
+{
+	__u64 before = lab_reason(lab, mode_hook(m), reason), active = lab_active(lab);
+	struct flow_copy f;
+
+	assert_int_equal(talk_client(t, TCP_SYN, payload), TALK_PASSED);
+	assert_int_equal(lab_reason(lab, mode_hook(m), reason), before + 1);
+	assert_int_equal(talk_flow(t, &f), -ENOENT);
+	assert_int_equal(lab_active(lab), active);
+}
+
+static void test_nat_passes_what_the_next_hop_can_not_take(void **state)
+{
+	static struct talk t;
+
+	for_each_mode(m) {
+		unsigned headers = m.v6 ? 60 : 40;
+
+		mode_talk(&t, *state, m, IPPROTO_TCP, 80);
+		assert_left(*state, &t, m, 1501 - headers, PERCH_R_TOO_BIG);
+		assert_int_equal(talk_client(&t, TCP_SYN, 1500 - headers), TALK_FORWARDED);
+	}
+}
+
+static void test_nat_leaves_to_tc_what_a_device_takes_not_from_xdp(void **state)
+{
+	struct lab *lab = *state;
+	static struct talk t;
+
+	for (unsigned i = 1; i < PERCH_DEVICES; i++)
+		lab->datapath.maps.devices[i].xmit = 0;
+	for_each_mode(m) {
+		mode_talk(&t, lab, m, IPPROTO_TCP, 81);
+		if (m.hook == LAB_XDP)
+			assert_left(lab, &t, m, 0, PERCH_R_NO_XMIT);
+		else
+			assert_int_equal(talk_connect(&t), TALK_FORWARDED);
+	}
+}
+
+/* The reply of a backend on this host: addresses turn on its way out, the
+ * rest is the stack's. */
+static void test_nat_turns_replies_of_this_host_on_their_way_out(void **state)
+{
+	struct lab *lab = *state;
+	static struct packet want;
+	static struct talk t;
+
+	for_each_mode(m) {
+		struct lab_run how = { .hook = LAB_TC, .egress = true, .ifindex = lab->client.ifindex };
+		struct packet_spec s;
+
+		mode_talk(&t, lab, m, IPPROTO_TCP, 82);
+		assert_int_equal(talk_client(&t, TCP_SYN, 0), TALK_FORWARDED);
+		s = t.backend;
+		s.flags = TCP_SYN | TCP_ACK;
+		packet_build(&t.in, &s);
+		assert_int_equal(lab_run(lab, &how, &t.in, &t.out), lab_pass(LAB_TC));
+		s.from = t.client.to;
+		s.from_port = t.client.to_port;
+		packet_build(&want, &s);
+		assert_true(packet_same(&t.out, &want, stderr));
+		/* and what is not a reply goes out as it is */
+		packet_build(&t.in, &t.client);
+		assert_int_equal(lab_run(lab, &how, &t.in, &t.out), lab_pass(LAB_TC));
+		assert_true(packet_same(&t.out, &t.in, stderr));
+	}
+}
+
 static void test_nat_caches_the_next_hop_of_both_ways(void **state)
 {
 	struct lab *lab = *state;
@@ -283,6 +353,9 @@ int main(void)
 		prog_test(test_nat_passes_what_may_live_no_longer),
 		prog_test_bare(test_nat_without_neighbour_leaves_xdp_untouched_and_uncounted),
 		prog_test_bare(test_nat_without_neighbour_is_finished_by_tc),
+		prog_test(test_nat_passes_what_the_next_hop_can_not_take),
+		prog_test(test_nat_leaves_to_tc_what_a_device_takes_not_from_xdp),
+		prog_test(test_nat_turns_replies_of_this_host_on_their_way_out),
 		prog_test(test_nat_caches_the_next_hop_of_both_ways),
 	};
 

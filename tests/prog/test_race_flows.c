@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -278,6 +279,10 @@ static void race_in(__u32 sets, unsigned rounds)
 	struct race r;
 	unsigned doubles;
 
+	if (sysconf(_SC_NPROCESSORS_ONLN) < RACE_CPUS) {
+		print_message("a race takes two CPUs\n");
+		skip();
+	}
 	race_open(&r, sets);
 	for (unsigned i = 0; i < rounds; i++) {
 		run_round(&r);
