@@ -57,8 +57,6 @@ struct lab_options {
 
 /* Once per process, before anything else: own namespaces, devices, bpffs. */
 int lab_enter(void);
-/* After all labs: takes the bpffs mount and its directory away. */
-void lab_leave(void);
 int lab_open(struct lab *lab, const struct lab_options *o);
 void lab_close(struct lab *lab);
 
