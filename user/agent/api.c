@@ -229,7 +229,7 @@ void request_free(struct request *q)
 /* The body as an object, with what every change has.  False: answered. */
 static bool request_read(struct request *q)
 {
-	json_error_t error;
+	json_error_t error = { .line = -1 };
 
 	if (q->too_big) {
 		answer_error(q, MHD_HTTP_CONTENT_TOO_LARGE, "body: more than %d bytes", API_BODY);

@@ -138,8 +138,11 @@ static void events_stream(struct request *q, const json_t *last, const char *ser
 	json_t *event;
 	size_t i;
 
-	if (s)
-		q->response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16384, stream_read, s, stream_free);
+	if (!s) {
+		answer_error(q, MHD_HTTP_SERVICE_UNAVAILABLE, "out of memory");
+		return;
+	}
+	q->response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16384, stream_read, s, stream_free);
 	if (!q->response) {
 		free(s);
 		answer_error(q, MHD_HTTP_SERVICE_UNAVAILABLE, "out of memory");

@@ -189,10 +189,15 @@ static void settle_list(struct agent *a, struct change *c, size_t n)
 	*end = NULL;
 }
 
-static bool limits_differ(const struct model_service *x, const struct model_service *y)
+/* Does what responses are counted against differ? */
+static bool limits_differ(const struct model_rollout *x, const struct model_rollout *y)
 {
-	return x->rollout.n_gates != y->rollout.n_gates ||
-	       memcmp(x->rollout.gate, y->rollout.gate, sizeof(x->rollout.gate));
+	if (x->n_gates != y->n_gates)
+		return true;
+	for (size_t i = 0; i < x->n_gates; i++)
+		if (x->gate[i].signal != y->gate[i].signal || x->gate[i].limit != y->gate[i].limit)
+			return true;
+	return false;
 }
 
 /* Everything that is told or kept once the kernel has it. */
@@ -209,7 +214,7 @@ static void settle_change(struct agent *a, struct change *c)
 				   .to = role_name(s->slot[i].role), .reason = s->slot[i].name);
 	}
 	/* other limits: what was counted against the old ones does not count */
-	if (service_in_rollout(s) && c->model && limits_differ(c->model, s->model)) {
+	if (service_in_rollout(s) && c->model && limits_differ(&c->model->rollout, &s->model->rollout)) {
 		arm_restart_responses(&s->keep.canary);
 		arm_restart_responses(&s->keep.stable);
 	}
