@@ -53,7 +53,7 @@ static const char *const devices[] = {
 	"ip neigh replace 10.1.0.254 lladdr 02:00:00:00:01:fe dev c0 nud permanent",
 	"ip neigh replace fd01::fe lladdr 02:00:00:00:01:fe dev c0 nud permanent",
 	"ip route add 10.100.0.0/14 via 10.1.0.254",
-	"ip route add fd0c::/64 via fd01::fe",
+	"ip route add fd0c::/16 via fd01::fe",
 	"i=2; while [ $i -le 17 ]; do x=$(printf %02x $i);"
 	"ip neigh replace 10.2.0.$i lladdr 02:00:00:00:02:$x dev b0 nud permanent;"
 	"ip neigh replace fd02::$x lladdr 02:00:00:00:02:$x dev b0 nud permanent;"

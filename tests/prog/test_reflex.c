@@ -3,6 +3,8 @@
  * looks like it. */
 #include "prog.h"
 
+#include <arpa/inet.h>
+
 #define LIMIT 10
 
 /* Reflex on, half of all connections to each version. */
@@ -43,6 +45,9 @@ static void connect_one(struct series *s, unsigned slot, bool refused)
 		if (s->address >= 0) {
 			t.client.from = lab_client(s->m.v6, s->address);
 			t.client.from_port = 1024 + s->next;
+		} else if (s->m.v6) {
+			/* an IPv6 client is its /64 */
+			t.client.from.word[1] = htonl(s->next);
 		}
 		result = talk_client(&t, TCP_SYN, 0);
 		/* what its version has no backend for passes */

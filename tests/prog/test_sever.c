@@ -96,7 +96,8 @@ static void test_sever_answer_keeps_a_complete_checksum_complete(void **state)
 		connect_canary(&t, *state, (struct mode){ LAB_TC, v6 }, 32);
 		version_sever(lab_version(*state, v6, 1), lab_now());
 		t.complete = true;
-		result = talk_client(&t, TCP_ACK, 100);
+		/* with a payload to cut the kernel itself takes the sum for unknown */
+		result = talk_client(&t, TCP_ACK, 0);
 		if (result == -EINVAL)
 			skip();		/* Linux before 6.17 can't test it */
 		assert_int_equal(result, TALK_ANSWERED);
