@@ -32,11 +32,10 @@ int bench_open(struct bench *b, __u32 flow_entries)
 	err = lab_apply(&b->lab);
 	if (err)
 		goto out;
-	b->wrap = wrap_bpf__open_and_load();
-	if (!b->wrap) {
-		err = -errno;
+	b->wrap = wrap_bpf__open();
+	err = b->wrap ? wrap_bpf__load(b->wrap) : -errno;
+	if (err)
 		goto out;
-	}
 	b->cpu = b->lab.cpus - 1;
 	CPU_ZERO(&cpus);
 	CPU_SET(b->cpu, &cpus);

@@ -39,6 +39,11 @@ static int write_file(const char *path, const char *text)
 }
 
 /* iproute2 and ethtool, once: what they do is not what is tested here. */
+static const char hosts[] =
+	"i=2; while [ $i -le 17 ]; do x=$(printf %02x $i);"
+	"ip neigh replace 10.2.0.$i lladdr 02:00:00:00:02:$x dev b0 nud permanent;"
+	"ip neigh replace fd02::$x lladdr 02:00:00:00:02:$x dev b0 nud permanent;"
+	"i=$((i+1)); done";
 static const char *const devices[] = {
 	"ip link add c0 address 02:00:00:00:01:00 type veth peer name c1",
 	"ip link add b0 address 02:00:00:00:02:00 type veth peer name b1",
@@ -54,10 +59,7 @@ static const char *const devices[] = {
 	"ip neigh replace fd01::fe lladdr 02:00:00:00:01:fe dev c0 nud permanent",
 	"ip route add 10.100.0.0/14 via 10.1.0.254",
 	"ip route add fd0c::/16 via fd01::fe",
-	"i=2; while [ $i -le 17 ]; do x=$(printf %02x $i);"
-	"ip neigh replace 10.2.0.$i lladdr 02:00:00:00:02:$x dev b0 nud permanent;"
-	"ip neigh replace fd02::$x lladdr 02:00:00:00:02:$x dev b0 nud permanent;"
-	"i=$((i+1)); done",
+	hosts,
 };
 
 static int make_devices(void)

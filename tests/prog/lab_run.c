@@ -137,6 +137,7 @@ static bool is_wanted(void *arg, const struct flow_copy *f)
 
 int lab_flow(const struct lab *lab, const struct perch_address *client, __u16 port, struct flow_copy *ret)
 {
+	/* cppcheck-suppress ctuuninitvar ; it is only written to */
 	struct wanted w = { client, htons(port), ret, -ENOENT };
 
 	flows_walk(&lab->datapath.maps, is_wanted, &w);
