@@ -29,19 +29,6 @@ static __always_inline void answer_tcp(struct tcphdr *t, const struct packet *p)
 	}
 }
 
-/* Sum of the pseudo header; the same both ways. */
-static __always_inline u64 answer_pseudo(const struct packet *p)
-{
-	u64 s = bpf_htons(IPPROTO_TCP) + bpf_htons(sizeof(struct tcphdr));
-
-	s += (u64)p->source.word[3] + p->destination.word[3];
-	if (p->v6)
-#pragma unroll
-		for (int i = 0; i < 3; i++)
-			s += (u64)p->source.word[i] + p->destination.word[i];
-	return s;
-}
-
 static __always_inline u64 answer_sum(const void *at, u32 words)
 {
 	const u32 *w = at;
@@ -88,14 +75,14 @@ static __always_inline void answer_ip(struct ethhdr *eth, const struct packet *p
 static __always_inline bool answer_write(void *data, void *end, const struct packet *p, bool partial)
 {
 	struct tcphdr *t = data + transport_offset(p);
+	u64 pseudo;
 
 	if ((void *)(t + 1) > end || !headers_whole(data, end, p))
 		return false;
 	answer_tcp(t, p);
-	if (partial)
-		t->check = sum_fold(answer_pseudo(p));
-	else
-		t->check = ~sum_fold(answer_pseudo(p) + answer_sum(t, 5));
+	/* the pseudo header's sum is the same both ways */
+	pseudo = sum_pseudo(p, sizeof(*t));
+	t->check = partial ? sum_fold(pseudo) : ~sum_fold(pseudo + answer_sum(t, 5));
 	answer_ip(data, p);
 	return true;
 }
@@ -115,7 +102,7 @@ static __always_inline int answer_xdp(struct xdp_md *ctx, const struct packet *p
  * outside the pseudo header moves it only when it is not. */
 static __always_inline bool answer_partial(struct __sk_buff *skb, const struct packet *p)
 {
-	u32 at = transport_offset(p) + offsetof(struct tcphdr, check);
+	u32 at = sum_offset(p);
 	u16 before = 0, after = 0;
 
 	bpf_skb_load_bytes(skb, at, &before, 2);

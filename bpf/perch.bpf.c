@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
  * The programs.  perch_xdp and perch_tc_in steer what comes in; what XDP can't
- * finish (no neighbour, a device that takes no redirected frames, too big) it
- * passes unmodified, and TC does it.  perch_tc_out turns the replies of
- * backends on this host.  perch_tick arms the clockwork; it is run, never
- * attached.
+ * finish (no neighbour, a device that takes no redirected frames, a checksum
+ * yet to be filled in, too big) it passes unmodified, and TC does it.
+ * perch_tc_out turns the replies of backends on this host.  perch_tick arms
+ * the clockwork; it is run, never attached.
  */
 #include "answer.h"
 #include "clockwork.h"
@@ -57,6 +57,8 @@ int perch_xdp(struct xdp_md *ctx)
 	if (r != GO)
 		return xdp_pass(r);
 	if (!p->answer) {
+		if (sum_missing(data, end, p))
+			return xdp_pass(PERCH_R_NO_CHECKSUM);
 		if (!p->via) {
 			r = via_look_up(ctx, p, &fib);
 			if (r)

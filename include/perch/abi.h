@@ -434,6 +434,7 @@ enum perch_verdict { PERCH_V_PASS, PERCH_V_FORWARD, PERCH_V_DROP, PERCH_V_ANSWER
 	X(NO_ROUTE, PASS, "no_route", "no route to the next hop")                \
 	X(NO_NEIGHBOUR, PASS, "no_neighbour", "XDP left it to TC: next hop not resolved") \
 	X(NO_XMIT, PASS, "no_xmit", "XDP left it to TC: device takes no redirected frames") \
+	X(NO_CHECKSUM, PASS, "no_checksum", "XDP left it to TC: its checksum is yet to be filled in") \
 	X(TOO_BIG, PASS, "too_big", "larger than the next hop's MTU")            \
 	X(TTL, PASS, "ttl", "time to live is over")                             \
 	X(REWRITE_FAILED, DROP, "rewrite_failed", "the kernel refused a change to the packet") \
