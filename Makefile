@@ -106,7 +106,7 @@ $(O)/%.bpf.o: %.bpf.c
 	$(CLANG) $(BPF_CFLAGS) -c -o $@ $<
 
 $(O)/%.skel.h: $(O)/%.bpf.o
-	$(BPFTOOL) gen skeleton $< name $(subst -,_,$(notdir $*))_bpf > $@
+	{ echo '/* NOLINTBEGIN: generated */' && $(BPFTOOL) gen skeleton $< name $(subst -,_,$(notdir $*))_bpf && echo '/* NOLINTEND */'; } > $@
 
 # perch.bpf.o becomes perch.skel.h at the top of the build folder.
 $(O)/perch.skel.h: $(O)/bpf/perch.bpf.o
