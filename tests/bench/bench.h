@@ -44,7 +44,8 @@ struct bench_case {
 };
 
 #define BENCH_REPEAT (1u << 18)
-/* One packet in so many may go another way, as one whose flow found no room. */
+/* One packet in so many may go another way: its flow found no room, or its
+ * checksum looks as if it were yet to be filled in. */
 #define BENCH_STRAY 10000
 
 int bench_open(struct bench *b, __u32 flow_entries);

@@ -121,7 +121,7 @@ static int check_flows(const struct bench *b, const struct filled *f, size_t *kn
 		return -EILSEQ;
 	}
 	if (!*known && now != wanted)
-		fprintf(stderr, "bench: %zu of %u flows found no room in the table\n", wanted - now, wanted);
+		fprintf(stderr, "bench: %zu of %u flows are not in the table\n", wanted - now, wanted);
 	*known = now;
 	return 0;
 }

@@ -56,17 +56,20 @@ static __u16 sum_fold(__u32 sum)
 	return ~sum;
 }
 
+static __u32 sum_pseudo(const struct perch_address *from, const struct perch_address *to, __u8 protocol, size_t n)
+{
+	size_t skip = is_v4(from) ? 12 : 0;
+	__u32 sum = sum_bytes((const __u8 *)from + skip, 16 - skip, protocol + n);
+
+	return sum_bytes((const __u8 *)to + skip, 16 - skip, sum);
+}
+
 /* Checksum over the pseudo-header and everything from `at` on; 0 over a
  * segment that holds its right checksum. */
 static __u16 sum_segment(const struct perch_address *from, const struct perch_address *to, __u8 protocol,
 			 const __u8 *at, size_t n)
 {
-	size_t skip = is_v4(from) ? 12 : 0;
-	__u32 sum = protocol + n;
-
-	sum = sum_bytes((const __u8 *)from + skip, 16 - skip, sum);
-	sum = sum_bytes((const __u8 *)to + skip, 16 - skip, sum);
-	return sum_fold(sum_bytes(at, n, sum));
+	return sum_fold(sum_bytes(at, n, sum_pseudo(from, to, protocol, n)));
 }
 
 static __u8 *push(struct packet *p, size_t n)
@@ -327,6 +330,37 @@ const char *packet_read(const struct packet *p, struct packet_spec *ret)
 		return fault;
 	*ret = s;
 	return NULL;
+}
+
+/* The pseudo header's sum, folded; *ret_at is where the checksum stands. */
+static bool pseudo_of(const struct packet *p, __u16 *ret_sum, __u32 *ret_at)
+{
+	struct packet_spec s = { 0 };
+	struct packet_layout l;
+
+	if (packet_lay_out(p, &l) || !l.sum)
+		return false;
+	read_ip(p, &l, &s);
+	*ret_sum = ~sum_fold(sum_pseudo(&s.from, &s.to, s.protocol, l.end - l.transport));
+	*ret_at = l.sum;
+	return true;
+}
+
+bool packet_sum_is_pseudo(const struct packet *p)
+{
+	__u16 sum;
+	__u32 at;
+
+	return pseudo_of(p, &sum, &at) && get16(p->byte + at) == sum;
+}
+
+void packet_leave_sum(struct packet *p)
+{
+	__u16 sum;
+	__u32 at;
+
+	if (pseudo_of(p, &sum, &at))
+		put16(p->byte + at, sum);
 }
 
 static bool same_sum(const struct packet *a, const struct packet *b, __u32 at)

@@ -54,6 +54,13 @@ const char *packet_lay_out(const struct packet *p, struct packet_layout *ret);
  * NULL, or what is wrong with it: lengths and every checksum are checked. */
 const char *packet_read(const struct packet *p, struct packet_spec *ret);
 
+/* Does the transport checksum hold no more than the pseudo header's sum, as in
+ * a packet whose checksum is left to the device?  One in 65,536 that are whole
+ * looks so too. */
+bool packet_sum_is_pseudo(const struct packet *p);
+/* Make it so. */
+void packet_leave_sum(struct packet *p);
+
 /* Equal, where a checksum of 0 and one of 0xffff are the same number.  If
  * not, both are printed to `report` with the differing bytes marked. */
 bool packet_same(const struct packet *got, const struct packet *want, FILE *report);

@@ -77,21 +77,24 @@ static int run(struct talk *t, const struct packet_spec *send, __u32 ifindex)
 	const char *wrong;
 
 	packet_build(&t->in, send);
+	/* what looks as if its checksum were left to the device is for TC */
+	if (packet_sum_is_pseudo(&t->in))
+		how.hook = LAB_TC;
 	verdict = lab_run(t->lab, &how, &t->in, &t->out);
 	if (verdict == -EBADMSG)
 		return fault(t, "the complete checksum does not hold any more");
 	if (verdict < 0)
 		return verdict;
-	if (verdict == lab_pass(t->hook))
+	if (verdict == lab_pass(how.hook))
 		return packet_same(&t->out, &t->in, NULL) ? TALK_PASSED : fault(t, "passed, but changed");
-	if (verdict == (t->hook == LAB_XDP ? XDP_DROP : TC_ACT_SHOT))
+	if (verdict == (how.hook == LAB_XDP ? XDP_DROP : TC_ACT_SHOT))
 		return TALK_DROPPED;
 	wrong = packet_read(&t->out, &t->seen);
 	if (wrong)
 		return fault(t, wrong);
 	if (!memcmp(&t->seen.to, &send->from, sizeof(send->from)))
 		return TALK_ANSWERED;
-	return verdict == lab_forward(t->hook) ? TALK_FORWARDED : fault(t, "neither redirected nor passed");
+	return verdict == lab_forward(how.hook) ? TALK_FORWARDED : fault(t, "neither redirected nor passed");
 }
 
 int talk_client(struct talk *t, __u8 flags, unsigned payload)

@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/bpf.h>
 
 static const unsigned sizes[] = { 0, 1, 2, 3, 4, 5, 7, 8, 11, 12, 13, 100, 101, 535, 536, 1399, 1400, 1432 };
 
@@ -286,6 +287,37 @@ static void test_nat_leaves_to_tc_what_a_device_takes_not_from_xdp(void **state)
 	}
 }
 
+/* A veth's sender leaves its checksum to a device that will never be asked. */
+static void test_nat_leaves_to_tc_what_has_no_checksum_yet(void **state)
+{
+	struct lab *lab = *state;
+	static struct talk t;
+
+	for_each_mode(m) {
+		struct lab_run how = { .hook = m.hook, .ifindex = lab->client.ifindex };
+
+		for (unsigned udp = 0; udp < 2; udp++) {
+			__u64 left = lab_reason(lab, PERCH_HOOK_XDP, PERCH_R_NO_CHECKSUM);
+			struct flow_copy f;
+
+			mode_talk(&t, lab, m, udp ? IPPROTO_UDP : IPPROTO_TCP, 83);
+			t.client.flags = udp ? 0 : TCP_SYN;
+			t.client.payload = 99;
+			packet_build(&t.in, &t.client);
+			packet_leave_sum(&t.in);
+			assert_true(packet_sum_is_pseudo(&t.in));
+			if (m.hook == LAB_TC) {
+				assert_int_equal(lab_run(lab, &how, &t.in, &t.out), lab_forward(LAB_TC));
+				continue;
+			}
+			assert_int_equal(lab_run(lab, &how, &t.in, &t.out), XDP_PASS);
+			assert_true(packet_same(&t.out, &t.in, stderr));
+			assert_int_equal(talk_flow(&t, &f), -ENOENT);
+			assert_int_equal(lab_reason(lab, PERCH_HOOK_XDP, PERCH_R_NO_CHECKSUM), left + 1);
+		}
+	}
+}
+
 /* The reply of a backend on this host: addresses turn on its way out, the
  * rest is the stack's. */
 static void test_nat_turns_replies_of_this_host_on_their_way_out(void **state)
@@ -355,6 +387,7 @@ int main(void)
 		prog_test_bare(test_nat_without_neighbour_is_finished_by_tc),
 		prog_test(test_nat_passes_what_the_next_hop_can_not_take),
 		prog_test(test_nat_leaves_to_tc_what_a_device_takes_not_from_xdp),
+		prog_test(test_nat_leaves_to_tc_what_has_no_checksum_yet),
 		prog_test(test_nat_turns_replies_of_this_host_on_their_way_out),
 		prog_test(test_nat_caches_the_next_hop_of_both_ways),
 	};

@@ -73,7 +73,7 @@ static void test_table_when_full_keeps_what_is_established(void **state)
 	known = scan(lab, by_class);
 	assert_in_range(known, ENTRIES * 9 / 10, ENTRIES);
 	assert_int_equal(unlearned(lab), ENTRIES * 2 - known);
-	assert_int_equal(lab_reason(lab, PERCH_HOOK_XDP, PERCH_R_TABLE_FULL), ENTRIES * 2 - known);
+	assert_int_equal(lab_reasons(lab, PERCH_R_TABLE_FULL), ENTRIES * 2 - known);
 	sleep_ms(50);
 	for (__u32 n = ENTRIES * 2; n < ENTRIES * 4; n++) {
 		mode_talk(&t, lab, (struct mode){ LAB_XDP, false }, IPPROTO_TCP, n);
