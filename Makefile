@@ -13,11 +13,11 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
 WARN = -Wall -Wextra -Wno-unused-parameter $(W)
 CFLAGS ?= -O2 -g
-ALL_CFLAGS = -std=gnu11 $(CFLAGS) $(WARN) -Iinclude -I$(O) -DPERCH_VERSION='"$(VERSION)"' -MMD -MP $(SAN_FLAGS)
+ALL_CFLAGS = -std=gnu11 -fno-strict-aliasing $(CFLAGS) $(WARN) -Iinclude -I$(O) -DPERCH_VERSION='"$(VERSION)"' -MMD -MP $(SAN_FLAGS)
 ifdef SAN
 SAN_FLAGS = -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 endif
-BPF_CFLAGS = -O2 -g -target bpf -mcpu=v3 $(WARN) -Iinclude -Ibpf -I/usr/include/$(MULTIARCH) -MMD -MP
+BPF_CFLAGS = -O2 -g -target bpf -mcpu=v3 -fno-strict-aliasing $(WARN) -Iinclude -Ibpf -I/usr/include/$(MULTIARCH) -MMD -MP
 
 CONFIG_SRC := $(wildcard user/config/*.c)
 CORE_SRC := $(wildcard user/core/*.c)

@@ -40,14 +40,14 @@ static __always_inline u64 answer_sum(const void *at, u32 words)
 	return s;
 }
 
-static __always_inline void answer_ip(struct ethhdr *eth, const struct packet *p)
+static __always_inline void answer_ip(struct ethhdr *eth, const struct packet *p, bool v6)
 {
 	u8 mac[ETH_ALEN];
 
 	__builtin_memcpy(mac, eth->h_source, ETH_ALEN);
 	__builtin_memcpy(eth->h_source, eth->h_dest, ETH_ALEN);
 	__builtin_memcpy(eth->h_dest, mac, ETH_ALEN);
-	if (p->v6) {
+	if (v6) {
 		struct ipv6hdr *ip = (void *)(eth + 1);
 
 		*(__be32 *)ip = bpf_htonl(6u << 28);
@@ -75,27 +75,26 @@ static __always_inline void answer_ip(struct ethhdr *eth, const struct packet *p
 static __always_inline bool answer_write(void *data, void *end, const struct packet *p, bool partial)
 {
 	struct tcphdr *t = data + transport_offset(p);
+	bool v6 = p->v6;
 	u64 pseudo;
 
-	if ((void *)(t + 1) > end || !headers_whole(data, end, p))
+	if ((void *)(t + 1) > end || !headers_whole(data, end, v6))
 		return false;
 	answer_tcp(t, p);
 	/* the pseudo header's sum is the same both ways */
 	pseudo = sum_pseudo(p, sizeof(*t));
 	t->check = partial ? sum_fold(pseudo) : ~sum_fold(pseudo + answer_sum(t, 5));
-	answer_ip(data, p);
+	answer_ip(data, p, v6);
 	return true;
 }
 
-static __always_inline int answer_xdp(struct xdp_md *ctx, const struct packet *p)
+static __always_inline bool answer_xdp(struct xdp_md *ctx, const struct packet *p)
 {
 	int cut = (int)answer_length(p) - (int)p->length;
 
 	if (cut && bpf_xdp_adjust_tail(ctx, cut))
-		return XDP_DROP;
-	if (!answer_write((void *)(long)ctx->data, (void *)(long)ctx->data_end, p, false))
-		return XDP_DROP;
-	return XDP_TX;
+		return false;
+	return answer_write((void *)(long)ctx->data, (void *)(long)ctx->data_end, p, false);
 }
 
 /* Whether an skb's checksum is partial is nowhere to be read; but a change
@@ -111,14 +110,26 @@ static __always_inline bool answer_partial(struct __sk_buff *skb, const struct p
 	return before == after;
 }
 
+/* Sum of both headers, for a complete checksum to follow; 0 if not whole. */
+static __always_inline u64 answer_headers(struct __sk_buff *skb, const struct packet *p)
+{
+	void *ip = (void *)(long)skb->data + ETH_HLEN, *end = (void *)(long)skb->data_end;
+
+	if (p->v6)
+		return ip + sizeof(struct ipv6hdr) + sizeof(struct tcphdr) <= end ? answer_sum(ip, 15) : 0;
+	return ip + sizeof(struct iphdr) + sizeof(struct tcphdr) <= end ? answer_sum(ip, 10) : 0;
+}
+
 static __always_inline int answer_tc(struct __sk_buff *skb, const struct packet *p)
 {
+	u16 before = sum_fold(answer_headers(skb, p));
 	bool partial = answer_partial(skb, p);
 
 	if (bpf_skb_change_tail(skb, answer_length(p), 0))
 		return TC_ACT_SHOT;
 	if (!answer_write((void *)(long)skb->data, (void *)(long)skb->data_end, p, partial))
 		return TC_ACT_SHOT;
+	bpf_csum_update(skb, (u32)(u16)~before + sum_fold(answer_headers(skb, p)));
 	return bpf_redirect(skb->ifindex, 0);
 }
 

@@ -47,6 +47,13 @@ static __always_inline struct perch_device *via_device(const struct packet *p, u
 	return size > d->mtu ? NULL : d;
 }
 
+static __always_inline struct perch_device *device_by_index(u32 ifindex)
+{
+	u32 *id = bpf_map_lookup_elem(&device_ids, &ifindex);
+
+	return id ? element(devices, *id) : NULL;
+}
+
 /*
  * Look the next hop of p up.  0: p->via holds it (and the backend's cache).
  * BPF_FIB_LKUP_RET_NO_NEIGH: the route is in f, the neighbour has to be

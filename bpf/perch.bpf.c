@@ -56,7 +56,11 @@ int perch_xdp(struct xdp_md *ctx)
 	r = steer_find(p);
 	if (r != GO)
 		return xdp_pass(r);
-	if (!p->answer) {
+	if (p->answer) {
+		d = device_by_index(p->ifindex);
+		if (!d || !d->xmit)
+			return xdp_pass(PERCH_R_NO_XMIT);
+	} else {
 		if (sum_missing(data, end, p))
 			return xdp_pass(PERCH_R_NO_CHECKSUM);
 		if (!p->via) {
@@ -72,13 +76,12 @@ int perch_xdp(struct xdp_md *ctx)
 	if (r != GO)
 		return xdp_pass(r);
 	reason_count(PERCH_HOOK_XDP, p->reason);
-	if (p->answer)
-		return answer_xdp(ctx, p);
-	if (!d || !rewrite_xdp(ctx, p, d)) {
+	if (!(p->answer ? answer_xdp(ctx, p) : rewrite_xdp(ctx, p, d))) {
 		reason_count(PERCH_HOOK_XDP, PERCH_R_REWRITE_FAILED);
 		return XDP_DROP;
 	}
-	return d->ifindex == p->ifindex ? XDP_TX : bpf_redirect(d->ifindex, 0);
+	/* never XDP_TX: a veth whose peer has GRO but no program lets it lie */
+	return bpf_redirect(d->ifindex, 0);
 }
 
 static __always_inline int tc_pass(u32 hook, u32 reason)

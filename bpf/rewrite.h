@@ -32,11 +32,11 @@ static __always_inline u64 sum_address(const struct packet *p, const struct perc
 }
 
 /* IP header, the same for both hooks: address, hop count, IPv4's checksum. */
-static __always_inline void write_ip(struct ethhdr *eth, const struct packet *p, u64 sum, bool hop)
+static __always_inline void write_ip(struct ethhdr *eth, const struct packet *p, bool v6, u64 sum, bool hop)
 {
 	bool reply = p->way == WAY_REPLY;
 
-	if (p->v6) {
+	if (v6) {
 		struct ipv6hdr *ip = (void *)(eth + 1);
 
 		__builtin_memcpy(reply ? &ip->saddr : &ip->daddr, &p->new_address, 16);
@@ -59,10 +59,11 @@ static __always_inline u32 transport_offset(const struct packet *p)
 	return ETH_HLEN + (p->v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr));
 }
 
-/* What parse saw, asked again for the verifier. */
-static __always_inline bool headers_whole(void *data, void *end, const struct packet *p)
+/* What parse saw, asked again for the verifier.  It must see one family from
+ * here to the last write, so that is read once and handed on. */
+static __always_inline bool headers_whole(void *data, void *end, bool v6)
 {
-	if (p->v6)
+	if (v6)
 		return data + ETH_HLEN + sizeof(struct ipv6hdr) <= end;
 	return data + ETH_HLEN + sizeof(struct iphdr) <= end;
 }
@@ -116,6 +117,7 @@ static __always_inline bool rewrite_xdp(struct xdp_md *ctx, const struct packet 
 	u64 sum = sum_address(p, old), all = sum + (u16)~old_port + p->new_port;
 	struct ethhdr *eth = data;
 	void *at = data + transport_offset(p);
+	bool v6 = p->v6;
 
 	if (udp) {
 		struct udphdr *u = at;
@@ -133,9 +135,9 @@ static __always_inline bool rewrite_xdp(struct xdp_md *ctx, const struct packet 
 		t->check = sum_update(t->check, all, false);
 		*(reply ? &t->source : &t->dest) = p->new_port;
 	}
-	if (!headers_whole(data, end, p))
+	if (!headers_whole(data, end, v6))
 		return false;
-	write_ip(eth, p, sum, true);
+	write_ip(eth, p, v6, sum, true);
 	via_write(eth, p->via, d);
 	return true;
 }
@@ -174,7 +176,7 @@ static __always_inline bool sum_tc(struct __sk_buff *skb, const struct packet *p
 static __always_inline bool rewrite_tc(struct __sk_buff *skb, const struct packet *p, const struct perch_device *d,
 				       bool hop)
 {
-	bool reply = p->way == WAY_REPLY;
+	bool reply = p->way == WAY_REPLY, v6 = p->v6;
 	void *data, *end;
 	__be16 *ports;
 
@@ -185,10 +187,10 @@ static __always_inline bool rewrite_tc(struct __sk_buff *skb, const struct packe
 	data = (void *)(long)skb->data;
 	end = (void *)(long)skb->data_end;
 	ports = data + transport_offset(p);
-	if ((void *)(ports + 2) > end || !headers_whole(data, end, p))
+	if ((void *)(ports + 2) > end || !headers_whole(data, end, v6))
 		return false;
 	ports[!reply] = p->new_port;
-	write_ip(data, p, sum_address(p, reply ? &p->source : &p->destination), hop);
+	write_ip(data, p, v6, sum_address(p, reply ? &p->source : &p->destination), hop);
 	if (d)
 		via_write(data, p->via, d);
 	return true;
