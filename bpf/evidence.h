@@ -49,8 +49,17 @@ static __always_inline void evidence_bucket(u64 *histogram, u64 us)
 		histogram[b]++;
 }
 
-/* A SYN was refused, or came to nothing.  `client`: any hash of the client. */
-GLOBAL int evidence_connect_failed(struct perch_flow *f, u32 client)
+/* A client to the reflex: its address without ports; of IPv6 its /64. */
+static __always_inline u32 evidence_client(const struct perch_flow *f)
+{
+	const u32 *w = f->key.client.word;
+	u64 low = w[0] || w[1] ? 0 : w[3];
+
+	return hash_mix(((u64)w[1] << 32 | w[0]) + low + constants.secret[3]);
+}
+
+/* A SYN was refused, or came to nothing. */
+GLOBAL int evidence_connect_failed(struct perch_flow *f)
 {
 	struct witness w;
 
@@ -62,12 +71,12 @@ GLOBAL int evidence_connect_failed(struct perch_flow *f, u32 client)
 		return 0;
 	w.votes->connects++;
 	w.votes->connect_failures++;
-	reflex_vote(w.backend, client, true);
+	reflex_vote(w.backend, evidence_client(f), true);
 	return 0;
 }
 
 /* A SYN was answered. */
-GLOBAL int evidence_connected(struct perch_flow *f, u32 client)
+GLOBAL int evidence_connected(struct perch_flow *f)
 {
 	struct witness w;
 
@@ -77,7 +86,7 @@ GLOBAL int evidence_connected(struct perch_flow *f, u32 client)
 	if (!w.counts)
 		return 0;
 	w.votes->connects++;
-	reflex_vote(w.backend, client, false);
+	reflex_vote(w.backend, evidence_client(f), false);
 	return 0;
 }
 

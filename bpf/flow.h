@@ -302,7 +302,7 @@ static __always_inline int flow_choose(const struct packet *p, struct flow_slot 
 		return 0;
 	at->set = p->set[0];
 	best = flow_victim(a->tag, p->now, &empty_a);
-	if (empty_a < 2) {
+	if (empty_a < PERCH_WAYS / 2) {
 		other = flow_victim(b->tag, p->now, &empty_b);
 		if (empty_b > empty_a || (empty_b == empty_a && other >> 8 < best >> 8)) {
 			best = other;
@@ -367,12 +367,19 @@ static __always_inline int flow_insert_locked(struct packet *p, u32 class)
 	u64 seen = p->tag;
 	struct flow_slot at;
 
-	if (!flow_seek(p))
-		return flow_insert_new(p, class);
-	if (!flow_expired(p->tag, p->now) && !(p->replace && !((p->tag ^ seen) & PERCH_TAG_IDENTITY)))
-		return flow_copy(p) ? FLOW_LATE : FLOW_FULL;
-	at = (struct flow_slot){ .tag = p->tag, .set = p->found_set, .way = p->found_way };
-	return flow_fill(&at, p, class) ? FLOW_INSERTED : FLOW_FULL;
+	for (int i = 0; i < 3; i++) {
+		if (!flow_seek(p))
+			return flow_insert_new(p, class);
+		if (!flow_expired(p->tag, p->now) && !(p->replace && !((p->tag ^ seen) & PERCH_TAG_IDENTITY))) {
+			if (flow_copy(p))
+				return FLOW_LATE;
+			continue;
+		}
+		at = (struct flow_slot){ .tag = p->tag, .set = p->found_set, .way = p->found_way };
+		if (flow_fill(&at, p, class))
+			return FLOW_INSERTED;
+	}
+	return FLOW_FULL;
 }
 
 /* Enter p's flow; FLOW_LATE: another CPU's came first and is now in p. */

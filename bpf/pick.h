@@ -150,6 +150,8 @@ GLOBAL int pick_ambiguous(u32 service, u64 hash, const struct plan_now *now, u32
 	v = element(versions, service * PERCH_SLOTS + (old & (PERCH_SLOTS - 1)));
 	if (!v || READ(v->sever_before) >= (u64)(u32)named * 1000000000)
 		return slot;
+	if (READ(v->drain_before) >= (u64)(u32)named * 1000000000 && bpf_ktime_get_ns() >= READ(v->drain_at))
+		return slot;	/* a drain that is due has severed it */
 	return old;
 }
 
@@ -179,9 +181,10 @@ static __always_inline bool pick(struct packet *p, const struct perch_listener *
 	bool start = p->protocol != IPPROTO_TCP || (p->tcp & TCP_SYN);
 	u64 hash = pick_hash(p, sv->affinity);
 	struct plan_now now = {};
+	bool whole = plan_read(p->service, &now);
 	u32 slot;
 
-	if (!plan_read(p->service, &now))
+	if (!whole)
 		reason_count(p->hook, PERCH_R_PLAN_TORN);
 	p->flow.epoch = perch_word_epoch(now.word);
 	p->votes = 0;
@@ -189,7 +192,7 @@ static __always_inline bool pick(struct packet *p, const struct perch_listener *
 		slot = l->door - 1;
 	} else if (start) {
 		slot = plan_slot(&now.plan, pick_value(hash, now.plan.salt));
-		p->votes = 1;
+		p->votes = whole;
 	} else {
 		slot = pick_ambiguous(p->service, hash, &now, sv->drain_ms);
 		reason_count(p->hook, PERCH_R_AMBIGUOUS);

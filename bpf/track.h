@@ -99,11 +99,11 @@ static __always_inline void track_tcp_forward(struct packet *p)
 /* The backend's answer to a SYN: a SYN-ACK, or a RST that quotes it. */
 static __always_inline u32 track_answer(struct packet *p, struct perch_flow *f, u32 class)
 {
-	if ((p->tcp & TCP_ACK) && p->ack != p->flow.client_next)
+	if (!(p->tcp & TCP_ACK) || p->ack != p->flow.client_next)
 		return class;
 	if (p->tcp & TCP_RST) {
 		if (track_flag(f, p->flow.flags, PERCH_FLOW_RESET) && !(p->flow.flags & PERCH_FLOW_ANSWERED))
-			evidence_connect_failed(&p->flow, p->fingerprint);
+			evidence_connect_failed(&p->flow);
 		return PERCH_CLOSING;
 	}
 	if (p->flow.flags & PERCH_FLOW_ANSWERED)
@@ -111,7 +111,7 @@ static __always_inline u32 track_answer(struct packet *p, struct perch_flow *f, 
 	WRITE(f->backend_next, p->seq + 1);
 	barrier();
 	if (track_flag(f, p->flow.flags, PERCH_FLOW_ANSWERED))
-		evidence_connected(&p->flow, p->fingerprint);
+		evidence_connected(&p->flow);
 	return class;
 }
 
