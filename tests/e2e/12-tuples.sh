@@ -28,7 +28,7 @@ start_perchd
 
 # once OPTION... ADDRESS PORT: a connection of each client, all well
 once() {
-	expect short -n "$CLIENTS" -j 32 "$@"
+	expect short -n "$CLIENTS" -j 64 -w 1000 "$@"
 }
 
 test_two_listeners_in_turn_share_a_backend() {
