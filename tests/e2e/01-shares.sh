@@ -109,6 +109,7 @@ test_rollout_without_watch_leaves_nothing_on_old() {
 	load=$SPAWNED
 	expect wait_for 20 phase_is web Succeeded
 	lab_kill TERM "$load"
+	say "under load meanwhile: $(cat "$LAB_DIR/load")"
 	expect [ "$(field "$(cat "$LAB_DIR/load")" .failed)" = 0 ]
 	expect [ "$(version web v2 .role)" = stable ]
 	seen=$(short -n 20000 -j 64 -s 10.1.1.0 -m 2000 "$VIP4" 80)
