@@ -59,6 +59,8 @@ test_flood_ends_no_established_connection() {
 	ARRIVED=$(($(received) - ARRIVED))
 	lab_kill TERM "$load"
 	answered=$(cat "$LAB_DIR/load")
+	# a short connection sends five packets, six when one is lost
+	ARRIVED=$((ARRIVED - 6 * $(field "$answered" .connections)))
 	say "short connections meanwhile: $(field "$answered" .ok) of $(field "$answered" .connections)"
 	state=$(long_state)
 	echo "$state"
@@ -81,7 +83,7 @@ none_wait() {
 
 # The flood was there: nearly all of it reached the balancer.
 test_flood_arrived() {
-	say "$ARRIVED packets reached the balancer during the flood"
+	say "at least $ARRIVED packets of the flood reached the balancer"
 	expect [ "$ARRIVED" -ge $(((SYNS + ACKS) * 95 / 100)) ]
 }
 
