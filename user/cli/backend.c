@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /* perch backend: where connections end up. */
-#include "client.h"
 #include "output.h"
+#include "show.h"
 #include "text.h"
 
 static void backend_list(const json_t *backends)
@@ -30,19 +30,7 @@ static void backend_list(const json_t *backends)
 
 static int do_show(struct cli *cli, int argc, char **argv)
 {
-	const char *service = NULL;
-	const struct word words[] = { WORD_BARE("service", "NAME", &service), {} };
-	struct client_path path;
-	json_t *doc;
-	int ret;
-
-	ret = words_read(cli, argc, argv, words);
-	if (ret)
-		return ret;
-	client_path(&path, "/v1/backends", "", "");
-	client_query(&path, "service", service);
-	ret = client_get(cli, path.text, &doc);
-	return ret ?: cli_print(cli, doc, backend_list);
+	return show_of_service(cli, argc, argv, "/v1/backends", backend_list);
 }
 
 const struct command backend_commands[] = {

@@ -2,8 +2,8 @@
 /* perch datapath: programs, maps and interfaces. */
 #include <stdio.h>
 
-#include "client.h"
 #include "output.h"
+#include "show.h"
 #include "text.h"
 
 static void datapath_interfaces(const json_t *datapath)
@@ -72,14 +72,7 @@ static void datapath_text(const json_t *datapath)
 
 static int do_show(struct cli *cli, int argc, char **argv)
 {
-	const struct word words[] = { {} };
-	json_t *doc;
-	int ret;
-
-	ret = words_read(cli, argc, argv, words);
-	if (!ret)
-		ret = client_get(cli, "/v1/datapath", &doc);
-	return ret ?: cli_print(cli, doc, datapath_text);
+	return show(cli, argc, argv, "/v1/datapath", datapath_text);
 }
 
 const struct command datapath_commands[] = {

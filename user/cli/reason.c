@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /* perch reason: why packets left the programs as they did. */
-#include "client.h"
 #include "output.h"
+#include "show.h"
 
 static void reason_list(const json_t *reasons)
 {
@@ -25,14 +25,7 @@ static void reason_list(const json_t *reasons)
 
 static int do_show(struct cli *cli, int argc, char **argv)
 {
-	const struct word words[] = { {} };
-	json_t *doc;
-	int ret;
-
-	ret = words_read(cli, argc, argv, words);
-	if (!ret)
-		ret = client_get(cli, "/v1/reasons", &doc);
-	return ret ?: cli_print(cli, doc, reason_list);
+	return show(cli, argc, argv, "/v1/reasons", reason_list);
 }
 
 const struct command reason_commands[] = {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /* perch version: the versions of services, their traffic and their times. */
-#include "client.h"
 #include "output.h"
 #include "service.h"
+#include "show.h"
 
 static void version_list(const json_t *versions)
 {
@@ -37,19 +37,7 @@ static void version_list(const json_t *versions)
 
 static int do_show(struct cli *cli, int argc, char **argv)
 {
-	const char *service = NULL;
-	const struct word words[] = { WORD_BARE("service", "NAME", &service), {} };
-	struct client_path path;
-	json_t *doc;
-	int ret;
-
-	ret = words_read(cli, argc, argv, words);
-	if (ret)
-		return ret;
-	client_path(&path, "/v1/versions", "", "");
-	client_query(&path, "service", service);
-	ret = client_get(cli, path.text, &doc);
-	return ret ?: cli_print(cli, doc, version_list);
+	return show_of_service(cli, argc, argv, "/v1/versions", version_list);
 }
 
 const struct command version_commands[] = {

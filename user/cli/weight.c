@@ -6,6 +6,7 @@
 #include "../config/config.h"
 #include "client.h"
 #include "output.h"
+#include "show.h"
 
 static void weight_rows(struct table *t, const json_t *of)
 {
@@ -37,19 +38,7 @@ static void weight_list(const json_t *weights)
 
 static int do_show(struct cli *cli, int argc, char **argv)
 {
-	const char *service = NULL;
-	const struct word words[] = { WORD_BARE("service", "NAME", &service), {} };
-	struct client_path path;
-	json_t *doc;
-	int ret;
-
-	ret = words_read(cli, argc, argv, words);
-	if (ret)
-		return ret;
-	client_path(&path, "/v1/weights", "", "");
-	client_query(&path, "service", service);
-	ret = client_get(cli, path.text, &doc);
-	return ret ?: cli_print(cli, doc, weight_list);
+	return show_of_service(cli, argc, argv, "/v1/weights", weight_list);
 }
 
 /* VERSION PERCENT pairs into body. */

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/* `OBJECT show` where it is one question to the API, printed as it comes. */
+#ifndef PERCH_CLI_SHOW_H
+#define PERCH_CLI_SHOW_H
+
+#include <jansson.h>
+
+#include "cli.h"
+
+/* `show`: GET path. */
+int show(struct cli *cli, int argc, char **argv, const char *path, void (*text)(const json_t *doc));
+/* `show [service NAME]`: GET path, with ?service=NAME. */
+int show_of_service(struct cli *cli, int argc, char **argv, const char *path, void (*text)(const json_t *doc));
+
+#endif
