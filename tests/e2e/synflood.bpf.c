@@ -28,6 +28,8 @@ __u32 source;		/* host order, its low 16 bits 0 */
 __u32 device;
 __u32 times = 1;	/* each segment is sent so often in a row */
 __u64 sent;
+__u32 pause_ns;		/* from one segment to the next */
+__u64 next;		/* when the next may go */
 
 static __always_inline __u16 fold(__u32 sum)
 {
@@ -41,6 +43,17 @@ static __always_inline __u32 halves(__u32 word)
 	return (word & 0xffff) + (word >> 16);
 }
 
+/* Even spacing: a burst would outrun who receives it, and what is dropped
+ * before it arrives floods nobody. */
+static __always_inline void wait_for_turn(void)
+{
+	__u64 now = bpf_ktime_get_ns();
+
+	for (int i = 0; i < 1000 && now < next; i++)
+		now = bpf_ktime_get_ns();
+	next = now + pause_ns;
+}
+
 SEC("xdp") int synflood(struct xdp_md *ctx)
 {
 	struct segment *s = (void *)(long)ctx->data;
@@ -48,6 +61,7 @@ SEC("xdp") int synflood(struct xdp_md *ctx)
 
 	if ((void *)(s + 1) > (void *)(long)ctx->data_end)
 		return XDP_ABORTED;
+	wait_for_turn();
 	*s = *(struct segment *)same;
 	s->ip.saddr = bpf_htonl(source | (n & 0xffff));
 	s->tcp.source = bpf_htons(1024 + (n >> 16));
