@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
  * The kernel's clockwork, a timer every 10 ms.  It writes cumulative samples
- * of what changed (services in a rollout at 10 Hz, the rest at 1 Hz), then
- * walks a part of the flow table and frees what has expired.  Both go in
+ * of what changed (services in a rollout at the agent's sampleInterval, the
+ * rest at 1 Hz), then walks a part of the flow table and frees what has expired.  Both go in
  * slices: a run ends after PERCH_TIMER_SLICE_NS and the next one goes on.
  */
 #ifndef PERCH_BPF_CLOCKWORK_H
@@ -11,20 +11,22 @@
 #include "evidence.h"
 
 #define CLOCK_MONOTONIC 1
-#define SAMPLE_PERIOD_NS 100000000ull
-#define SLOW_TURNS 10
 #define SWEEP_RUNS 500		/* timer runs for one walk over the flow table */
 #define SLICE_CHECK 64		/* elements between two looks at the clock */
 #define VIA_OLD 64		/* route generations until stale vias are cleared; a via
 				 * has 8 bits of them, and a walk takes less than 64 */
+
+/* Which services a walk of samples takes. */
+enum sample_takes { TAKES_ROLLOUTS = 1, TAKES_OTHERS = 2 };
 
 /* A walk over an array, resumed at `at`. */
 struct slice {
 	u64 deadline;
 	u32 at;
 	u32 generation;		/* sweep: of the routes, to clear stale vias by */
+	u32 entries;		/* sweep: seen in use */
+	u32 takes;		/* samples: enum sample_takes */
 	bool clearing;
-	bool slow;		/* this turn takes every service */
 	bool over;		/* the time is up */
 };
 
@@ -39,7 +41,7 @@ static __always_inline bool sample_due(u32 service, const struct slice *s)
 {
 	struct perch_service *sv = element(services, service);
 
-	return sv && sv->in_use && (s->slow || sv->sampling);
+	return sv && sv->in_use && s->takes & (sv->sampling ? TAKES_ROLLOUTS : TAKES_OTHERS);
 }
 
 /* A record in the ring or NULL, and then its loss is counted. */
@@ -173,7 +175,7 @@ static long sample_service(u32 i, struct slice *s)
 }
 
 /* The last record of a walk wakes the reader. */
-static __always_inline void sample_host(struct perch_control *c, bool slow)
+static __always_inline void sample_host(struct perch_control *c)
 {
 	struct perch_sample_host *r = SAMPLE_RESERVE(PERCH_SAMPLE_HOST, 0, struct perch_sample_host);
 	struct sum sum = {};
@@ -201,24 +203,39 @@ static __always_inline void sample_host(struct perch_control *c, bool slow)
 		!(s)->over;                                                    \
 	})
 
+/* What is due now; each kind has a clock of its own, so that neither interval
+ * moves the other. */
+static __always_inline u32 sample_takes(struct clockwork *w, struct perch_control *c, u64 now)
+{
+	u64 interval = READ(c->sample_interval);
+	u32 takes = 0;
+
+	if (now - w->sampled >= (interval ? interval : PERCH_SAMPLE_INTERVAL_NS)) {
+		w->sampled = now;
+		takes |= TAKES_ROLLOUTS;
+	}
+	if (now - w->sampled_others >= PERCH_SLOW_INTERVAL_NS) {
+		w->sampled_others = now;
+		takes |= TAKES_OTHERS;
+	}
+	return takes;
+}
+
 static __always_inline void clockwork_sample(struct clockwork *w, struct perch_control *c, u64 now)
 {
 	struct slice s = { .deadline = now + PERCH_TIMER_SLICE_NS };
 
 	if (!w->sampling) {
-		if (now < w->next_sample)
-			return;
-		w->next_sample = now + SAMPLE_PERIOD_NS;
-		w->turn++;
-		w->sampling = 1;
+		w->takes = sample_takes(w, c, now);
+		w->sampling = w->takes ? 1 : 0;
 	}
-	s.slow = w->turn % SLOW_TURNS == 0;
+	s.takes = w->takes;
 	if (w->sampling == 1 && SAMPLE_WALK(w->backend, 1, constants.backends, sample_backend, &s))
 		w->sampling = 2;
 	if (w->sampling == 2 && SAMPLE_WALK(w->vote, PERCH_SLOTS, PERCH_OBSERVED * PERCH_SLOTS, sample_votes, &s))
 		w->sampling = 3;
 	if (w->sampling == 3 && SAMPLE_WALK(w->service, 0, constants.services, sample_service, &s)) {
-		sample_host(c, s.slow);
+		sample_host(c);
 		w->sampling = 0;
 	}
 }
@@ -262,6 +279,8 @@ static long sweep_next(u32 i, struct slice *s)
 		return 1;
 	s->at++;
 	sweep_slot(fs, way, tick_now());
+	if (perch_tag_fingerprint(READ(fs->tag[way])))
+		s->entries++;
 	if (s->clearing)
 		sweep_via(fs, way, s->generation);
 	return 0;
@@ -280,8 +299,11 @@ static __always_inline void clockwork_sweep(struct clockwork *w, struct perch_co
 		w->via_generation = s.generation;
 	s.clearing = w->clearing;
 	bpf_loop(slots / SWEEP_RUNS + 1, sweep_next, &s, 0);
+	c->flow_entries_yet += s.entries;
 	if (s.at >= slots) {
 		s.at = 0;
+		WRITE(c->flow_entries, c->flow_entries_yet);
+		c->flow_entries_yet = 0;
 		c->sweep_passes++;
 	}
 	w->slot = s.at;

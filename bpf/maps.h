@@ -108,14 +108,14 @@ struct {
  * the ABI, though nobody else reads it */
 struct clockwork {
 	struct bpf_timer timer;
-	u64 next_sample;	/* ns */
-	u32 turn;		/* of sampling; every tenth takes everything */
-	u32 sampling;		/* a walk is under way */
+	u64 sampled;		/* ns: when services in a rollout were */
+	u32 takes;		/* the walk under way: enum sample_takes */
+	u32 sampling;		/* which array it is in; 0: none is under way */
 	u32 backend, vote, service;	/* cursors of the walk */
 	u32 slot;		/* cursor of the sweeper */
 	u32 via_generation;	/* route generation when stale vias were last cleared */
 	u32 clearing;		/* this walk clears them */
-	u32 zero;
+	u64 sampled_others;	/* ns: when the other services were */
 };
 _Static_assert(sizeof(struct clockwork) == 64, "clockwork");
 

@@ -75,7 +75,11 @@ struct perch_control {
 	__u32 slice_words;
 	__u32 generation;	/* counts loads; goes into timer_generation */
 	__u64 sweep_passes;	/* whole walks over the flow table */
-	__u64 reserved[4];
+	__u64 sample_interval;	/* ns between samples of a service in a rollout;
+				 * 0: PERCH_SAMPLE_INTERVAL_NS */
+	__u32 flow_entries;	/* in use, as the last whole walk counted them */
+	__u32 flow_entries_yet;	/* the same of the walk under way */
+	__u64 reserved[2];
 };
 _Static_assert(sizeof(struct perch_control) == 144, "control");
 
@@ -530,6 +534,8 @@ _Static_assert(sizeof(struct perch_event) == 48, "event");
 /* The timer: one element; the agent arms it through perch_tick. */
 #define PERCH_TIMER_PERIOD_NS 10000000ull
 #define PERCH_TIMER_SLICE_NS 1000000ull
+#define PERCH_SAMPLE_INTERVAL_NS 100000000ull
+#define PERCH_SLOW_INTERVAL_NS 1000000000ull	/* of services in no rollout */
 
 /*
  * Registry: what state must not lose.  names: element = service;
