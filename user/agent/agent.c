@@ -29,7 +29,7 @@
 #include "takeover.h"
 #include "upkeep.h"
 
-#define LOOK_MS 100
+#define LOOK_MS 100		/* at most; less when samples come more often */
 #define SECRET_BYTES 32
 
 struct service *agent_service(const struct agent *a, const char *name)
@@ -242,7 +242,7 @@ static int start_http(struct agent *a)
 	return r;
 }
 
-static void look(uv_timer_t *timer)
+static void look_again(uv_timer_t *timer)
 {
 	rollouts_tick(timer->data);
 }
@@ -251,6 +251,14 @@ static void second(uv_timer_t *timer)
 {
 	upkeep(timer->data);
 	api_events_beat(timer->data);
+}
+
+void agent_set_pace(struct agent *a)
+{
+	__u64 interval = a->config->agent.sample_interval, look = interval / NS_PER_MS;
+
+	__atomic_store_n(&a->datapath.maps.control->sample_interval, interval, __ATOMIC_RELAXED);
+	uv_timer_start(&a->look_timer, look_again, 0, look < LOOK_MS ? look : LOOK_MS);
 }
 
 static void on_signal(uv_signal_t *signal, int number)
@@ -272,7 +280,7 @@ static void start_handles(struct agent *a)
 	uv_signal_init(&a->loop, &a->interrupt);
 	a->look_timer.data = a->second_timer.data = a;
 	a->hangup.data = a->terminate.data = a->interrupt.data = a;
-	uv_timer_start(&a->look_timer, look, LOOK_MS, LOOK_MS);
+	agent_set_pace(a);
 	uv_timer_start(&a->second_timer, second, 1000, 1000);
 	uv_signal_start(&a->hangup, on_signal, SIGHUP);
 	uv_signal_start(&a->terminate, on_signal, SIGTERM);

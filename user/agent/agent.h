@@ -72,6 +72,8 @@ int agent_start(struct agent *a, const char *config_path);
 void agent_run(struct agent *a);
 /* Leave the datapath running, everything else goes. */
 void agent_stop(struct agent *a);
+/* agent.sampleInterval of the configuration in force, to kernel and loop. */
+void agent_set_pace(struct agent *a);
 
 struct service *agent_service(const struct agent *a, const char *name);
 /* Append to the list. */

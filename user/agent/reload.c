@@ -117,6 +117,7 @@ static void reload_done(struct agent *a, char *text)
 	a->config_text = text;
 	a->config_loaded = clock_wall();
 	a->config_error[0] = 0;
+	agent_set_pace(a);
 	interfaces_apply(a);
 	hostcheck_forwarding(a);
 	agent_emit(a, .kind = "config", .actor = &actor_file, .to = "loaded", .reason = a->config_path);

@@ -94,7 +94,7 @@ static const struct schema_key agent_keys[] = {
 	{ .name = "stateDir", SCHEMA_FIELD(struct model_agent, state_dir), .read = read_path },
 	{ .name = "pinPath", SCHEMA_FIELD(struct model_agent, pin_path), .read = read_path },
 	{ .name = "sampleInterval", .type = SCHEMA_DURATION, SCHEMA_FIELD(struct model_agent, sample_interval),
-	  .min = 10 * NS_PER_MS, .max = NS_PER_M },
+	  .min = 10 * NS_PER_MS, .max = 10 * NS_PER_S },
 	{ .name = "flowTableSize", SCHEMA_FIELD(struct model_agent, flow_table_size), .read = read_flow_table_size },
 	{ .name = "secretFile", SCHEMA_FIELD(struct model_agent, secret_file), .read = read_path },
 	SCHEMA_NOT_YET("deadman", SCHEMA_OFF_ZERO),
