@@ -198,6 +198,48 @@ static void test_observed_element_has_limits_before_it_is_named(void **state)
 	assert_int_equal(m->backends[id_of(&p, 0, 1)].observed, 0);
 }
 
+static void votes_write(__u32 key, __u64 connects)
+{
+	struct perch_votes *v = calloc(cpus, sizeof(*v));
+
+	/* on two CPUs, as packets come */
+	v[0].connects = connects;
+	v[cpus - 1].response_time[9] += connects;
+	assert_int_equal(bpf_map_update_elem(m->votes_fd, &key, v, BPF_ANY), 0);
+	free(v);
+}
+
+static void test_votes_of_a_slot_begin_anew_with_its_next_version(void **state)
+{
+	struct perch_votes v;
+	struct place p;
+
+	place_make(&p, 0, 1, 1);
+	p.s.observed = true;
+	apply_new(&p);
+	votes_write(PERCH_SLOTS, 12);
+	votes_write(PERCH_SLOTS + 1, 34);
+	apply(&p);
+	assert_int_equal(tables_votes(t, 0, 1, &v), 0);
+	assert_int_equal(v.connects, 34);
+	assert_int_equal(v.response_time[9], 34);
+	p.s.n_versions = 1;
+	apply(&p);
+	/* its last packets are counted while it goes */
+	votes_write(PERCH_SLOTS + 1, 56);
+	p.s.n_versions = 2;
+	p.s.version[1].name = "v3";
+	apply(&p);
+	assert_int_equal(tables_votes(t, 0, 1, &v), 0);
+	assert_int_equal(v.connects, 0);
+	assert_int_equal(v.response_time[9], 0);
+	assert_int_equal(tables_votes(t, 0, 0, &v), 0);
+	assert_int_equal(v.connects, 12);
+	p.s.observed = false;
+	apply(&p);
+	assert_int_equal(tables_votes(t, 0, 0, &v), -ENOENT);
+}
+
 static void test_observed_pool_runs_out_with_an_error(void **state)
 {
 	char why[WHY] = "";
@@ -319,6 +361,7 @@ int main(void)
 		TEST(test_reap_frees_a_backend_only_after_its_last_flow),
 		TEST(test_backend_element_is_reused_last_and_counts_from_0),
 		TEST(test_observed_element_has_limits_before_it_is_named),
+		TEST(test_votes_of_a_slot_begin_anew_with_its_next_version),
 		TEST(test_observed_pool_runs_out_with_an_error),
 		TEST(test_listener_rests_until_no_flow_names_it),
 		TEST(test_listener_ids_run_out_only_for_those_in_use),

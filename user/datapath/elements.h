@@ -75,6 +75,8 @@ bool listeners_resting(const struct tables *t);
 /* observed.c */
 /* An element for the service, or 0 when it wants none.  -ENOSPC. */
 int observed_prepare(struct tables *t, const struct placed_service *s, __u16 *ret_id);
+/* Votes and histograms of a slot to 0, for the version that comes into it. */
+int observed_clear(const struct tables *t, __u16 id, unsigned slot);
 /* Its limits; before the service names it. */
 void observed_publish(struct tables *t, const struct placed_service *s, __u16 id);
 

@@ -4,6 +4,10 @@
 #include "elements.h"
 
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
 
 /* Whose element it is, -1: nobody's. */
 static int observed_owner(const struct tables *t, __u16 id)
@@ -12,6 +16,11 @@ static int observed_owner(const struct tables *t, __u16 id)
 		if (t->m->services[i].in_use && t->m->services[i].observed == id)
 			return i;
 	return -1;
+}
+
+int observed_clear(const struct tables *t, __u16 id, unsigned slot)
+{
+	return elements_zero(t, t->m->votes_fd, id * PERCH_SLOTS + slot, sizeof(struct perch_votes));
 }
 
 static int observed_take(struct tables *t, __u16 *ret_id)
@@ -23,7 +32,7 @@ static int observed_take(struct tables *t, __u16 *ret_id)
 		if (!id || observed_owner(t, id) >= 0)
 			continue;
 		for (__u32 slot = 0; slot < PERCH_SLOTS; slot++) {
-			err = elements_zero(t, t->m->votes_fd, id * PERCH_SLOTS + slot, sizeof(struct perch_votes));
+			err = observed_clear(t, id, slot);
 			if (err)
 				return err;
 		}
@@ -69,4 +78,26 @@ void tables_votes_since(struct tables *t, unsigned service, __u32 epoch)
 		return;
 	store(t->m->observed[id].since_epoch, epoch);
 	publish(t->m->observed[id].reflex, 0);
+}
+
+int tables_votes(const struct tables *t, unsigned service, unsigned slot, struct perch_votes *ret)
+{
+	__u32 key = t->m->services[service].observed * PERCH_SLOTS + slot;
+	struct perch_votes *each;
+	int err;
+
+	if (key < PERCH_SLOTS)
+		return -ENOENT;
+	each = calloc(t->cpus, sizeof(*each));
+	if (!each)
+		return -ENOMEM;
+	err = bpf_map_lookup_elem(t->m->votes_fd, &key, each);
+	if (!err) {
+		memset(ret, 0, sizeof(*ret));
+		for (int cpu = 0; cpu < t->cpus; cpu++)
+			for (size_t i = 0; i < sizeof(*ret) / sizeof(__u64); i++)
+				((__u64 *)ret)[i] += ((__u64 *)&each[cpu])[i];
+	}
+	free(each);
+	return err;
 }

@@ -181,6 +181,9 @@ static int change_prepare(struct tables *t, struct change *c, char why[WHY])
 	for (size_t i = 0; i < c->s->n_versions && !err; i++) {
 		const struct placed_version *v = &c->s->version[i];
 
+		/* what was counted here is of a version that is gone */
+		if (c->observed && !t->m->versions[c->s->id * PERCH_SLOTS + v->slot].in_use)
+			err = observed_clear(t, c->observed, v->slot);
 		for (int family = 0; family < PERCH_FAMILIES && !err; family++)
 			err = version_prepare(t, c, v, family);
 		if (err == -ENOSPC)

@@ -60,6 +60,10 @@ int tables_apply(struct tables *t, const struct placed_service *s, const struct 
 int tables_remove(struct tables *t, unsigned service);
 /* The epoch from which votes count; clears the reflex' streak. */
 void tables_votes_since(struct tables *t, unsigned service, __u32 epoch);
+/* Votes and histograms of a slot up to now, which samples tell later.  0,
+ * -ENOENT when the service is not observed, -errno.  A slot's begin at 0 with
+ * every version that comes into it. */
+int tables_votes(const struct tables *t, unsigned service, unsigned slot, struct perch_votes *ret);
 /* Rollback's second write, for a version: `now` ends its flows created before
  * now (monotonic ns); drain: from now + drain_ms on. */
 void version_sever(struct perch_version *v, __u64 now);
