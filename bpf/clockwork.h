@@ -127,6 +127,7 @@ static long sample_votes(u32 i, struct slice *s)
 {
 	u32 id = s->at, slot = id & (PERCH_SLOTS - 1);
 	struct perch_observed *o = element(observed, id / PERCH_SLOTS);
+	struct perch_service *sv;
 	struct perch_sample_version *r;
 	struct sum sum = { .id = id };
 
@@ -134,6 +135,10 @@ static long sample_votes(u32 i, struct slice *s)
 		return 1;
 	s->at++;
 	if (!o->dirty[slot] || !sample_due(o->service, s))
+		return 0;
+	/* it may have left this element for another one */
+	sv = element(services, o->service);
+	if (!sv || sv->observed != id / PERCH_SLOTS)
 		return 0;
 	r = SAMPLE_RESERVE(PERCH_SAMPLE_VERSION, id, struct perch_sample_version);
 	if (!r)

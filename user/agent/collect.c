@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "alarms.h"
+#include "clock.h"
 #include "log.h"
 #include "rollback.h"
 
@@ -31,6 +32,14 @@ static void take_backend(void *arg, const struct perch_sample_backend *s)
 		counters_add(&service->evidence[s->version % PERCH_SLOTS].total, &new);
 }
 
+/* Room for them, or NULL. */
+static struct perch_votes *evidence_votes(struct evidence *e)
+{
+	if (!e->votes)
+		e->votes = calloc(1, sizeof(*e->votes));
+	return e->votes;
+}
+
 static void take_version(void *arg, const struct perch_sample_version *s)
 {
 	struct service *service = service_of_id(arg, s->service);
@@ -40,9 +49,7 @@ static void take_version(void *arg, const struct perch_sample_version *s)
 	if (!service || s->slot >= PERCH_SLOTS)
 		return;
 	e = &service->evidence[s->slot];
-	if (!e->votes)
-		e->votes = malloc(sizeof(*e->votes));
-	if (!e->votes)
+	if (s->head.time < e->votes_at || !evidence_votes(e))
 		return;
 	*e->votes = s->sum;
 	k = &service->keep;
@@ -110,6 +117,25 @@ __u64 collect_active(void *agent, __u32 backend)
 	return b->seen && b->incarnation == a->datapath.maps.backends[backend].incarnation ? counters_active(&b->sum) : 0;
 }
 
+static void votes_ask(const struct maps *m, __u16 observed, int slot)
+{
+	__atomic_store_n(&m->observed[observed].dirty[slot], 1, __ATOMIC_RELAXED);
+}
+
+void collect_votes(struct agent *a, struct service *s, int slot)
+{
+	struct evidence *e = &s->evidence[slot];
+	struct perch_votes now;
+
+	if (tables_votes(a->tables, s->id, slot, &now) || !evidence_votes(e))
+		return;
+	*e->votes = now;
+	/* a record that began before may say less than this; it is dropped, so
+	 * what it said on top must come again */
+	e->votes_at = clock_now();
+	votes_ask(&a->datapath.maps, a->datapath.maps.services[s->id].observed, slot);
+}
+
 void collect_forget(struct service *s, int slot)
 {
 	free(s->evidence[slot].votes);
@@ -120,9 +146,13 @@ void collect_forget(struct service *s, int slot)
  * the sums that the last one had. */
 static void ask_for_all(struct agent *a)
 {
-	struct perch_backend *b = a->datapath.maps.backends;
+	const struct maps *m = &a->datapath.maps;
+	struct perch_backend *b = m->backends;
 
-	for (__u32 id = 1; id < a->datapath.maps.control->backends_n; id++)
+	for (__u32 id = 0; id < m->control->services; id++)
+		for (int slot = 0; slot < PERCH_SLOTS && m->services[id].observed; slot++)
+			votes_ask(m, m->services[id].observed, slot);
+	for (__u32 id = 1; id < m->control->backends_n; id++)
 		if (b[id].state != PERCH_BACKEND_NONE)
 			__atomic_store_n(&b[id].dirty, 1, __ATOMIC_RELAXED);
 }

@@ -22,6 +22,7 @@ struct arm {
 struct evidence {
 	struct perch_counters total;	/* of all backends, gone ones too */
 	struct perch_votes *votes;	/* as last seen; NULL: none yet */
+	__u64 votes_at;		/* ns: records from before tell less */
 	__u64 connections_base;		/* when the split last moved */
 };
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "collect.h"
 #include "place.h"
 #include "rollback.h"
 #include "rollouts.h"
@@ -68,8 +69,11 @@ static void start_evidence(struct agent *a, struct service *s)
 	struct rollout_keep *k = &s->keep;
 	struct evidence *canary = &s->evidence[k->canary_slot], *stable = &s->evidence[k->stable_slot];
 
-	/* connections of the first step's epoch and later vote */
+	/* connections of the first step's epoch and later vote; those that did
+	 * until now are what the arms begin at */
 	tables_votes_since(a->tables, s->id, (perch_word_epoch(s->word) | 1) + 1);
+	collect_votes(a, s, k->canary_slot);
+	collect_votes(a, s, k->stable_slot);
 	arm_begin(&k->canary, canary->votes ? canary->votes : &none);
 	arm_begin(&k->stable, stable->votes ? stable->votes : &none);
 	k->step_connects = 0;

@@ -49,17 +49,22 @@ static void previous_expire(struct agent *a, struct service *s)
 /* A version that retires is gone when its last connection is. */
 static void version_retire(struct agent *a, struct service *s, int slot)
 {
-	char name[PERCH_NAME_LEN], why[AGENT_WHY];
+	struct version gone = s->slot[slot];
+	char why[AGENT_WHY];
 
-	if (s->slot[slot].role != PERCH_ROLE_RETIRING || !tables_version_empty(a->tables, s->id, slot))
+	if (gone.role != PERCH_ROLE_RETIRING || !tables_version_empty(a->tables, s->id, slot))
 		return;
-	memcpy(name, s->slot[slot].name, sizeof(name));
-	version_clear(&s->slot[slot]);
+	memset(&s->slot[slot], 0, sizeof(s->slot[slot]));
+	if (place_service(a, s, why)) {
+		/* the slot is nobody else's before the kernel knows: again in a second */
+		s->slot[slot] = gone;
+		save_names(a, s);
+		return;
+	}
 	collect_forget(s, slot);
-	if (place_service(a, s, why))
-		log_error("%s", why);
 	save_service(a, s);
-	agent_emit(a, .kind = "version", .service = s->name, .from = name, .reason = "left: its connections have ended");
+	agent_emit(a, .kind = "version", .service = s->name, .from = gone.name, .reason = "left: its connections have ended");
+	version_clear(&gone);
 }
 
 static void flow_table_calm(struct agent *a)
