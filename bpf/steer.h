@@ -173,14 +173,19 @@ GLOBAL int steer_find(struct packet *p)
 	return r;
 }
 
-/* The sender of a severed flow is told; the flow is over. */
+/* The sender of a severed flow is told; the flow is over.  The other end may
+ * be waiting for what becomes the answer here: it is left to user space, and
+ * so is a sender on this host. */
 static __always_inline int steer_end(struct packet *p)
 {
+	u32 told = p->way == WAY_FORWARD ? PERCH_FLOW_TOLD_CLIENT : PERCH_FLOW_TOLD_BACKEND;
 	bool changed;
 	struct perch_flow *f = flow_touch(p, PERCH_CLOSING, &changed);
 
+	if (p->hook == PERCH_HOOK_TC_OUT)
+		told = 0;
 	if (f)
-		track_flag(f, p->flow.flags, PERCH_FLOW_SEVERED);
+		track_flag(f, p->flow.flags, PERCH_FLOW_SEVERED | told);
 	if (p->tcp & TCP_RST)
 		return PERCH_R_SEVERED_DROP;	/* a RST is never answered */
 	p->reason = PERCH_R_SEVERED;

@@ -323,6 +323,8 @@ enum perch_flow_flag {
 	PERCH_FLOW_MIDSTREAM = 1 << 7,	/* entered without its SYN */
 	PERCH_FLOW_SEVERED = 1 << 8,
 	PERCH_FLOW_OVER = 1 << 9,	/* .. << 12: a response above limit 0..3 */
+	PERCH_FLOW_TOLD_CLIENT = 1 << 13,	/* severed: this end was sent a RST */
+	PERCH_FLOW_TOLD_BACKEND = 1 << 14,
 };
 
 struct perch_flow {

@@ -273,6 +273,29 @@ static void test_sever_sends_nothing_for_what_has_no_two_ends(void **state)
 	connection_close(&c);
 }
 
+/* The kernel has answered one end's packet: the other is still to be told. */
+static void test_sever_tells_only_the_end_that_was_not_told(void **state)
+{
+	struct connection c = { 0 };
+
+	version_sever(&versions[1], 9000);
+	connection_open(&c, AF_INET);
+	connection_enter(&c, 0, 0, 1)->flags |= PERCH_FLOW_SEVERED | PERCH_FLOW_TOLD_BACKEND;
+	table[0].tag[0] = perch_tag(77, 3, PERCH_CLOSING, 900);
+	assert_int_equal(flows_sever(&maps, 9001), 1);
+	assert_int_equal(end_wait(&c.client), ECONNRESET);
+	assert_int_equal(end_error(&c.server), 0);
+	connection_close(&c);
+	connection_open(&c, AF_INET6);
+	connection_enter(&c, 0, 0, 1)->flags |= PERCH_FLOW_SEVERED | PERCH_FLOW_TOLD_CLIENT;
+	table[0].tag[0] = perch_tag(77, 3, PERCH_CLOSING, 900);
+	assert_int_equal(flows_sever(&maps, 9001), 1);
+	assert_int_equal(end_wait(&c.server), ECONNRESET);
+	assert_int_equal(end_error(&c.client), 0);
+	assert_int_equal(flows_sever(&maps, 9001), 0);
+	connection_close(&c);
+}
+
 static __u32 sum(const void *data, size_t size)
 {
 	const __u8 *b = data;
@@ -404,6 +427,7 @@ int main(void)
 		cmocka_unit_test_setup(test_sever_leaves_later_flows_and_other_versions, setup),
 		cmocka_unit_test_setup(test_drain_severs_when_due_and_not_before, setup),
 		cmocka_unit_test_setup(test_sever_sends_nothing_for_what_has_no_two_ends, setup),
+		cmocka_unit_test_setup(test_sever_tells_only_the_end_that_was_not_told, setup),
 		cmocka_unit_test_setup(test_reset_bytes_are_those_each_end_expects, setup),
 		cmocka_unit_test_setup(test_reset_v6_checksum_is_right, setup),
 		cmocka_unit_test_setup(test_sever_of_many_tells_every_one, setup),

@@ -191,6 +191,26 @@ static void test_drain_spares_what_came_after_it(void **state)
 	}
 }
 
+/* The packet of one end became its answer: the other end may wait for ever. */
+static void test_sever_leaves_the_silent_end_to_user_space(void **state)
+{
+	struct lab *lab = *state;
+	static struct talk t;
+
+	for_each_mode(m) {
+		connect_canary(&t, lab, m, 40);
+		version_sever(lab_version(lab, m.v6, 1), lab_now());
+		assert_int_equal(talk_backend(&t, TCP_ACK | TCP_PSH, 100), TALK_ANSWERED);
+		assert_int_equal(flows_sever(&lab->datapath.maps, lab_now()), 1);
+		assert_int_equal(flows_sever(&lab->datapath.maps, lab_now()), 0);
+		connect_canary(&t, lab, m, 41);
+		version_sever(lab_version(lab, m.v6, 1), lab_now());
+		assert_int_equal(talk_client(&t, TCP_ACK, 100), TALK_ANSWERED);
+		assert_int_equal(talk_backend(&t, TCP_ACK, 0), TALK_ANSWERED);
+		assert_int_equal(flows_sever(&lab->datapath.maps, lab_now()), 0);
+	}
+}
+
 /* User space told both ends of an idle flow: what still comes is answered. */
 static void test_sever_mark_of_user_space_ends_a_flow(void **state)
 {
@@ -222,6 +242,7 @@ int main(void)
 		prog_test(test_sever_of_udp_decides_anew),
 		prog_test(test_drain_ends_flows_when_it_is_due_and_not_before),
 		prog_test(test_drain_spares_what_came_after_it),
+		prog_test(test_sever_leaves_the_silent_end_to_user_space),
 		prog_test(test_sever_mark_of_user_space_ends_a_flow),
 	};
 

@@ -15,6 +15,7 @@
 
 #define READ_TRIES 4
 #define TICK_MASK 0xffffff
+#define TOLD_BOTH (PERCH_FLOW_TOLD_CLIENT | PERCH_FLOW_TOLD_BACKEND)
 
 static bool tag_live(__u64 tag)
 {
@@ -112,15 +113,15 @@ static bool flow_severed(const struct maps *m, const struct perch_flow *f, __u64
 		__atomic_load_n(&v->drain_at, __ATOMIC_RELAXED) <= now);
 }
 
-/* Has it two ends that are to be told?  A handshake has not; what was reset
- * has been told by one of them. */
+/* Has it an end that is to be told?  A handshake has not; what was reset has
+ * been told by one of them. */
 static bool flow_tellable(const struct maps *m, const struct flow_copy *c)
 {
 	const struct perch_flow *f = &c->flow;
 
 	return f->key.protocol == IPPROTO_TCP && (c->class == PERCH_TCP || c->class == PERCH_CLOSING) &&
-	       !(f->flags & (PERCH_FLOW_SEVERED | PERCH_FLOW_RESET)) && f->backend < m->control->backends_n &&
-	       f->key.listener < m->control->listeners_n;
+	       (f->flags & TOLD_BOTH) != TOLD_BOTH && !(f->flags & PERCH_FLOW_RESET) &&
+	       f->backend < m->control->backends_n && f->key.listener < m->control->listeners_n;
 }
 
 /* The tag's swap was ours: the flow has ended, and user space counts it. */
@@ -133,30 +134,32 @@ static void flow_ended(const struct maps *m, __u16 backend)
 }
 
 /*
- * Close the entry and mark it as told; true when nobody had told it before.
- * The tag goes first, by compare-and-swap, as in the kernel: the slot is then
- * at rest for a while and nobody's victim when the mark is written.  Should it
- * have changed hands all the same, the mark is taken back.
+ * Close the entry and mark both ends as told; *ret_told is who had been.  The
+ * tag goes first, by compare-and-swap, as in the kernel: the slot is then at
+ * rest for a while and nobody's victim when the mark is written.  Should it
+ * have changed hands all the same, the mark is taken back: false.
  */
-static bool flow_close(const struct maps *m, struct perch_flow_set *set, unsigned way, const struct flow_copy *c, __u64 tag)
+static bool flow_close(const struct maps *m, struct perch_flow_set *set, unsigned way, const struct flow_copy *c, __u64 tag,
+		       __u32 *ret_told)
 {
-	__u32 tick = __atomic_load_n(&m->control->tick, __ATOMIC_RELAXED), old;
+	__u32 tick = __atomic_load_n(&m->control->tick, __ATOMIC_RELAXED), mark = PERCH_FLOW_SEVERED | TOLD_BOTH, old;
 	__u64 closing = perch_tag(perch_tag_fingerprint(tag), perch_tag_generation(tag), PERCH_CLOSING, tick);
 
 	if (!__atomic_compare_exchange_n(&set->tag[way], &tag, closing, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
 		return false;
 	if (c->class != PERCH_CLOSING)
 		flow_ended(m, c->flow.backend);
-	old = __atomic_fetch_or(&set->flow[way].flags, PERCH_FLOW_SEVERED, __ATOMIC_ACQ_REL);
+	old = __atomic_fetch_or(&set->flow[way].flags, mark, __ATOMIC_ACQ_REL);
+	*ret_told = old & TOLD_BOTH;
 	if (!((__atomic_load_n(&set->tag[way], __ATOMIC_ACQUIRE) ^ closing) & PERCH_TAG_IDENTITY))
-		return !(old & PERCH_FLOW_SEVERED);
-	__atomic_fetch_and(&set->flow[way].flags, ~(__u32)PERCH_FLOW_SEVERED, __ATOMIC_RELAXED);
+		return true;
+	__atomic_fetch_and(&set->flow[way].flags, ~(mark & ~old), __ATOMIC_RELAXED);
 	return false;
 }
 
 /* What can't be sent is not sent again: an end without a route hears nothing,
  * and whoever speaks next is answered by the kernel. */
-static void flow_tell(const struct maps *m, const struct perch_flow *f, const struct reset *r)
+static void flow_tell(const struct maps *m, const struct perch_flow *f, __u32 told, const struct reset *r)
 {
 	const struct perch_backend *b = &m->backends[f->backend];
 	struct reset_end client = { f->key.client, f->key.client_port };
@@ -165,22 +168,24 @@ static void flow_tell(const struct maps *m, const struct perch_flow *f, const st
 	struct reset_end backend = { b->address, b->port ?: f->key.port };
 
 	/* 0: the backend has not been heard, so nobody knows its numbers. */
-	if (f->backend_next)
+	if (f->backend_next && !(told & PERCH_FLOW_TOLD_CLIENT))
 		reset_send(r, &listener, &client, f->backend_next, f->client_next);
-	reset_send(r, &source, &backend, f->client_next, f->backend_next);
+	if (!(told & PERCH_FLOW_TOLD_BACKEND))
+		reset_send(r, &source, &backend, f->client_next, f->backend_next);
 }
 
 static bool flow_sever(const struct maps *m, struct perch_flow_set *set, unsigned way, __u64 now, const struct reset *r)
 {
 	struct flow_copy c;
+	__u32 told;
 	__u64 tag;
 
 	for (int i = 0; i < READ_TRIES; i++) {
 		if (!flow_read(m, set, way, &c, &tag) || !flow_tellable(m, &c) || !flow_severed(m, &c.flow, now))
 			return false;
-		if (flow_close(m, set, way, &c, tag)) {
-			flow_tell(m, &c.flow, r);
-			return true;
+		if (flow_close(m, set, way, &c, tag, &told)) {
+			flow_tell(m, &c.flow, told, r);
+			return told != TOLD_BOTH;
 		}
 	}
 	return false;

@@ -17,10 +17,11 @@ struct flow_copy {
 size_t flows_walk(const struct maps *m, bool (*fn)(void *arg, const struct flow_copy *f), void *arg);
 size_t flows_count(const struct maps *m, size_t by_class[16]);
 
-/* Send RSTs to both ends of established TCP flows that are severed now (their
- * version's sever_before, or its drain when due, is after their creation) and
- * were not told before; marks them PERCH_FLOW_SEVERED and closing, and counts
- * their end in the backend's ended_outside.  Returns how many, or -errno.
+/* Send RSTs to the ends of established TCP flows that are severed now (their
+ * version's sever_before, or its drain when due, is after their creation),
+ * those that were not told before; marks them PERCH_FLOW_SEVERED and closing,
+ * and counts their end in the backend's ended_outside.  Returns how many flows
+ * had an end that was told, or -errno.
  * Meant for right after a sever or a drain's end. */
 int flows_sever(const struct maps *m, __u64 now_ns);
 
