@@ -257,7 +257,7 @@ static __always_inline void sweep_slot(struct perch_flow_set *fs, u32 way, u32 n
 	if (__sync_val_compare_and_swap(&fs->tag[way], tag, perch_tag(0, generation, PERCH_BUSY, now)) != tag)
 		return;
 	flow_take(f, tag);
-	if (class == PERCH_EMBRYONIC && (f->flags & (PERCH_FLOW_RESYN | PERCH_FLOW_ANSWERED)) == PERCH_FLOW_RESYN)
+	if (flow_unanswered(tag, f->flags, now))
 		evidence_connect_failed(f);
 	__sync_lock_test_and_set(&fs->tag[way], perch_tag(0, generation, PERCH_FREE, now));
 }

@@ -82,6 +82,8 @@ struct packet {
 	u32 found_set, found_way;
 	u64 tag;
 	struct perch_flow flow;	/* a copy; the key names client and listener */
+	struct perch_flow lapsed;	/* copy of an unanswered connect whose slot
+				 * this flow took; backend 0: none */
 
 	/* decision */
 	u8 way;			/* enum way */

@@ -255,6 +255,15 @@ static __always_inline u64 flow_victim(const u64 *tag, u32 now, u64 *empty)
 	return best;
 }
 
+/* Did a connect come to nothing, and nobody has counted it yet?  One SYN alone
+ * may have been forged. */
+static __always_inline bool flow_unanswered(u64 tag, u32 flags, u32 now)
+{
+	u32 all = PERCH_FLOW_RESYN | PERCH_FLOW_ANSWERED | PERCH_FLOW_UNANSWERED;
+
+	return perch_tag_class(tag) == PERCH_EMBRYONIC && (flags & all) == PERCH_FLOW_RESYN && flow_expired(tag, now);
+}
+
 /* The winner of a victim counts its end. */
 static __always_inline void flow_take(struct perch_flow *f, u64 old)
 {
@@ -280,6 +289,8 @@ static __always_inline int flow_fill(const struct flow_slot *at, struct packet *
 	if (__sync_val_compare_and_swap(&fs->tag[way], at->tag, perch_tag(0, generation, PERCH_BUSY, p->now)) != at->tag)
 		return 0;
 	flow_take(&fs->flow[way], at->tag);
+	if (unlikely(flow_unanswered(at->tag, fs->flow[way].flags, p->now)))
+		p->lapsed = fs->flow[way];
 	to = (u64 *)&fs->flow[way];
 #pragma unroll
 	for (int i = 0; i < 8; i++)

@@ -230,7 +230,10 @@ static __always_inline int steer_enter(struct packet *p)
 	p->reason = PERCH_R_UNLEARNED;
 	if (!c || (tcp && (p->tcp & TCP_RST)))
 		return GO;	/* a RST begins nothing */
+	p->lapsed.backend = 0;
 	r = flow_insert(p, tcp ? PERCH_EMBRYONIC : PERCH_UDP_NEW);
+	if (unlikely(p->lapsed.backend))
+		evidence_connect_failed(&p->lapsed);
 	if (r == FLOW_LATE)
 		return steer_late(p);
 	if (r == FLOW_INSERTED) {

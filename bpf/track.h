@@ -12,6 +12,9 @@
 /* A RST is believed within this distance of what is expected (RFC 5961 asks
  * the ends for an exact match; we may have missed what is in flight). */
 #define RST_WINDOW (1 << 20)
+/* A connect without an answer has failed then, though the client goes on
+ * trying; as long as an embryonic entry lives without a packet. */
+#define CONNECT_DEADLINE_NS 6000000000ull
 
 static __always_inline u32 track_end(const struct packet *p)
 {
@@ -62,6 +65,16 @@ static __always_inline void track_response(struct packet *p)
 		track_turn(p);
 }
 
+/* The SYN came again. */
+static __always_inline void track_resyn(const struct packet *p, struct perch_flow *f)
+{
+	u32 settled = PERCH_FLOW_ANSWERED | PERCH_FLOW_UNANSWERED;
+
+	if (!(p->flow.flags & settled) && bpf_ktime_get_ns() - p->flow.created > CONNECT_DEADLINE_NS &&
+	    track_flag(f, p->flow.flags, PERCH_FLOW_UNANSWERED))
+		evidence_connect_failed(f);
+}
+
 static __always_inline void track_tcp_forward(struct packet *p)
 {
 	u32 class = perch_tag_class(p->tag), want = class, have = p->flow.flags, set = 0;
@@ -89,6 +102,8 @@ static __always_inline void track_tcp_forward(struct packet *p)
 	}
 	if (set)
 		track_flag(f, have, set);
+	if (set & PERCH_FLOW_RESYN)
+		track_resyn(p, f);
 	if (changed && want == PERCH_TCP)
 		evidence_established(&p->flow);
 	if (!syn && (s32)(track_end(p) - p->flow.client_next) > 0)
@@ -99,10 +114,12 @@ static __always_inline void track_tcp_forward(struct packet *p)
 /* The backend's answer to a SYN: a SYN-ACK, or a RST that quotes it. */
 static __always_inline u32 track_answer(struct packet *p, struct perch_flow *f, u32 class)
 {
+	u32 settled = PERCH_FLOW_ANSWERED | PERCH_FLOW_UNANSWERED;	/* its vote is cast */
+
 	if (!(p->tcp & TCP_ACK) || p->ack != p->flow.client_next)
 		return class;
 	if (p->tcp & TCP_RST) {
-		if (track_flag(f, p->flow.flags, PERCH_FLOW_RESET) && !(p->flow.flags & PERCH_FLOW_ANSWERED))
+		if (track_flag(f, p->flow.flags, PERCH_FLOW_RESET) && !(p->flow.flags & settled))
 			evidence_connect_failed(&p->flow);
 		return PERCH_CLOSING;
 	}
@@ -110,7 +127,7 @@ static __always_inline u32 track_answer(struct packet *p, struct perch_flow *f, 
 		return class;
 	WRITE(f->backend_next, p->seq + 1);
 	barrier();
-	if (track_flag(f, p->flow.flags, PERCH_FLOW_ANSWERED))
+	if (track_flag(f, p->flow.flags, PERCH_FLOW_ANSWERED) && !(p->flow.flags & settled))
 		evidence_connected(&p->flow);
 	return class;
 }

@@ -325,6 +325,7 @@ enum perch_flow_flag {
 	PERCH_FLOW_OVER = 1 << 9,	/* .. << 12: a response above limit 0..3 */
 	PERCH_FLOW_TOLD_CLIENT = 1 << 13,	/* severed: this end was sent a RST */
 	PERCH_FLOW_TOLD_BACKEND = 1 << 14,
+	PERCH_FLOW_UNANSWERED = 1 << 15,	/* its connect has counted as failed */
 };
 
 struct perch_flow {
