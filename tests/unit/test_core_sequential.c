@@ -142,7 +142,7 @@ static void test_healthy_is_rarely_ever_over_the_line(void **state)
 
 static void test_twice_the_limit_is_found(void **state)
 {
-	__u64 seed = 42, found[401];
+	__u64 seed = 42, found[401] = {};
 	int n = 0;
 
 	for (int i = 0; i < 401; i++) {
