@@ -227,7 +227,7 @@ static int rollback_all(struct rollback *r)
 
 int do_rollback(struct cli *cli, int argc, char **argv)
 {
-	const char *name = "", *keep = NULL, *drain = NULL, *sever = NULL;
+	const char *name = NULL, *keep = NULL, *drain = NULL, *sever = NULL;
 	struct rollback r = { .cli = cli };
 	const struct word words[] = { WORD_NEEDED("service", "NAME|all", &name), WORD_FLAG("keep", &keep),
 				      WORD_FLAG("drain", &drain), WORD_FLAG("sever", &sever),
@@ -235,7 +235,7 @@ int do_rollback(struct cli *cli, int argc, char **argv)
 	int ret;
 
 	ret = words_read(cli, argc, argv, words);
-	if (ret)
+	if (ret || !name)
 		return ret;
 	if (!!keep + !!drain + !!sever > 1)
 		return cli_usage(cli, "keep, drain and sever: one of them");
