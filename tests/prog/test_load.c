@@ -237,13 +237,17 @@ static void test_second_agent_is_refused_and_a_leaving_one_waited_for(void **sta
 	struct pins *p = *state;
 	struct datapath_options o = pins_options(p);
 	struct datapath d, other;
+	char holder[32];
 	int status;
 	pid_t pid;
 
 	pins_open(p, &d);
+	snprintf(holder, sizeof(holder), "(pid %d)", getpid());
 	assert_int_equal(pins_try(p, &other, &o), -EBUSY);
-	assert_non_null(strstr(p->why, "another agent"));
+	assert_non_null(strstr(p->why, holder));
 	assert_int_equal(datapath_remove(p->path, p->why), -EBUSY);
+	assert_non_null(strstr(p->why, holder));
+	assert_non_null(strstr(p->why, "stop it first"));
 	assert_true(pins_exists(p, "maps/flows"));
 	pid = fork();
 	if (!pid) {

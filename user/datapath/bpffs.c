@@ -14,6 +14,7 @@
 #include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
@@ -149,6 +150,31 @@ int bpffs_lock(const char *directory, int timeout_ms)
 		return fd;
 	close(fd);
 	return -ENOENT;
+}
+
+/* The kernel's list has device and inode of each lock, and no process that is
+ * in another pid namespace. */
+struct lock_holder bpffs_lock_holder(const char *directory)
+{
+	struct lock_holder ret = { "" };
+	unsigned int major, minor;
+	unsigned long inode;
+	char line[256];
+	struct stat st;
+	FILE *f;
+	int pid;
+
+	if (stat(directory, &st))
+		return ret;
+	f = fopen("/proc/locks", "re");
+	if (!f)
+		return ret;
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "%*s FLOCK %*s WRITE %d %x:%x:%lu", &pid, &major, &minor, &inode) == 4 && pid > 0 &&
+		    makedev(major, minor) == st.st_dev && inode == st.st_ino)
+			snprintf(ret.text, sizeof(ret.text), " (pid %d)", pid);
+	fclose(f);
+	return ret;
 }
 
 int bpffs_path(char out[PATH_MAX], const char *pin_path, const char *directory, const char *name)

@@ -42,7 +42,8 @@ static int lock_pins(struct datapath *d, const char *pin_path, char *why)
 	if (d->lock_fd >= 0)
 		return 0;
 	if (d->lock_fd == -ETIMEDOUT)
-		return why_set(why, -EBUSY, "'%s': another agent is running", pin_path);
+		return why_set(why, -EBUSY, "'%s': another perchd%s has these pins", pin_path,
+			       bpffs_lock_holder(pin_path).text);
 	return why_set(why, d->lock_fd, "lock '%s': %s", pin_path, strerror(-d->lock_fd));
 }
 
@@ -186,7 +187,8 @@ int datapath_remove(const char *pin_path, char why[WHY])
 		return why_set(why, -ENOENT, "'%s': nothing is pinned there", pin_path);
 	fd = bpffs_lock(pin_path, 0);
 	if (fd == -ETIMEDOUT)
-		return why_set(why, -EBUSY, "'%s': an agent is running; stop it first", pin_path);
+		return why_set(why, -EBUSY, "'%s': perchd%s is running; stop it first", pin_path,
+			       bpffs_lock_holder(pin_path).text);
 	if (fd < 0)
 		return why_set(why, fd, "'%s': %s", pin_path, strerror(-fd));
 	err = links_remove(pin_path, NULL);

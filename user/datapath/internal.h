@@ -25,6 +25,11 @@ int bpffs_prepare(const char *pin_path, char *why);
 /* Exclusive flock on a directory, the one place that everybody who shares the
  * pins sees.  A descriptor, -ETIMEDOUT, -ENOENT, or another -errno. */
 int bpffs_lock(const char *directory, int timeout_ms);
+/* " (pid N)" of who holds that lock; "" when it is not seen from here. */
+struct lock_holder {
+	char text[24];
+};
+struct lock_holder bpffs_lock_holder(const char *directory);
 /* PINPATH/directory/name; -ENAMETOOLONG. */
 int bpffs_path(char out[PATH_MAX], const char *pin_path, const char *directory, const char *name);
 /* Unlink all that is in a directory; how many, or -errno. */
