@@ -66,6 +66,33 @@ static __always_inline bool reflex_proves(struct reflex r, u32 limit)
 	       bits_of(r.clients) >= REFLEX_CLIENTS;
 }
 
+/* Raise *at to value; never lower it.  Who tries at the same time means now. */
+static __always_inline void reflex_raise(u64 *at, u64 value)
+{
+	u64 old = READ(*at);
+
+	for (int i = 0; i < 4; i++) {
+		u64 got;
+
+		if (old >= value)
+			return;
+		got = __sync_val_compare_and_swap(at, old, value);
+		if (got == old)
+			return;
+		old = got;
+	}
+}
+
+/* As split_named in user space: without it misses would ask the plan before
+ * the rollback for as long as no agent comes. */
+static __always_inline void reflex_named(struct perch_split *s, u64 word)
+{
+	u64 old = READ(s->named), epoch = perch_word_epoch(word | PERCH_WORD_TWIN);
+
+	if ((s32)(epoch - (old >> 32)) > 0)
+		__sync_val_compare_and_swap(&s->named, old, epoch << 32 | (u32)(bpf_ktime_get_ns() / 1000000000));
+}
+
 /* The canary's established flows, as the service wants it. */
 static __always_inline void reflex_established(u32 service, u32 slot)
 {
@@ -77,7 +104,7 @@ static __always_inline void reflex_established(u32 service, u32 slot)
 	if (!sv || !v || sv->established == PERCH_KEEP)
 		return;
 	if (sv->established == PERCH_SEVER) {
-		WRITE(v->sever_before, now);
+		reflex_raise(&v->sever_before, now);
 		return;
 	}
 	/* as version_drain in user space: a drain that is due becomes a sever, one
@@ -86,12 +113,12 @@ static __always_inline void reflex_established(u32 service, u32 slot)
 	pending = before > READ(v->sever_before) && READ(v->drain_at) > now;
 	if (!pending) {
 		if (before > READ(v->sever_before))
-			WRITE(v->sever_before, before);
+			reflex_raise(&v->sever_before, before);
 		barrier();
-		WRITE(v->drain_at, now + (u64)sv->drain_ms * 1000000);
+		reflex_raise(&v->drain_at, now + (u64)sv->drain_ms * 1000000);
 	}
 	barrier();
-	WRITE(v->drain_before, now);
+	reflex_raise(&v->drain_before, now);
 }
 
 static __always_inline void reflex_fire(struct perch_split *s, struct perch_observed *o, const struct perch_backend *k,
@@ -107,6 +134,7 @@ static __always_inline void reflex_fire(struct perch_split *s, struct perch_obse
 	WRITE(o->reflex, 0);
 	if (perch_word_epoch(old) & 1)
 		return;		/* somebody was first */
+	reflex_named(s, old);
 	reflex_established(k->service, plan->low);
 	reason_count(PERCH_HOOK_XDP, PERCH_R_REFLEX);
 	event_send(PERCH_EVENT_REFLEX, k->service, 0, old, &nobody);

@@ -197,6 +197,25 @@ static void test_reflex_does_not_believe_forged_refusals(void **state)
 	}
 }
 
+/* As who rolls back from user space does: misses ask the plan before for the
+ * drain time from then on, not for as long as no agent comes. */
+static void test_reflex_notes_when_it_fired(void **state)
+{
+	for_each_mode(m) {
+		struct series s = series(state, m);
+		struct perch_split *split = lab_split(*state, m.v6);
+		__u64 began = lab_now();
+
+		s.next = 10000 * (mode_number(m) + 1);
+		begin(&s, 10);
+		connect_many(&s, 1, true, LIMIT - 1);
+		assert_true(fired(&s));
+		assert_int_equal(split->named >> 32, perch_word_epoch(split_word(split)));
+		assert_in_range((__u32)split->named, began / 1000000000, lab_now() / 1000000000);
+		begin_again(&s);
+	}
+}
+
 static void test_reflex_that_is_off_never_fires(void **state)
 {
 	struct lab *lab = *state;
@@ -292,6 +311,7 @@ int main(void)
 		reflex_test(test_reflex_does_not_fire_on_one_client),
 		reflex_test(test_reflex_success_of_the_canary_ends_the_streak),
 		reflex_test(test_reflex_does_not_believe_forged_refusals),
+		reflex_test(test_reflex_notes_when_it_fired),
 		reflex_test(test_reflex_that_is_off_never_fires),
 		reflex_test(test_reflex_needs_a_live_stable_backend),
 		reflex_test(test_reflex_does_to_established_flows_what_the_service_says),
