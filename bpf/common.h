@@ -90,6 +90,7 @@ struct packet {
 	u8 found;		/* the flow is there and good */
 	u8 replace;		/* it is there, and a new one takes its slot */
 	u8 answer;		/* tell the sender that it is over */
+	u8 moved;		/* commit changed the next hop */
 	u8 slot;		/* of the version */
 	u8 votes;
 	u16 service;

@@ -75,6 +75,13 @@ int perch_xdp(struct xdp_md *ctx)
 	r = steer_commit(p);
 	if (r != GO)
 		return xdp_pass(r);
+	if (unlikely(p->moved)) {
+		u32 reason;
+
+		d = via_device(p, &reason);
+		if (!d)
+			return xdp_pass(reason);
+	}
 	reason_count(PERCH_HOOK_XDP, p->reason);
 	if (!(p->answer ? answer_xdp(ctx, p) : rewrite_xdp(ctx, p, d))) {
 		reason_count(PERCH_HOOK_XDP, PERCH_R_REWRITE_FAILED);
@@ -126,6 +133,26 @@ static __always_inline int tc_redirect_neighbour(const struct bpf_fib_lookup *fi
 	return bpf_redirect_neigh(fib->ifindex, &next, sizeof(next), 0);
 }
 
+/* Next hop of p: GO with its device, or with NULL when the neighbour is for
+ * the kernel to resolve; or the reason to pass it. */
+static __always_inline int tc_next_hop(struct __sk_buff *skb, struct packet *p, struct bpf_fib_lookup *fib,
+				       struct perch_device **ret)
+{
+	u32 reason = PERCH_R_NO_ROUTE;
+	int r;
+
+	*ret = NULL;
+	if (!p->via) {
+		r = via_look_up(skb, p, fib);
+		if (r < 0)
+			return -r;
+	}
+	if (!p->via)
+		return GO;
+	*ret = via_device(p, &reason);
+	return *ret ? GO : reason;
+}
+
 SEC("tc")
 int perch_tc_in(struct __sk_buff *skb)
 {
@@ -140,19 +167,14 @@ int perch_tc_in(struct __sk_buff *skb)
 	r = steer_find(p);
 	if (r != GO)
 		return tc_pass(PERCH_HOOK_TC_IN, r);
-	if (!p->answer) {
-		if (!p->via) {
-			r = via_look_up(skb, p, &fib);
-			if (r < 0)
-				return tc_pass(PERCH_HOOK_TC_IN, -r);
-		}
-		if (p->via) {
-			d = via_device(p, &p->reason);
-			if (!d)
-				return tc_pass(PERCH_HOOK_TC_IN, p->reason);
-		}
+	if (!p->answer)
+		r = tc_next_hop(skb, p, &fib, &d);
+	if (r == GO)
+		r = steer_commit(p);
+	if (r == GO && unlikely(p->moved)) {
+		fib = (struct bpf_fib_lookup){};
+		r = tc_next_hop(skb, p, &fib, &d);
 	}
-	r = steer_commit(p);
 	if (r != GO)
 		return tc_pass(PERCH_HOOK_TC_IN, r);
 	reason_count(PERCH_HOOK_TC_IN, p->reason);

@@ -103,8 +103,7 @@ static __always_inline void steer_entry(struct packet *p, u32 listener)
 	p->flow.key.port = p->destination_port;
 	p->flow.translated = 0;
 	p->flow.via = 0;
-	p->flow.created = bpf_ktime_get_ns();
-	p->flow.client_next = tcp ? track_end(p) : 0;
+	p->flow.client_next = !tcp ? 0 : p->tcp & TCP_SYN ? p->seq + 1 : track_end(p);
 	p->flow.backend_next = 0;
 	p->flow.request_at = p->payload ? p->flow.created >> 10 | 1 : 0;
 	p->flow.flags = p->votes ? PERCH_FLOW_VOTES : 0;
@@ -124,6 +123,9 @@ static __always_inline int steer_miss(struct packet *p)
 		return PERCH_R_NO_LISTENER;
 	p->service = l->service;
 	sv = element(services, p->service);
+	/* before the split word is read: what a word chose that was then rolled
+	 * back is older than the sever that follows */
+	p->flow.created = bpf_ktime_get_ns();
 	if (!sv || !pick(p, l, sv))
 		return PERCH_R_NO_BACKEND;
 	k = element(backends, p->flow.backend);
@@ -153,7 +155,7 @@ GLOBAL int steer_find(struct packet *p)
 	if (!p)
 		return r;
 	p->now = tick_now();
-	p->found = p->replace = p->answer = p->votes = 0;
+	p->found = p->replace = p->answer = p->votes = p->moved = 0;
 	p->via = 0;
 	if (p->to_listener && p->hook != PERCH_HOOK_TC_OUT) {
 		p->way = WAY_FORWARD;
@@ -203,21 +205,26 @@ static __always_inline void steer_track(struct packet *p)
 	p->reason = p->way == WAY_FORWARD ? PERCH_R_FORWARDED : PERCH_R_REPLY;
 }
 
-/* Somebody else entered this flow first: theirs is the one, and now found. */
-static __always_inline int steer_late(struct packet *p)
+/* Somebody else entered this flow first: theirs is the one, and now found.
+ * Mostly it leads to the backend that was chosen here too. */
+static __always_inline int steer_late(struct packet *p, u16 chosen)
 {
 	struct perch_backend *k = element(backends, p->flow.backend);
 
 	if (!k)
 		return PERCH_R_NO_BACKEND;
+	p->found = 1;
+	if (p->flow.backend == chosen)
+		return GO;
+	p->moved = 1;
 	p->version = k->version;
 	p->new_address = k->address;
 	p->new_port = k->port ? k->port : p->destination_port;
 	p->via = steer_via(READ(k->via));
-	if (!p->via && p->hook == PERCH_HOOK_XDP)
-		return PERCH_R_RACE;
-	p->found = 1;
-	return GO;
+	if (p->via || p->hook != PERCH_HOOK_XDP)
+		return GO;
+	p->found = 0;		/* nothing is to be tracked here */
+	return PERCH_R_RACE;
 }
 
 /* A first packet: enter it, or forward it by the hash alone. */
@@ -225,6 +232,7 @@ static __always_inline int steer_enter(struct packet *p)
 {
 	struct perch_counters *c = element(counters, p->flow.backend);
 	bool tcp = p->protocol == IPPROTO_TCP;
+	u16 chosen = p->flow.backend;
 	int r;
 
 	p->reason = PERCH_R_UNLEARNED;
@@ -235,7 +243,7 @@ static __always_inline int steer_enter(struct packet *p)
 	if (unlikely(p->lapsed.backend))
 		evidence_connect_failed(&p->lapsed);
 	if (r == FLOW_LATE)
-		return steer_late(p);
+		return steer_late(p, chosen);
 	if (r == FLOW_INSERTED) {
 		c->opened++;
 		p->reason = PERCH_R_NEW;

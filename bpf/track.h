@@ -16,6 +16,9 @@
  * trying; as long as an embryonic entry lives without a packet. */
 #define CONNECT_DEADLINE_NS 6000000000ull
 
+/* Data that a SYN may carry (RFC 7413); the answer may quote it or not. */
+#define SYN_DATA_MAX 9000
+
 static __always_inline u32 track_end(const struct packet *p)
 {
 	return p->seq + p->payload + !!(p->tcp & TCP_SYN) + !!(p->tcp & TCP_FIN);
@@ -116,7 +119,8 @@ static __always_inline u32 track_answer(struct packet *p, struct perch_flow *f, 
 {
 	u32 settled = PERCH_FLOW_ANSWERED | PERCH_FLOW_UNANSWERED;	/* its vote is cast */
 
-	if (!(p->tcp & TCP_ACK) || p->ack != p->flow.client_next)
+	/* request_at: the SYN had data */
+	if (!(p->tcp & TCP_ACK) || p->ack - p->flow.client_next > (p->flow.request_at ? SYN_DATA_MAX : 0))
 		return class;
 	if (p->tcp & TCP_RST) {
 		if (track_flag(f, p->flow.flags, PERCH_FLOW_RESET) && !(p->flow.flags & settled))

@@ -134,6 +134,37 @@ static void test_track_same_syn_again_keeps_backend_and_entry(void **state)
 	}
 }
 
+/* TCP Fast Open: the SYN comes again without its data, and the answer quotes
+ * the data or leaves it out. */
+static void test_track_syn_with_data_is_a_syn(void **state)
+{
+	struct perch_votes votes, before;
+	struct flow_copy first, again;
+	static struct talk t;
+
+	for_each_mode(m) {
+		for (unsigned quoted = 0; quoted <= 500; quoted += 500) {
+			lab_votes(*state, m.v6, 0, &before);
+			mode_talk(&t, *state, m, IPPROTO_TCP, 40 + quoted);
+			assert_int_equal(talk_client(&t, TCP_SYN, 500), TALK_FORWARDED);
+			assert_int_equal(talk_flow(&t, &first), 0);
+			t.client.seq -= 501;
+			assert_int_equal(talk_client(&t, TCP_SYN, 0), TALK_FORWARDED);
+			assert_int_equal(talk_flow(&t, &again), 0);
+			assert_int_equal(again.flow.created, first.flow.created);
+			t.backend.ack = t.client.seq + quoted;
+			assert_int_equal(talk_backend(&t, TCP_SYN | TCP_ACK, 0), TALK_FORWARDED);
+			assert_int_equal(talk_flow(&t, &again), 0);
+			assert_true(again.flow.flags & PERCH_FLOW_ANSWERED);
+			lab_votes(*state, m.v6, 0, &votes);
+			assert_int_equal(votes.connects, before.connects + 1);
+			assert_int_equal(votes.connect_failures, before.connect_failures);
+			assert_int_equal(talk_client(&t, TCP_ACK, 0), TALK_FORWARDED);
+			assert_int_equal(talk_class(&t), PERCH_TCP);
+		}
+	}
+}
+
 static void test_track_other_syn_on_an_embryonic_entry_begins_anew(void **state)
 {
 	struct flow_copy first, again;
@@ -262,6 +293,7 @@ int main(void)
 		prog_test(test_track_reset_of_either_side_closes),
 		prog_test(test_track_blind_reset_closes_nothing),
 		prog_test(test_track_same_syn_again_keeps_backend_and_entry),
+		prog_test(test_track_syn_with_data_is_a_syn),
 		prog_test(test_track_other_syn_on_an_embryonic_entry_begins_anew),
 		prog_test(test_track_syn_on_an_established_entry_stays),
 		prog_test(test_track_syn_on_a_closed_entry_begins_anew),
