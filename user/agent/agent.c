@@ -31,6 +31,7 @@
 
 #define LOOK_MS 100		/* at most; less when samples come more often */
 #define SECRET_BYTES 32
+#define APPLY_TRIES 10
 
 struct service *agent_service(const struct agent *a, const char *name)
 {
@@ -210,6 +211,7 @@ static int start_routes(struct agent *a)
  * back as the one in force. */
 static int start_services(struct agent *a)
 {
+	const struct timespec nap = { APPLY_AGAIN_MS / 1000, APPLY_AGAIN_MS % 1000 * NS_PER_MS };
 	struct model_config *config = a->config;
 	char why[AGENT_WHY];
 	int r = takeover_registry(a);
@@ -219,7 +221,13 @@ static int start_services(struct agent *a)
 		return r;
 	}
 	a->config = NULL;
-	r = apply_config(a, config, false, why);
+	for (int i = 0; i < APPLY_TRIES; i++) {
+		r = apply_config(a, config, false, why);
+		if (r != -EAGAIN)
+			break;
+		log_warning("%s; trying again", why);
+		nanosleep(&nap, NULL);
+	}
 	if (!r)
 		return 0;
 	a->config = config;

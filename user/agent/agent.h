@@ -35,6 +35,7 @@ struct agent {
 	char *tried_text;
 	double config_loaded;
 	char config_error[CONFIG_ERROR];
+	bool config_waits;	/* will be tried again without being asked */
 
 	struct datapath datapath;
 	bool datapath_open;

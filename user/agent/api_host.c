@@ -128,10 +128,11 @@ void api_datapath(struct request *q)
 #define X(name) add_map(maps, #name, m->name##_fd, &memory);
 	PERCH_MAPS(X)
 #undef X
-	q->json = json_pack("{s:I, s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "abi",
+	q->json = json_pack("{s:I, s:s, s:b, s:I, s:I, s:I, s:f, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "abi",
 			    (json_int_t)c->abi_version, "pinPath", m->pin_path, "takenOver", a->datapath.taken_over,
 			    "timerGeneration", (json_int_t)c->timer_generation, "routeGeneration",
-			    (json_int_t)c->route_generation, "memory", memory, "flowCapacity",
+			    (json_int_t)c->route_generation, "memory", memory, "sampleInterval",
+			    c->sample_interval / 1e9, "flowEntries", (json_int_t)c->flow_entries, "flowCapacity",
 			    (json_int_t)c->flow_sets * PERCH_WAYS, "samplesLost", (json_int_t)c->samples_lost,
 			    "eventsLost", (json_int_t)c->events_lost, "sweepPasses", (json_int_t)c->sweep_passes,
 			    "programs", view_programs(a), "maps", maps, "interfaces", view_interfaces(a));

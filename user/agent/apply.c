@@ -19,6 +19,7 @@
 #include "log.h"
 #include "place.h"
 #include "save.h"
+#include "severs.h"
 #include "takeover.h"
 
 struct change {
@@ -114,19 +115,31 @@ static int change_place(struct agent *a, struct change *c, char why[AGENT_WHY])
 	return r;
 }
 
-/* Take the kernel back to what was before. */
-static void changes_undo(struct agent *a, struct change *c, size_t n)
+/* The kernel has it no more; its connections end, idle ones too. */
+static void service_remove(struct agent *a, const struct service *s)
+{
+	tables_remove(a->tables, s->id);
+	save_no_names(a, s->id);
+	severs_begin_gone(a);
+}
+
+/*
+ * Take the kernel back to what was before.  What is to be tried again in a
+ * second stays where it came to: going back would take up the room that the
+ * next try waits for.
+ */
+static void changes_undo(struct agent *a, struct change *c, size_t n, bool again)
 {
 	char why[AGENT_WHY];
 
 	for (size_t i = 0; i < n; i++) {
 		change_swap(&c[i]);
 		if (c[i].created) {
-			if (c[i].placed) {
-				tables_remove(a->tables, c[i].service->id);
-				save_no_names(a, c[i].service->id);
-			}
+			if (c[i].placed)
+				service_remove(a, c[i].service);
 			agent_drop_service(a, c[i].service);
+		} else if (again) {
+			c[i].service->astray |= c[i].placed;
 		} else if (c[i].service->model && place_service(a, c[i].service, why)) {
 			log_error("back to the configuration before: %s", why);
 		}
@@ -135,8 +148,7 @@ static void changes_undo(struct agent *a, struct change *c, size_t n)
 
 static void service_gone(struct agent *a, struct service *s)
 {
-	tables_remove(a->tables, s->id);
-	save_no_names(a, s->id);
+	service_remove(a, s);
 	agent_emit(a, .kind = "service", .service = s->name, .reason = "left the configuration");
 	agent_drop_service(a, s);
 }
@@ -264,7 +276,7 @@ static int changes_carry_out(struct agent *a, struct change *c, size_t n, char w
 		r = changes_place(a, c, n, why);
 	}
 	if (r)
-		changes_undo(a, c, n);
+		changes_undo(a, c, n, r == -EAGAIN);
 	return r;
 }
 

@@ -3,12 +3,16 @@
 #ifndef PERCH_AGENT_APPLY_H
 #define PERCH_AGENT_APPLY_H
 
+#include "../datapath/slices.h"
 #include "agent.h"
+
+#define APPLY_AGAIN_MS (SLICES_GRACE_NS / 1000000 + 100)
 
 /*
  * Merge the services of c into the state and bring the kernel to it.  On
  * success the agent owns c (and frees the one before); on -errno nothing has
- * changed and why says what stands against it.  strict: refuse what takes a
+ * changed and why says what stands against it; -EAGAIN: the same may succeed
+ * in APPLY_AGAIN_MS.  strict: refuse what takes a
  * version away that is needed; at start it stays, with an alarm.
  */
 int apply_config(struct agent *a, struct model_config *c, bool strict, char why[AGENT_WHY]);

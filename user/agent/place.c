@@ -192,6 +192,7 @@ int place_service(struct agent *a, struct service *s, char why[AGENT_WHY])
 	placed_limits(&p, &s->model->rollout);
 	save_names(a, s);
 	r = tables_apply(a->tables, &p, s->placed ? NULL : &plan, s->placed ? NULL : &twin, detail);
+	s->astray = r && s->placed;
 	if (r) {
 		snprintf(why, AGENT_WHY, "%s: %s", s->name, detail[0] ? detail : strerror(-r));
 		return r;

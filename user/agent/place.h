@@ -6,7 +6,8 @@
 #include "agent.h"
 
 /* Bring names, tables and sampling to s; a service that is not placed yet gets
- * its split with the shares in s.  0 or -errno with a sentence. */
+ * its split with the shares in s.  0 or -errno with a sentence; one that was
+ * placed is then astray, and upkeep tries again. */
 int place_service(struct agent *a, struct service *s, char why[AGENT_WHY]);
 
 struct step {

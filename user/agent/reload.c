@@ -107,8 +107,13 @@ static void tell_restart(const struct model_agent *was, const struct model_agent
 
 static void reload_failed(struct agent *a, const char *why)
 {
-	snprintf(a->config_error, sizeof(a->config_error), "%.*s", CONFIG_ERROR - 1, why);
-	agent_emit(a, .kind = "config", .actor = &actor_file, .to = "refused", .reason = why);
+	char error[CONFIG_ERROR];
+
+	snprintf(error, sizeof(error), "%.*s%s", CONFIG_ERROR - 32, why, a->config_waits ? "; trying again" : "");
+	if (a->config_waits && !strcmp(a->config_error, error))
+		return;		/* told the first time */
+	memcpy(a->config_error, error, sizeof(a->config_error));
+	agent_emit(a, .kind = "config", .actor = &actor_file, .to = "refused", .reason = error);
 }
 
 static void reload_done(struct agent *a, char *text)
@@ -130,6 +135,24 @@ static bool tried_before(const struct agent *a, const char *text)
 	return text && last && !strcmp(text, last);
 }
 
+static void reload_quiet(uv_timer_t *timer);
+
+/* The new configuration in force, if nothing stands against it. */
+static int reload_apply(struct agent *a, struct model_config *config, char why[AGENT_WHY])
+{
+	int r;
+
+	tell_restart(&a->config->agent, &config->agent);
+	r = apply_config(a, config, true, why);
+	if (r)
+		config_free(config);
+	if (r == -EAGAIN) {
+		a->config_waits = true;
+		uv_timer_start(&a->reload_timer, reload_quiet, APPLY_AGAIN_MS, 0);
+	}
+	return r;
+}
+
 static void reload(struct agent *a, bool always)
 {
 	struct model_config *config = NULL;
@@ -141,7 +164,7 @@ static void reload(struct agent *a, bool always)
 		free(text);
 		return;
 	}
-	if (!always && tried_before(a, text)) {
+	if (!always && !a->config_waits && tried_before(a, text)) {
 		if (!r)
 			config_free(config);
 		free(text);
@@ -149,12 +172,9 @@ static void reload(struct agent *a, bool always)
 	}
 	free(a->tried_text);
 	a->tried_text = text ? strdup(text) : NULL;
-	if (!r) {
-		tell_restart(&a->config->agent, &config->agent);
-		r = apply_config(a, config, true, why);
-		if (r)
-			config_free(config);
-	}
+	a->config_waits = false;
+	if (!r)
+		r = reload_apply(a, config, why);
 	if (r) {
 		free(text);
 		reload_failed(a, why);

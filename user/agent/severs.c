@@ -73,15 +73,19 @@ static bool severed_lately(const struct agent *a)
 	return false;
 }
 
-void severs_begin(struct agent *a)
+void severs_begin_gone(struct agent *a)
 {
-	if (!severed_lately(a)) {
-		severs_schedule(a);
-		return;
-	}
 	a->sever_again = SEVER_WALKS;
 	/* not within the command that asked: its answer first */
 	uv_timer_start(&a->sever_timer, severs_walk, 0, 0);
+}
+
+void severs_begin(struct agent *a)
+{
+	if (severed_lately(a))
+		severs_begin_gone(a);
+	else
+		severs_schedule(a);
 }
 
 void severs_start(struct agent *a)

@@ -10,5 +10,7 @@ void severs_start(struct agent *a);
 /* A sever or drain was written: walk now if anything is due, and again a few
  * times over the next 2 s for flows that were under way. */
 void severs_begin(struct agent *a);
+/* The same for a service that nobody names any more. */
+void severs_begin_gone(struct agent *a);
 
 #endif

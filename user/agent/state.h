@@ -61,6 +61,7 @@ struct service {
 	double eta;		/* seconds, NAN: unknown */
 	bool restored;		/* from the store, its rollout not yet under way */
 	bool placed;		/* has a split and is in the kernel's tables */
+	bool astray;		/* the kernel could not be brought to this state */
 	bool observed;		/* has votes and histograms */
 	__u64 next_save;	/* ns: rollout to the pinned map again */
 	__u64 rollbacks[BACK_KINDS];

@@ -67,6 +67,19 @@ static void version_retire(struct agent *a, struct service *s, int slot)
 	version_clear(&gone);
 }
 
+/* What was decided is to be so in the kernel too, sooner or later. */
+static void service_bring_back(struct agent *a, struct service *s)
+{
+	char why[AGENT_WHY];
+
+	if (!s->astray || a->config_waits)
+		return;
+	if (place_service(a, s, why))
+		alarm_raise(a, "datapath", s->name, s->name, NULL, "%s", why);
+	else
+		alarm_clear(a, "datapath", s->name);
+}
+
 static void flow_table_calm(struct agent *a)
 {
 	for (const struct alarm *m = a->alarms; m; m = m->next) {
@@ -87,6 +100,7 @@ void upkeep(struct agent *a)
 	tables_reap(a->tables, collect_active, a);
 	for (struct service *s = a->services; s; s = s->next) {
 		rollback_notice(a, s);
+		service_bring_back(a, s);
 		previous_expire(a, s);
 		for (int i = 0; i < PERCH_SLOTS; i++)
 			version_retire(a, s, i);
