@@ -33,7 +33,7 @@ big() {
 	printf '  - name: %s\n    listen: ["%s:%s/tcp"]\n    versions:\n' "$1" "$VIP4" "$2"
 	shift 3
 	for version in "$@"; do
-		printf '      - name: %s\n        role: %s\n        backends:\n' "$version" $role
+		printf '      - name: %s\n        role: %s\n        backends:\n' "$version" "$role"
 		printf '          - { address: "10.2.0.11:7000", weight: 1 }\n'
 		for ((i = 1; i < 66; i++)); do
 			printf '          - { address: "10.2.0.11:%s", weight: %s }\n' $((10000 + i)) "$weight"
@@ -107,6 +107,7 @@ test_old_votes_do_not_judge_a_new_rollout() {
 	expect [ "$(field "$seen" .failed)" -gt 100 ]
 	expect perch weight set service web canary 0
 	lab_namesrv s2 v2b 7009
+	sleep 1.5	# so that the kernel has told, and does not again
 	stop_perchd KILL
 	start_perchd
 	expect perch rollout start web
