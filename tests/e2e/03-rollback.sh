@@ -76,8 +76,13 @@ test_direct_rollback_works_with_the_agent_dead() {
 	stop_perchd KILL
 	expect is_gone "$PERCHD"
 	expect within "$(count "$(short -n 1000 -s 10.1.1.0 -m 2000 "$VIP4" 80)" v2)" 400 600
-	expect perch rollback web --direct
+	expect perch rollback web --direct comment "3 a.m."
 	canary_is_out
+}
+
+# last_rollback FILTER: of the last event of its kind
+last_rollback() {
+	field "$(perch -j event show limit 50)" "[.[] | select(.kind == \"rollback\")] | last | $1"
 }
 
 test_restart_brings_nothing_back() {
@@ -85,6 +90,9 @@ test_restart_brings_nothing_back() {
 	canary_is_out
 	expect phase_is web RolledBack
 	expect [ "$(version web v2 .rejected.by)" = direct ]
+	expect [ "$(last_rollback .actor.via)" = direct ]
+	expect [ "$(last_rollback .reason)" = "rolled back by root without the agent" ]
+	expect [ "$(last_rollback .comment)" = "3 a.m." ]
 	expect refused perch rollout start web
 	canary_is_out
 }
@@ -132,8 +140,24 @@ test_retry_is_the_word_that_brings_it_back() {
 	canary_up retry
 }
 
+# The command finds nobody, the next agent takes over what it did, connections
+# that must end included.
+test_take_over_of_a_rollback_that_fell_back_to_direct() {
+	local before
+	before=$(last_rollback ".id // 0")
+	stop_perchd KILL
+	expect perch rollback web
+	start_perchd
+	expect wait_for 5 phase_is web RolledBack
+	canary_is_out
+	expect [ "$(last_rollback .actor.via)" = direct ]
+	expect [ "$(last_rollback .id)" -gt "$before" ]
+	expect [ "$(last_rollback .comment)" = null ]
+}
+
 run test_rollback_under_load_lets_nobody_through_after_it test_rollback_twice_says_so_and_succeeds \
 	test_agent_that_hangs_is_passed_by test_direct_rollback_works_with_the_agent_dead \
 	test_restart_brings_nothing_back test_reload_brings_nothing_back test_second_takeover_brings_nothing_back \
-	test_lost_state_brings_nothing_back test_lost_pins_bring_nothing_back test_retry_is_the_word_that_brings_it_back
+	test_lost_state_brings_nothing_back test_lost_pins_bring_nothing_back test_retry_is_the_word_that_brings_it_back \
+	test_take_over_of_a_rollback_that_fell_back_to_direct
 finish

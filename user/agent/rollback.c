@@ -104,12 +104,25 @@ static void rollback_tell_rollout(struct agent *a, struct service *s, bool to_pr
 	snprintf(r->reason, sizeof(r->reason), "%s", reason);
 }
 
+/* What --direct wrote down is reason and comment in one: cut it in two. */
+static const char *direct_comment(char *reason)
+{
+	char *end = strstr(reason, REGISTRY_DIRECT ": ");
+
+	if (!end)
+		return NULL;
+	end += strlen(REGISTRY_DIRECT);
+	*end = 0;
+	return end + 2;
+}
+
 void rollback_adopt(struct agent *a, struct service *s, struct rollback *b)
 {
 	int rest = twin_rest(a, s);
 	bool to_previous = s->slot[rest].role == PERCH_ROLE_PREVIOUS;
 	int leaving = leaving_slot(a, s, to_previous);
 	char reason[112], why[AGENT_WHY];
+	const char *comment = b->comment;
 
 	rollback_reason(a, s, b, leaving, reason, sizeof(reason));
 	snprintf(b->from, sizeof(b->from), "%s", leaving >= 0 ? s->slot[leaving].name : "");
@@ -125,9 +138,11 @@ void rollback_adopt(struct agent *a, struct service *s, struct rollback *b)
 	s->rollbacks[rollback_by(b->by)]++;
 	if (place_service(a, s, why))
 		log_error("%s", why);
+	if (!comment && b->by & PERCH_BY_DIRECT)
+		comment = direct_comment(reason);
 	agent_emit(a, .kind = b->by & PERCH_BY_REFLEX ? "reflex" : "rollback", .actor = b->actor, .service = s->name,
 		   .from = b->from[0] ? b->from : NULL, .to = b->to, .epoch = perch_word_epoch(s->word),
-		   .reason = reason, .comment = b->comment);
+		   .reason = reason, .comment = comment);
 	severs_begin(a);
 }
 

@@ -113,9 +113,9 @@ static void reason_make(const char *comment, char *out, size_t size)
 {
 	/* By number: names may be in a directory that is slow or down. */
 	if (getuid())
-		snprintf(out, size, "rolled back by uid %u without the agent", getuid());
+		snprintf(out, size, "rolled back by uid %u " REGISTRY_DIRECT, getuid());
 	else
-		snprintf(out, size, "rolled back by root without the agent");
+		snprintf(out, size, "rolled back by root " REGISTRY_DIRECT);
 	if (comment)
 		text_append(out, size, ": %s", comment);
 }

@@ -12,6 +12,10 @@ void registry_name_service(const struct maps *m, unsigned id, const char *name);
 void registry_name_version(const struct maps *m, unsigned id, unsigned slot, const char *name, enum perch_role role,
 			   __u64 since);
 
+/* How a rollback without an agent ends the reason that it writes down; its
+ * comment follows after a colon. */
+#define REGISTRY_DIRECT "without the agent"
+
 int registry_reject(const struct maps *m, const char *service, const char *version, const struct perch_rejection *r);
 int registry_unreject(const struct maps *m, const char *service, const char *version);
 bool registry_rejected(const struct maps *m, const char *service, const char *version, struct perch_rejection *ret);
