@@ -97,17 +97,30 @@ static __always_inline int tc_pass(u32 hook, u32 reason)
 	return reason == PERCH_R_SEVERED_DROP ? TC_ACT_SHOT : TC_ACT_UNSPEC;
 }
 
+/* The longest headers that `ours` and `parse` read. */
+#define HEADERS_IP (ETH_HLEN + (int)sizeof(struct ipv6hdr))
+#define HEADERS_ALL (HEADERS_IP + sizeof(struct tcphdr))
+
 /* PARSED with *ret, or the reason to pass it.  Headers may lie outside the
- * linear part: then they are pulled in, once. */
+ * linear part: then they are pulled in. */
 static __always_inline int tc_parse(struct __sk_buff *skb, u32 hook, struct packet **ret)
 {
 	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
 	struct packet *p;
 	u32 bits = 0;
-	int r = ours(data, end, &bits);
+	int r;
 
+	if (unlikely(end - data < HEADERS_IP && (u32)(end - data) < skb->len)) {
+		if (bpf_skb_pull_data(skb, skb->len < HEADERS_ALL ? skb->len : HEADERS_ALL))
+			return PERCH_R_MALFORMED;
+		data = (void *)(long)skb->data;
+		end = (void *)(long)skb->data_end;
+	}
+	r = ours(data, end, &bits);
 	if (r != PARSED)
 		return r;
+	if (skb->vlan_present)
+		return PERCH_R_NOT_IP;	/* the tag is beside the packet: not in plain Ethernet */
 	p = packet_begin(hook, bits, skb->len, skb->ifindex);
 	if (!p)
 		return PERCH_R_NOT_OURS;
@@ -118,7 +131,7 @@ static __always_inline int tc_parse(struct __sk_buff *skb, u32 hook, struct pack
 	r = parse(data, end, p);
 	if (r != PERCH_R_MALFORMED || end - data >= p->length)
 		return r;
-	if (bpf_skb_pull_data(skb, p->length < 74 ? p->length : 74))
+	if (bpf_skb_pull_data(skb, p->length < HEADERS_ALL ? p->length : HEADERS_ALL))
 		return r;
 	return parse((void *)(long)skb->data, (void *)(long)skb->data_end, p);
 }
