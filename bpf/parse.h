@@ -95,6 +95,9 @@ static __always_inline int parse_v4(struct iphdr *ip, void *end, struct packet *
 	if (ip->frag_off & bpf_htons(0x3fff))
 		return PERCH_R_FRAGMENT;
 	p->ip_length = bpf_ntohs(ip->tot_len);
+	/* a super-packet beyond 64 KiB carries 0 and means the rest */
+	if (p->gso && !ip->tot_len)
+		p->ip_length = p->length - ETH_HLEN;
 	if (p->ip_length + ETH_HLEN > p->length)
 		return PERCH_R_MALFORMED;
 	p->protocol = ip->protocol;
@@ -112,7 +115,6 @@ static __always_inline int parse_v6(struct ipv6hdr *ip, void *end, struct packet
 	if (ip->version != 6)
 		return PERCH_R_MALFORMED;
 	p->ip_length = bpf_ntohs(ip->payload_len) + sizeof(*ip);
-	/* a jumbo super-packet carries 0 and means the rest */
 	if (p->gso && !ip->payload_len)
 		p->ip_length = p->length - ETH_HLEN;
 	if (p->ip_length + ETH_HLEN > p->length)

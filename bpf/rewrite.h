@@ -124,7 +124,7 @@ static __always_inline bool rewrite_xdp(struct xdp_md *ctx, const struct packet 
 
 		if ((void *)(u + 1) > end)
 			return false;
-		if (u->check || p->v6)
+		if (u->check)	/* over IPv6 too: RFC 6936 */
 			u->check = sum_update(u->check, all, true);
 		*(reply ? &u->source : &u->dest) = p->new_port;
 	} else {

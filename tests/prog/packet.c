@@ -300,7 +300,7 @@ static const char *read_transport(const struct packet *p, const struct packet_la
 			return "UDP length differs from the IP header's";
 		s->unsummed = !get16(at + 6);
 		if (s->unsummed)
-			return is_v4(&s->from) ? NULL : "UDP over IPv6 without a checksum";
+			return NULL;
 	}
 	if (sum_segment(&s->from, &s->to, s->protocol, at, l->end - l->transport))
 		return "wrong transport checksum";

@@ -37,7 +37,7 @@ struct packet_spec {
 	__u16 window;
 	__u16 payload;			/* bytes, made from seed */
 	__u32 seed;
-	bool unsummed;			/* UDP over IPv4 without a checksum */
+	bool unsummed;			/* UDP without a checksum */
 };
 
 /* Offsets into a packet. */
