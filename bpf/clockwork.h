@@ -2,8 +2,9 @@
 /*
  * The kernel's clockwork, a timer every 10 ms.  It writes cumulative samples
  * of what changed (services in a rollout at the agent's sampleInterval, the
- * rest at 1 Hz), then walks a part of the flow table and frees what has expired.  Both go in
- * slices: a run ends after PERCH_TIMER_SLICE_NS and the next one goes on.
+ * rest at 1 Hz), then walks a part of the flow table and frees what has
+ * expired.  Both go in slices: a run ends after PERCH_TIMER_SLICE_NS and the
+ * next one goes on.
  */
 #ifndef PERCH_BPF_CLOCKWORK_H
 #define PERCH_BPF_CLOCKWORK_H
@@ -23,25 +24,28 @@ enum sample_takes { TAKES_ROLLOUTS = 1, TAKES_OTHERS = 2 };
 struct slice {
 	u64 deadline;
 	u32 at;
-	u32 generation;		/* sweep: of the routes, to clear stale vias by */
+	u32 generation;		/* of the routes, to clear stale vias by */
 	u32 entries;		/* sweep: seen in use */
 	u32 takes;		/* samples: enum sample_takes */
 	bool clearing;
+	bool heavy;		/* the last element took long */
 	bool over;		/* the time is up */
 };
 
 static __always_inline bool slice_over(struct slice *s)
 {
-	if ((s->at & (SLICE_CHECK - 1)) == 0 && bpf_ktime_get_ns() > s->deadline)
+	if (((s->at & (SLICE_CHECK - 1)) == 0 || s->heavy) && bpf_ktime_get_ns() > s->deadline)
 		s->over = true;
+	s->heavy = false;
 	return s->over;
 }
 
+/* Also of a service that was taken away: its backends' flows still end. */
 static __always_inline bool sample_due(u32 service, const struct slice *s)
 {
 	struct perch_service *sv = element(services, service);
 
-	return sv && sv->in_use && s->takes & (sv->sampling ? TAKES_ROLLOUTS : TAKES_OTHERS);
+	return sv && s->takes & (sv->sampling ? TAKES_ROLLOUTS : TAKES_OTHERS);
 }
 
 /* A record in the ring or NULL, and then its loss is counted. */
@@ -96,6 +100,16 @@ static long sum_reasons(u32 cpu, struct sum *s)
 	return 0;
 }
 
+/* A next hop that no packet has asked for through many generations: before
+ * they come round again. */
+static __always_inline void via_rest(u64 *at, u32 generation)
+{
+	u64 via = READ(*at);
+
+	if (via && ((generation - perch_via_generation(via)) & 0xff) >= VIA_OLD)
+		__sync_val_compare_and_swap(at, via, 0);
+}
+
 static long sample_backend(u32 i, struct slice *s)
 {
 	u32 id = s->at;
@@ -106,6 +120,7 @@ static long sample_backend(u32 i, struct slice *s)
 	if (!k || slice_over(s))
 		return 1;
 	s->at++;
+	via_rest(&k->via, s->generation);
 	if (!k->dirty || !sample_due(k->service, s))
 		return 0;
 	r = SAMPLE_RESERVE(PERCH_SAMPLE_BACKEND, id, struct perch_sample_backend);
@@ -143,6 +158,7 @@ static long sample_votes(u32 i, struct slice *s)
 	r = SAMPLE_RESERVE(PERCH_SAMPLE_VERSION, id, struct perch_sample_version);
 	if (!r)
 		return 0;
+	s->heavy = true;	/* hundreds of words from every CPU */
 	WRITE(o->dirty[slot], 0);
 	barrier();
 	r->service = o->service;
@@ -166,7 +182,7 @@ static long sample_service(u32 i, struct slice *s)
 	if (!split || !sv || slice_over(s))
 		return 1;
 	s->at++;
-	if (!sample_due(id, s))
+	if (!sv->in_use || !sample_due(id, s))
 		return 0;
 	o = element(observed, sv->observed);
 	r = SAMPLE_RESERVE(PERCH_SAMPLE_SERVICE, id, struct perch_sample_service);
@@ -228,7 +244,7 @@ static __always_inline u32 sample_takes(struct clockwork *w, struct perch_contro
 
 static __always_inline void clockwork_sample(struct clockwork *w, struct perch_control *c, u64 now)
 {
-	struct slice s = { .deadline = now + PERCH_TIMER_SLICE_NS };
+	struct slice s = { .deadline = now + PERCH_TIMER_SLICE_NS, .generation = READ(c->route_generation) };
 
 	if (!w->sampling) {
 		w->takes = sample_takes(w, c, now);

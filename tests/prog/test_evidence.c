@@ -363,6 +363,34 @@ static void test_evidence_in_samples_equals_the_counters(void **state)
 	samples_close(s);
 }
 
+/* Its elements are free again only when the last end of a flow was told. */
+static void test_evidence_of_a_service_taken_away_comes_to_its_end(void **state)
+{
+	static const struct sample_handlers handlers = { .backend = hear_backend };
+	struct lab *lab = *state;
+	static struct talk t[2];
+	static struct heard h;
+	struct samples *s;
+	__u32 id[2];
+
+	assert_int_equal(samples_open(&s, &lab->datapath.maps, &handlers, &h), 0);
+	for (unsigned v6 = 0; v6 < 2; v6++) {
+		mode_talk(&t[v6], lab, (struct mode){ LAB_XDP, v6 }, IPPROTO_TCP, 50);
+		assert_int_equal(talk_connect(&t[v6]), TALK_FORWARDED);
+		id[v6] = lab_backend_id(lab, 0, v6, t[v6].host);
+	}
+	hear_for(s, 1500);
+	for (unsigned v6 = 0; v6 < 2; v6++) {
+		assert_int_equal(h.backend[id[v6]].sum.opened - h.backend[id[v6]].sum.ended, 1);
+		assert_int_equal(tables_remove(lab->tables, v6), 0);
+		assert_int_equal(talk_client(&t[v6], TCP_ACK, 10), TALK_ANSWERED);
+	}
+	hear_for(s, 1500);
+	for (unsigned v6 = 0; v6 < 2; v6++)
+		assert_int_equal(h.backend[id[v6]].sum.opened - h.backend[id[v6]].sum.ended, 0);
+	samples_close(s);
+}
+
 /* A SYN that came again and was never answered; a single one proves nothing. */
 static void test_evidence_of_an_unanswered_connect_comes_with_its_end(void **state)
 {
@@ -470,6 +498,7 @@ int main(void)
 		prog_test_bare(test_evidence_of_udp_responses_is_taken_too),
 		prog_test(test_evidence_of_doors_and_of_older_epochs_does_not_vote),
 		prog_test(test_evidence_in_samples_equals_the_counters),
+		prog_test(test_evidence_of_a_service_taken_away_comes_to_its_end),
 		prog_test(test_evidence_of_an_unanswered_connect_comes_with_its_end),
 		prog_test(test_evidence_of_an_unanswered_connect_needs_no_walk),
 	};
