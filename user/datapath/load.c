@@ -142,6 +142,7 @@ static void set_constants(struct perch_constants *k, const struct perch_control 
 #define X(class, seconds) k->timeout[class] = ((__u64)(seconds) * c->hz >> c->tick_shift) + 1;
 	PERCH_TIMEOUTS(X)
 #undef X
+	k->timeout[PERCH_BUSY] = ~0u;	/* however long its CPU is held up */
 }
 
 static int open_object(struct datapath *d, const struct datapath_options *o, const struct perch_control *c)
