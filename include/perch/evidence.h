@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * The part of the contract by which the kernel tells user space what happened:
+ * counters, votes, histograms, the reasons of every exit, samples and events.
+ * Include <perch/abi.h>, which holds the rest and the conventions.
+ */
+#ifndef PERCH_ABI_EVIDENCE_H
+#define PERCH_ABI_EVIDENCE_H
+
+#include <perch/abi.h>
+
+/*
+ * Evidence.  Counters of a backend, per CPU.  active = opened - ended.
+ */
+struct perch_counters {
+	__u64 opened;		/* flows that entered the table */
+	__u64 ended;		/* flows that closed, expired or were replaced */
+	__u64 unlearned;	/* connections forwarded without an entry */
+	__u64 packets;		/* both directions; GSO counted by segment */
+	__u64 bytes;		/* both directions, from the Ethernet header on */
+	__u64 connect_failures;
+	__u64 resets;		/* RST by the backend before the client's FIN */
+	__u64 reserved;
+};
+_Static_assert(sizeof(struct perch_counters) == 64, "counters");
+
+/*
+ * Votes and histograms of one version of an observed service, per CPU;
+ * element observed * PERCH_SLOTS + slot.  Voting counts take connections that
+ * the hash chose in an epoch >= observed.since_epoch; histograms take all.
+ */
+struct perch_votes {
+	__u64 connects;		/* decided: answered or failed */
+	__u64 connect_failures;
+	__u64 established;
+	__u64 resets;
+	__u64 responders;	/* connections with a timed response */
+	__u64 over[PERCH_LIMITS];	/* of these, with one above the limit */
+	__u64 reserved[3];
+	__u64 connect_time[PERCH_HIST_BUCKETS];	/* SYN to SYN-ACK */
+	__u64 response_time[PERCH_HIST_BUCKETS];	/* per turn */
+};
+_Static_assert(sizeof(struct perch_votes) == 96 + 16 * PERCH_HIST_BUCKETS, "votes");
+
+/*
+ * Histogram buckets, in microseconds: 0..7 exact, then eight per octave up to
+ * 2^26 us (67 s); the last takes the rest.
+ */
+static inline __u32 perch_hist_bucket(__u64 us)
+{
+	__u32 v = us > 0x3ffffff ? 0x3ffffff : us, octave = 0;
+
+	for (__u32 step = 16; step; step >>= 1)
+		if (v >> (octave + step) >= 8)
+			octave += step;
+	return octave * 8 + (v >> octave);
+}
+
+/*
+ * Observed: what the kernel needs to vote and to pull the reflex.
+ * reflex: {streak:16, stable_ok:16, stable_bad:16, clients:16}, one word so
+ * that it moves by compare-and-swap.  streak in the low half; the last three
+ * count since the streak began.
+ */
+struct perch_observed {
+	__u64 reflex;
+	__u32 service;
+	__u32 reflex_limit;	/* failures in a row; 0: off */
+	__u32 since_epoch;
+	__u32 limits;		/* limits in use */
+	__u32 limit_us[PERCH_LIMITS];
+	__u8 dirty[PERCH_SLOTS];	/* set by votes, cleared by the timer */
+	__u64 reserved[2];
+};
+_Static_assert(sizeof(struct perch_observed) == 64, "observed");
+
+/*
+ * Reasons: every exit of a program has one and counts it, per hook.
+ */
+enum perch_hook { PERCH_HOOK_XDP, PERCH_HOOK_TC_IN, PERCH_HOOK_TC_OUT, PERCH_HOOKS };
+enum perch_verdict { PERCH_V_PASS, PERCH_V_FORWARD, PERCH_V_DROP, PERCH_V_ANSWER, PERCH_V_NOTE };
+
+/* X(NAME, verdict, name, what it says) */
+#define PERCH_REASONS(X)                                                       \
+	X(NOT_OURS, PASS, "not_ours", "no listener and no flow of ours")        \
+	X(NOT_IP, PASS, "not_ip", "neither IPv4 nor IPv6 in plain Ethernet")   \
+	X(MALFORMED, PASS, "malformed", "headers shorter than they claim")      \
+	X(IP_OPTIONS, PASS, "ip_options", "IPv4 options or IPv6 extension headers") \
+	X(FRAGMENT, PASS, "fragment", "a fragment")                            \
+	X(PROTOCOL, PASS, "protocol", "neither TCP nor UDP")                   \
+	X(NO_LISTENER, PASS, "no_listener", "address of ours, port not")        \
+	X(NOT_OUR_REPLY, PASS, "not_our_reply", "from a backend, but no flow names it") \
+	X(NO_BACKEND, PASS, "no_backend", "neither the chosen version nor stable has a live backend") \
+	X(NO_ROUTE, PASS, "no_route", "no route to the next hop")                \
+	X(NO_NEIGHBOUR, PASS, "no_neighbour", "XDP left it to TC: next hop not resolved") \
+	X(NO_XMIT, PASS, "no_xmit", "XDP left it to TC: device takes no redirected frames") \
+	X(NO_CHECKSUM, PASS, "no_checksum", "XDP left it to TC: its checksum is yet to be filled in") \
+	X(TOO_BIG, PASS, "too_big", "larger than the next hop's MTU")            \
+	X(TTL, PASS, "ttl", "time to live is over")                             \
+	X(REWRITE_FAILED, DROP, "rewrite_failed", "the kernel refused a change to the packet") \
+	X(FORWARDED, FORWARD, "forwarded", "to its backend, by its flow")        \
+	X(NEW, FORWARD, "new", "first packet of a connection")                  \
+	X(UNLEARNED, FORWARD, "unlearned", "by the hash: no room in the flow table") \
+	X(REPLY, FORWARD, "reply", "to its client, by its flow")                \
+	X(SEVERED, ANSWER, "severed", "answered with a reset: version was severed") \
+	X(SEVERED_DROP, DROP, "severed_drop", "severed, and nothing to answer")   \
+	X(AMBIGUOUS, NOTE, "ambiguous", "TCP without SYN and without a flow, assigned anew") \
+	X(TABLE_FULL, NOTE, "table_full", "no slot for a new flow")              \
+	X(LOCK_BUSY, NOTE, "lock_busy", "stripe lock not had; flow not learned")  \
+	X(PLAN_TORN, NOTE, "plan_torn", "plan moved in four reads; stable was chosen") \
+	X(EMPTY_VERSION, NOTE, "empty_version", "chosen version has no live backend; stable took it") \
+	X(FOREIGN, NOTE, "foreign", "flow slot changed hands under us")           \
+	X(RACE, PASS, "race", "XDP left it to TC: two CPUs saw its first packet") \
+	X(REFLEX, NOTE, "reflex", "the kernel rolled a canary back")
+
+enum perch_reason {
+#define X(name, verdict, word, text) PERCH_R_##name,
+	PERCH_REASONS(X)
+#undef X
+	PERCH_REASON_COUNT
+};
+#define PERCH_REASON_MAX 48
+_Static_assert(PERCH_REASON_COUNT <= PERCH_REASON_MAX, "reasons");
+
+struct perch_reason_counts {
+	__u64 n[PERCH_HOOKS][PERCH_REASON_MAX];
+};
+_Static_assert(sizeof(struct perch_reason_counts) == 1152, "reason counts");
+
+/*
+ * Samples: cumulative records that a kernel timer writes of what changed, so
+ * that a lost one costs resolution and no count.
+ */
+enum perch_sample_kind { PERCH_SAMPLE_BACKEND = 1, PERCH_SAMPLE_VERSION, PERCH_SAMPLE_SERVICE, PERCH_SAMPLE_HOST };
+
+struct perch_sample_head {
+	__u16 kind;		/* enum perch_sample_kind */
+	__u16 zero;
+	__u32 id;		/* element of `backends`, `votes`, `services` */
+	__u64 time;		/* ns */
+};
+
+struct perch_sample_backend {
+	struct perch_sample_head head;
+	__u32 incarnation;
+	__u32 version;
+	struct perch_counters sum;	/* over all CPUs */
+};
+_Static_assert(sizeof(struct perch_sample_backend) == 88, "sample");
+
+struct perch_sample_version {
+	struct perch_sample_head head;
+	__u32 service;
+	__u32 slot;
+	struct perch_votes sum;
+};
+
+struct perch_sample_service {
+	struct perch_sample_head head;
+	__u64 word;
+	__u64 reflex;
+	__u64 named;
+};
+
+struct perch_sample_host {
+	struct perch_sample_head head;
+	__u64 samples_lost;
+	__u64 events_lost;
+	__u64 sweep_passes;
+	__u32 tick;
+	__u32 timer_generation;
+	struct perch_reason_counts reasons;
+};
+
+/* Events: rare things, at once, at most PERCH_EVENT_RATE a second. */
+#define PERCH_EVENT_RATE 200
+enum perch_event_kind { PERCH_EVENT_REFLEX = 1, PERCH_EVENT_CONNECT_FAILURE, PERCH_EVENT_RESET, PERCH_EVENT_TABLE_FULL, PERCH_EVENT_SEVERED };
+
+struct perch_event {
+	__u64 time;		/* ns */
+	__u16 kind;		/* enum perch_event_kind */
+	__u16 service;
+	__u16 backend;
+	__u16 zero;
+	__u64 word;		/* reflex: the word before it */
+	struct perch_flow_key flow;
+};
+_Static_assert(sizeof(struct perch_event) == 48, "event");
+
+#endif
