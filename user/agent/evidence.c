@@ -92,6 +92,15 @@ void arm_take(struct arm *a, const struct perch_votes *votes)
 	a->last = now;
 }
 
+__u64 arm_bad(const struct arm *a)
+{
+	__u64 bad = a->sum.connect_failures + a->sum.resets;
+
+	for (unsigned i = 0; i < PERCH_LIMITS; i++)
+		bad += a->sum.over[i];
+	return bad;
+}
+
 void arm_restart_responses(struct arm *a)
 {
 	a->sum.responders = 0;

@@ -44,6 +44,8 @@ void counters_add(struct perch_counters *to, const struct perch_counters *add);
 /* Begin an arm at what was last seen of its version. */
 void arm_begin(struct arm *a, const struct perch_votes *now);
 void arm_take(struct arm *a, const struct perch_votes *now);
+/* All that speaks against an arm. */
+__u64 arm_bad(const struct arm *a);
 /* The limits changed: responses are counted from here. */
 void arm_restart_responses(struct arm *a);
 

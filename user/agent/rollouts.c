@@ -170,8 +170,10 @@ static void rollout_look(struct agent *a, struct service *s)
 	s->eta = out.eta;
 	rollouts_do(a, s, &out, &before, &judge);
 	emit_phase(a, s, before.phase);
+	/* what speaks against the canary is on the disk within a second: that it
+	 * did well may be lost with the power */
 	if (out.changed || clock_now() >= s->next_save)
-		save_rollout(a, s, out.changed);
+		save_rollout(a, s, out.changed || arm_bad(&s->keep.canary) != s->stored_bad);
 }
 
 void rollouts_tick(struct agent *a)

@@ -159,8 +159,10 @@ void save_rollout(struct agent *a, struct service *s, bool stored)
 	s->next_save = s->keep.saved + NS_PER_S;
 	if (a->datapath_open)
 		rollout_blob_write(&a->datapath.maps.rollouts[s->id], &s->keep, sizeof(s->keep));
-	if (stored)
-		store_rollout(a->store, s->name, &s->keep, sizeof(s->keep));
+	if (!stored)
+		return;
+	s->stored_bad = arm_bad(&s->keep.canary);
+	store_rollout(a->store, s->name, &s->keep, sizeof(s->keep));
 }
 
 /* A time of a clock that may have been another boot's, by ours: the time in

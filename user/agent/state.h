@@ -64,6 +64,7 @@ struct service {
 	bool astray;		/* the kernel could not be brought to this state */
 	bool observed;		/* has votes and histograms */
 	__u64 next_save;	/* ns: rollout to the pinned map again */
+	__u64 stored_bad;	/* arm_bad of the canary when it went to the store */
 	__u64 rollbacks[BACK_KINDS];
 };
 

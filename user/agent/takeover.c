@@ -3,12 +3,14 @@
 #include "takeover.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "../core/split.h"
 #include "../datapath/registry.h"
 #include "clock.h"
+#include "collect.h"
 #include "place.h"
 #include "rollback.h"
 #include "save.h"
@@ -229,6 +231,47 @@ int takeover_store(struct agent *a, const char *name, struct service **ret)
 	return 0;
 }
 
+/*
+ * After a reboot, say: nobody was served by this host in the meantime, and its
+ * tables are empty.  Evidence and shares are kept; time and connections that
+ * let the rollout go on are gathered anew, so that it takes no step for what
+ * was before.
+ */
+static void rollout_restart_step(struct agent *a, struct service *s)
+{
+	struct rollout_keep *k = &s->keep;
+	struct rollout *r = &k->rollout;
+	__u64 now = clock_now();
+
+	r->epoch = perch_word_epoch(s->word);
+	tables_votes_since(a->tables, s->id, r->epoch);
+	r->step_since = now;
+	k->step_connects = k->canary.sum.connects;
+	if (r->phase == ROLLOUT_PAUSED) {
+		r->paused += now - r->phase_since;
+		r->phase_since = now;
+		return;
+	}
+	memset(r->reason, 0, sizeof(r->reason));
+	snprintf(r->reason, sizeof(r->reason), "step %u of %zu begins anew: the kernel's tables were lost", r->step + 1,
+		 s->model->rollout.n_steps);
+	agent_emit(a, .kind = "rollout", .service = s->name, .from = rollout_phase_name(r->phase),
+		   .to = rollout_phase_name(r->phase), .epoch = r->epoch, .reason = r->reason);
+}
+
+/* What the kernel counted while no agent ran, before anything is decided. */
+static void rollout_catch_up(struct agent *a, struct service *s)
+{
+	struct rollout_keep *k = &s->keep;
+
+	collect_votes(a, s, k->canary_slot);
+	collect_votes(a, s, k->stable_slot);
+	if (s->evidence[k->canary_slot].votes)
+		arm_take(&k->canary, s->evidence[k->canary_slot].votes);
+	if (s->evidence[k->stable_slot].votes)
+		arm_take(&k->stable, s->evidence[k->stable_slot].votes);
+}
+
 /* A rollout whose word, roles or names went on without it. */
 static void rollout_finish(struct agent *a, struct service *s)
 {
@@ -243,8 +286,9 @@ static void rollout_finish(struct agent *a, struct service *s)
 		k->rollout.phase = ROLLOUT_SUCCEEDED;	/* promoted, not told */
 		rollout_stepped(&k->rollout, perch_word_epoch(s->word), clock_now());
 	} else if (s->restored) {
-		k->rollout.epoch = perch_word_epoch(s->word);
-		tables_votes_since(a->tables, s->id, k->rollout.epoch);
+		rollout_restart_step(a, s);
+	} else {
+		rollout_catch_up(a, s);
 	}
 	save_rollout(a, s, true);
 }
