@@ -29,7 +29,7 @@ static struct {
 	bool ack, twice;
 	const char *device, *mac, *source;
 	struct sockaddr_in target;
-} want = { .rate = 250000 };
+} want = { .rate = 150000 };
 
 static uint32_t sum_of(const void *from, size_t bytes)
 {
