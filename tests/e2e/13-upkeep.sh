@@ -99,6 +99,17 @@ test_sample_interval_takes_effect_on_reload() {
 	expect sample_interval 0.1
 }
 
+test_reload_is_seen_in_a_directory_that_is_never_quiet() {
+	local noise
+	# shellcheck disable=SC2016 # the other shell's
+	lab_spawn lb "$LAB_DIR/noise" bash -c 'while sleep 0.05; do echo >> "$0"; done' "$LAB_DIR/noisy"
+	noise=$SPAWNED
+	wait_for 5 grew "$LAB_DIR/noisy" 3
+	reloaded both
+	reloaded service web 80 7009
+	lab_kill TERM "$noise"
+}
+
 # Failures of an earlier time, unknown to a new agent until the kernel tells.
 test_old_votes_do_not_judge_a_new_rollout() {
 	local seen
@@ -164,6 +175,7 @@ test_reload_that_waits_for_room_is_made_by_itself() {
 }
 
 run test_service_that_left_ends_its_idle_connections_at_once test_sample_interval_takes_effect_on_reload \
+	test_reload_is_seen_in_a_directory_that_is_never_quiet \
 	test_old_votes_do_not_judge_a_new_rollout test_detach_names_the_agent_that_has_the_pins \
 	test_reload_that_waits_for_room_is_made_by_itself
 finish

@@ -36,6 +36,7 @@ struct agent {
 	double config_loaded;
 	char config_error[CONFIG_ERROR];
 	bool config_waits;	/* will be tried again without being asked */
+	__u64 changing_since;	/* ns: first change of its directory not looked at */
 
 	struct datapath datapath;
 	bool datapath_open;
@@ -55,7 +56,7 @@ struct agent {
 	bool host_seen;
 
 	uv_poll_t samples_poll, routes_poll;
-	uv_timer_t look_timer, second_timer, routes_timer, sever_timer, reload_timer;
+	uv_timer_t look_timer, second_timer, routes_timer, sever_timer, reload_timer, again_timer;
 	uv_signal_t hangup, terminate, interrupt;
 	uv_fs_event_t config_watch;
 	__u64 drain_due;	/* ns: next drain to end, 0: none */

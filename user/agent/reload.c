@@ -22,6 +22,7 @@
 #include "notify.h"
 
 #define QUIET_MS 200
+#define QUIET_MOST_MS 1000	/* in a directory that never is */
 #define FILE_MOST (4u << 20)
 
 /* The whole file as text, or -errno. */
@@ -135,7 +136,7 @@ static bool tried_before(const struct agent *a, const char *text)
 	return text && last && !strcmp(text, last);
 }
 
-static void reload_quiet(uv_timer_t *timer);
+static void reload_again(uv_timer_t *timer);
 
 /* The new configuration in force, if nothing stands against it. */
 static int reload_apply(struct agent *a, struct model_config *config, char why[AGENT_WHY])
@@ -148,7 +149,7 @@ static int reload_apply(struct agent *a, struct model_config *config, char why[A
 		config_free(config);
 	if (r == -EAGAIN) {
 		a->config_waits = true;
-		uv_timer_start(&a->reload_timer, reload_quiet, APPLY_AGAIN_MS, 0);
+		uv_timer_start(&a->again_timer, reload_again, APPLY_AGAIN_MS, 0);
 	}
 	return r;
 }
@@ -164,7 +165,7 @@ static void reload(struct agent *a, bool always)
 		free(text);
 		return;
 	}
-	if (!always && !a->config_waits && tried_before(a, text)) {
+	if (!always && tried_before(a, text)) {
 		if (!r)
 			config_free(config);
 		free(text);
@@ -173,6 +174,7 @@ static void reload(struct agent *a, bool always)
 	free(a->tried_text);
 	a->tried_text = text ? strdup(text) : NULL;
 	a->config_waits = false;
+	uv_timer_stop(&a->again_timer);
 	if (!r)
 		r = reload_apply(a, config, why);
 	if (r) {
@@ -190,15 +192,28 @@ void reload_now(struct agent *a)
 	notify_ready();
 }
 
+static void reload_again(uv_timer_t *timer)
+{
+	reload(timer->data, true);
+}
+
 static void reload_quiet(uv_timer_t *timer)
 {
-	reload(timer->data, false);
+	struct agent *a = timer->data;
+
+	a->changing_since = 0;
+	reload(a, false);
 }
 
 static void directory_changed(uv_fs_event_t *watch, const char *name, int events, int status)
 {
 	struct agent *a = watch->data;
+	__u64 now = clock_now();
 
+	if (!a->changing_since)
+		a->changing_since = now;
+	if (now - a->changing_since > QUIET_MOST_MS * NS_PER_MS)
+		return;		/* the timer is running */
 	uv_timer_start(&a->reload_timer, reload_quiet, QUIET_MS, 0);
 }
 
@@ -208,8 +223,9 @@ void reload_watch(struct agent *a)
 	char *slash;
 
 	uv_timer_init(&a->loop, &a->reload_timer);
+	uv_timer_init(&a->loop, &a->again_timer);
 	uv_fs_event_init(&a->loop, &a->config_watch);
-	a->reload_timer.data = a->config_watch.data = a;
+	a->reload_timer.data = a->again_timer.data = a->config_watch.data = a;
 	snprintf(dir, sizeof(dir), "%s", a->config_path);
 	slash = strrchr(dir, '/');
 	if (slash == dir)
