@@ -178,18 +178,15 @@ static void number(const struct page *p, const char *name, const char *type, con
 static void page_host(const struct page *p)
 {
 	const struct perch_control *c = p->a->datapath.maps.control;
-	__u64 active = 0;
 
-	for (const struct service *s = p->a->services; s; s = s->next)
-		for (int i = -1; (i = view_next_slot(s, i)) >= 0;)
-			active += counters_active(&s->evidence[i].total);
 	each_reason(p, "perch_packets_passed_total", PERCH_V_PASS, "Packets left to the stack.");
 	each_reason(p, "perch_packets_dropped_total", PERCH_V_DROP, "Packets dropped.");
 	each_reason(p, "perch_packets_noted_total", PERCH_V_NOTE, "Things noted beside a packet's verdict.");
 	number(p, "perch_samples_lost_total", "counter", "Sample records that found the ring full.", c->samples_lost);
 	number(p, "perch_events_lost_total", "counter", "Kernel events over the rate or with the ring full.",
 	       c->events_lost);
-	number(p, "perch_flow_table_entries", "gauge", "Entries of the flow table in use.", active);
+	number(p, "perch_flow_table_entries", "gauge", "Entries of the flow table in use, counted every 5 seconds.",
+	       c->flow_entries);
 	number(p, "perch_flow_table_capacity", "gauge", "Entries of the flow table.", (double)c->flow_sets * PERCH_WAYS);
 	number(p, "perch_config_last_reload_success", "gauge", "1 when the configuration on disk is in force.",
 	       !p->a->config_error[0]);
