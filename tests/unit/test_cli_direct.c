@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "../../user/agent/state.h"
 #include "../../user/cli/direct.h"
 #include "../../user/cli/output.h"
 #include "../../user/core/address.h"
@@ -153,6 +154,27 @@ static void test_status_shows_names_weights_and_backends(void **state)
 	json_decref(services);
 }
 
+/* As the agent writes it, save.c. */
+static void test_status_shows_the_phase_that_the_agent_kept(void **state)
+{
+	const struct rollout_keep keep = { .rollout = { .phase = ROLLOUT_HOLDING } };
+	struct perch_rollout_blob *b;
+	json_t *services;
+	struct maps maps;
+
+	needs_kernel();
+	b = &datapath.maps.rollouts[0];
+	memcpy(b->bytes, &keep, sizeof(keep));
+	b->version = ROLLOUT_LAYOUT;
+	b->length = sizeof(keep);
+	assert_int_equal(maps_open(&maps, pins, NULL), 0);
+	services = direct_services(&maps);
+	maps_close(&maps);
+	assert_string_equal(field_text(json_array_get(services, 0), "phase"), "Holding");
+	assert_string_equal(field_text(json_array_get(services, 1), "phase"), "Idle");
+	json_decref(services);
+}
+
 static void test_nothing_to_roll_back_writes_nothing(void **state)
 {
 	__u64 before;
@@ -260,6 +282,7 @@ int main(void)
 	/* The order matters: each finds what the one before it left. */
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_status_shows_names_weights_and_backends),
+		cmocka_unit_test(test_status_shows_the_phase_that_the_agent_kept),
 		cmocka_unit_test(test_nothing_to_roll_back_writes_nothing),
 		cmocka_unit_test(test_unknown_service_is_not_there),
 		cmocka_unit_test(test_rollback_takes_the_canary_out_and_rejects_it),

@@ -211,7 +211,8 @@ static const char *phase_name(const struct maps *m, unsigned id, const struct pa
 
 	if (pair_rolled_back(p))
 		return "RolledBack";
-	if (m->rollouts[id].length != sizeof(rollout) || m->rollouts[id].version != ROLLOUT_LAYOUT)
+	/* the agent keeps more behind it */
+	if (m->rollouts[id].length < sizeof(rollout) || m->rollouts[id].version != ROLLOUT_LAYOUT)
 		return "Idle";
 	memcpy(&rollout, m->rollouts[id].bytes, sizeof(rollout));
 	return rollout_phase_name(rollout.phase);
