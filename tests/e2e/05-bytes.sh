@@ -3,6 +3,7 @@
 # Not a byte is changed: 100 MB up and down, datagrams of every size, IPv4 and
 # IPv6, with offloads on and with tx off on every device, because a veth does
 # not verify what it was told is right.
+LAB_TX=on
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
