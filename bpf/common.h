@@ -91,6 +91,7 @@ struct packet {
 	u8 replace;		/* it is there, and a new one takes its slot */
 	u8 answer;		/* tell the sender that it is over */
 	u8 moved;		/* commit changed the next hop */
+	u8 notes;		/* enum pick_note, counted by commit */
 	u8 slot;		/* of the version */
 	u8 votes;
 	u16 service;

@@ -105,6 +105,12 @@ static __always_inline int parse_v4(struct iphdr *ip, void *end, struct packet *
 	return parse_transport(ip + 1, end, p, sizeof(*ip));
 }
 
+/* An IPv4 address in IPv6 form means IPv4 here; on the wire it is nobody's. */
+static __always_inline bool address_mapped(const struct perch_address *a)
+{
+	return !(a->word[0] | a->word[1] | (a->word[2] ^ bpf_htonl(0xffff)));
+}
+
 static __always_inline int parse_v6(struct ipv6hdr *ip, void *end, struct packet *p)
 {
 	if ((void *)(ip + 1) > end)
@@ -114,6 +120,8 @@ static __always_inline int parse_v6(struct ipv6hdr *ip, void *end, struct packet
 	__builtin_memcpy(&p->destination, &ip->daddr, 16);
 	if (ip->version != 6)
 		return PERCH_R_MALFORMED;
+	if (address_mapped(&p->source) || address_mapped(&p->destination))
+		return PERCH_R_NOT_OURS;
 	p->ip_length = bpf_ntohs(ip->payload_len) + sizeof(*ip);
 	if (p->gso && !ip->payload_len)
 		p->ip_length = p->length - ETH_HLEN;

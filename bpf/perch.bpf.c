@@ -34,11 +34,33 @@ static __always_inline int xdp_pass(u32 reason)
 	return reason == PERCH_R_SEVERED_DROP ? XDP_DROP : XDP_PASS;
 }
 
+/* The device that p leaves by: GO, or the reason to leave it to TC. */
+static __always_inline int xdp_next_hop(struct xdp_md *ctx, struct packet *p, struct perch_device **ret)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct bpf_fib_lookup fib = {};
+	u32 reason;
+	int r;
+
+	if (p->answer) {
+		*ret = device_by_index(p->ifindex);
+		return *ret && (*ret)->xmit ? GO : PERCH_R_NO_XMIT;
+	}
+	if (sum_missing(data, end, p))
+		return PERCH_R_NO_CHECKSUM;
+	if (!p->via) {
+		r = via_look_up(ctx, p, &fib);
+		if (r)
+			return r < 0 ? -r : PERCH_R_NO_NEIGHBOUR;
+	}
+	*ret = via_device(p, &reason);
+	return *ret ? GO : reason;
+}
+
 SEC("xdp")
 int perch_xdp(struct xdp_md *ctx)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	struct bpf_fib_lookup fib = {};
 	struct perch_device *d = NULL;
 	struct packet *p;
 	u32 bits = 0;
@@ -54,34 +76,14 @@ int perch_xdp(struct xdp_md *ctx)
 	if (r != PARSED)
 		return xdp_pass(r);
 	r = steer_find(p);
-	if (r != GO)
+	if (r == GO)
+		r = xdp_next_hop(ctx, p, &d);
+	if (r == GO)
+		r = steer_commit(p);
+	if (r == GO && unlikely(p->moved))
+		r = xdp_next_hop(ctx, p, &d);
+	if (r != GO || !d)
 		return xdp_pass(r);
-	if (p->answer) {
-		d = device_by_index(p->ifindex);
-		if (!d || !d->xmit)
-			return xdp_pass(PERCH_R_NO_XMIT);
-	} else {
-		if (sum_missing(data, end, p))
-			return xdp_pass(PERCH_R_NO_CHECKSUM);
-		if (!p->via) {
-			r = via_look_up(ctx, p, &fib);
-			if (r)
-				return xdp_pass(r < 0 ? (u32)-r : PERCH_R_NO_NEIGHBOUR);
-		}
-		d = via_device(p, &p->reason);
-		if (!d)
-			return xdp_pass(p->reason);
-	}
-	r = steer_commit(p);
-	if (r != GO)
-		return xdp_pass(r);
-	if (unlikely(p->moved)) {
-		u32 reason;
-
-		d = via_device(p, &reason);
-		if (!d)
-			return xdp_pass(reason);
-	}
 	reason_count(PERCH_HOOK_XDP, p->reason);
 	if (!(p->answer ? answer_xdp(ctx, p) : rewrite_xdp(ctx, p, d))) {
 		reason_count(PERCH_HOOK_XDP, PERCH_R_REWRITE_FAILED);

@@ -10,6 +10,9 @@
 #include "hash.h"
 #include "maps.h"
 
+/* What a choice went by; told once it is carried out. */
+enum pick_note { PICK_TORN = 1, PICK_AMBIGUOUS = 2, PICK_EMPTY = 4 };
+
 /* A whole copy of one plan, if it is the one of `epoch` before and after. */
 static __always_inline bool plan_copy(struct perch_plan *from, u32 epoch, struct perch_plan *to)
 {
@@ -184,8 +187,7 @@ static __always_inline bool pick(struct packet *p, const struct perch_listener *
 	bool whole = plan_read(p->service, &now);
 	u32 slot;
 
-	if (!whole)
-		reason_count(p->hook, PERCH_R_PLAN_TORN);
+	p->notes = whole ? 0 : PICK_TORN;
 	p->flow.epoch = perch_word_epoch(now.word);
 	p->votes = 0;
 	if (l->door) {
@@ -195,15 +197,25 @@ static __always_inline bool pick(struct packet *p, const struct perch_listener *
 		p->votes = whole;
 	} else {
 		slot = pick_ambiguous(p->service, hash, &now, sv->drain_ms);
-		reason_count(p->hook, PERCH_R_AMBIGUOUS);
+		p->notes |= PICK_AMBIGUOUS;
 	}
 	p->flow.backend = pick_from(p, slot, hash);
 	if (!p->flow.backend && !l->door) {
-		reason_count(p->hook, PERCH_R_EMPTY_VERSION);
+		p->notes |= PICK_EMPTY;
 		p->votes = 0;
 		p->flow.backend = pick_from(p, now.plan.rest, hash);
 	}
 	return p->flow.backend;
+}
+
+static __always_inline void pick_tell(const struct packet *p)
+{
+	if (p->notes & PICK_TORN)
+		reason_count(p->hook, PERCH_R_PLAN_TORN);
+	if (p->notes & PICK_AMBIGUOUS)
+		reason_count(p->hook, PERCH_R_AMBIGUOUS);
+	if (p->notes & PICK_EMPTY)
+		reason_count(p->hook, PERCH_R_EMPTY_VERSION);
 }
 
 #endif

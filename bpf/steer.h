@@ -235,6 +235,8 @@ static __always_inline int steer_enter(struct packet *p)
 	u16 chosen = p->flow.backend;
 	int r;
 
+	if (p->notes)
+		pick_tell(p);
 	p->reason = PERCH_R_UNLEARNED;
 	if (!c || (tcp && (p->tcp & TCP_RST)))
 		return GO;	/* a RST begins nothing */

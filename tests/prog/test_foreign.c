@@ -115,6 +115,28 @@ static void test_foreign_vlans_pass(void **state)
 	assert_no_trace(*state);
 }
 
+/* IPv4 addresses in IPv6 form are the tables' way to write IPv4: what has them
+ * on the wire is no IPv4 and nobody's. */
+static void test_foreign_mapped_addresses_pass(void **state)
+{
+	struct lab *lab = *state;
+	static struct packet p;
+
+	for_each_mode(m) {
+		struct packet_spec s = ours(lab, m, IPPROTO_TCP);
+		struct perch_address client = lab_client(false, 1), listener = lab_listener(false);
+
+		if (!m.v6)
+			continue;
+		packet_build(&p, &s);
+		memcpy(p.byte + ETH_HLEN + 8, &client, sizeof(client));
+		memcpy(p.byte + ETH_HLEN + 24, &listener, sizeof(listener));
+		assert_untouched(lab, m, &p, lab->client.ifindex);
+		assert_int_equal(lab_reason(lab, mode_hook(m), PERCH_R_NOT_OURS), 1);
+	}
+	assert_no_trace(lab);
+}
+
 static void test_foreign_arp_and_neighbour_discovery_pass(void **state)
 {
 	static const __u8 arp[] = {
@@ -295,6 +317,7 @@ int main(void)
 		prog_test(test_foreign_base_packet_is_ours),
 		prog_test(test_foreign_packets_pass_with_their_reason),
 		prog_test(test_foreign_vlans_pass),
+		prog_test(test_foreign_mapped_addresses_pass),
 		prog_test(test_foreign_arp_and_neighbour_discovery_pass),
 		prog_test(test_foreign_truncated_headers_pass),
 		prog_test(test_foreign_false_lengths_pass),

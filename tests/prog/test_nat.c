@@ -216,10 +216,13 @@ static void test_nat_without_neighbour_leaves_xdp_untouched_and_uncounted(void *
 
 		mode_talk(&t, lab, m, IPPROTO_TCP, 70);
 		assert_int_equal(talk_client(&t, TCP_SYN, 0), TALK_PASSED);
-		assert_int_equal(lab_reason(lab, PERCH_HOOK_XDP, PERCH_R_NO_NEIGHBOUR), v6 + 1);
+		assert_int_equal(lab_reason(lab, PERCH_HOOK_XDP, PERCH_R_NO_NEIGHBOUR), 2 * v6 + 1);
 		assert_int_equal(talk_flow(&t, &f), -ENOENT);
 		lab_counters(lab, lab_backend_id(lab, 0, v6, 18), &c);
 		assert_int_equal(c.opened + c.packets + c.unlearned, 0);
+		/* nor what the choice went by */
+		assert_int_equal(talk_client(&t, TCP_ACK, 0), TALK_PASSED);
+		assert_int_equal(lab_reason(lab, PERCH_HOOK_XDP, PERCH_R_AMBIGUOUS), 0);
 	}
 }
 
