@@ -13,32 +13,40 @@ struct witness {
 	struct perch_counters *counters;
 	struct perch_observed *observed;
 	struct perch_votes *votes;
+	u32 slot;
 	bool counts;		/* the hash chose it, in this rollout */
 };
 
 static __always_inline bool witness_call(const struct perch_flow *f, struct witness *w)
 {
 	struct perch_backend *k = element(backends, f->backend);
-	u32 slot;
 
 	w->backend = k;
 	w->counters = element(counters, f->backend);
+	w->observed = NULL;
 	w->votes = NULL;
 	w->counts = false;
 	if (!k || !w->counters)
 		return false;
-	if (!k->dirty)
-		k->dirty = 1;
+	w->slot = k->version & (PERCH_SLOTS - 1);
 	if (!k->observed)
 		return true;
-	slot = k->version & (PERCH_SLOTS - 1);
 	w->observed = element(observed, k->observed);
 	if (!w->observed)
 		return true;
-	w->votes = element(votes, k->observed * PERCH_SLOTS + slot);
+	w->votes = element(votes, k->observed * PERCH_SLOTS + w->slot);
 	w->counts = (f->flags & PERCH_FLOW_VOTES) && (s32)(f->epoch - w->observed->since_epoch) >= 0;
-	w->observed->dirty[slot] = 1;
 	return true;
+}
+
+/* The timer is to tell of it; after the counts, or it might come between. */
+static __always_inline void witness_tell(const struct witness *w)
+{
+	barrier();
+	if (!w->backend->dirty)
+		WRITE(w->backend->dirty, 1);
+	if (w->votes)
+		WRITE(w->observed->dirty[w->slot & (PERCH_SLOTS - 1)], 1);
 }
 
 static __always_inline void evidence_bucket(u64 *histogram, u64 us)
@@ -67,11 +75,12 @@ GLOBAL int evidence_connect_failed(struct perch_flow *f)
 		return 0;
 	w.counters->connect_failures++;
 	event_send(PERCH_EVENT_CONNECT_FAILURE, w.backend->service, f->backend, 0, &f->key);
-	if (!w.votes || !w.counts)
-		return 0;
-	w.votes->connects++;
-	w.votes->connect_failures++;
-	reflex_vote(w.backend, evidence_client(f), true);
+	if (w.votes && w.counts) {
+		w.votes->connects++;
+		w.votes->connect_failures++;
+		reflex_vote(w.backend, evidence_client(f), true);
+	}
+	witness_tell(&w);
 	return 0;
 }
 
@@ -83,10 +92,11 @@ GLOBAL int evidence_connected(struct perch_flow *f)
 	if (!f || !witness_call(f, &w) || !w.votes)
 		return 0;
 	evidence_bucket(w.votes->connect_time, (bpf_ktime_get_ns() - f->created) / 1000);
-	if (!w.counts)
-		return 0;
-	w.votes->connects++;
-	reflex_vote(w.backend, evidence_client(f), false);
+	if (w.counts) {
+		w.votes->connects++;
+		reflex_vote(w.backend, evidence_client(f), false);
+	}
+	witness_tell(&w);
 	return 0;
 }
 
@@ -94,8 +104,10 @@ GLOBAL int evidence_established(struct perch_flow *f)
 {
 	struct witness w;
 
-	if (f && witness_call(f, &w) && w.votes && w.counts)
-		w.votes->established++;
+	if (!f || !witness_call(f, &w) || !w.votes || !w.counts)
+		return 0;
+	w.votes->established++;
+	witness_tell(&w);
 	return 0;
 }
 
@@ -110,35 +122,42 @@ GLOBAL int evidence_reset(struct perch_flow *f)
 	event_send(PERCH_EVENT_RESET, w.backend->service, f->backend, 0, &f->key);
 	if (w.votes && w.counts)
 		w.votes->resets++;
+	witness_tell(&w);
 	return 0;
 }
 
-/* A response came `us` after its request.  A connection votes once that it
- * responds, and once per limit that it was slower than; `flags` are the
- * entry's own, where that is remembered. */
-static __always_inline void evidence_response(const struct perch_flow *f, u32 *flags, u32 us)
+/* A connection votes once that it responds, and once per limit that it was
+ * slower than; `flags` are the entry's own, where that is remembered. */
+static __always_inline void evidence_over(const struct perch_flow *f, u32 *flags, u32 us, const struct witness *w)
 {
 	u32 want = PERCH_FLOW_TURN, was;
-	struct witness w;
 
-	if (!witness_call(f, &w) || !w.votes)
-		return;
-	evidence_bucket(w.votes->response_time, us);
-	if (!w.counts)
-		return;
 #pragma unroll
 	for (u32 i = 0; i < PERCH_LIMITS; i++)
-		if (i < w.observed->limits && us > w.observed->limit_us[i])
+		if (i < w->observed->limits && us > w->observed->limit_us[i])
 			want |= PERCH_FLOW_OVER << i;
 	if ((f->flags & want) == want)
 		return;
 	was = __sync_fetch_and_or(flags, want);
 	if (!(was & PERCH_FLOW_TURN))
-		w.votes->responders++;
+		w->votes->responders++;
 #pragma unroll
 	for (u32 i = 0; i < PERCH_LIMITS; i++)
 		if (want & ~was & PERCH_FLOW_OVER << i)
-			w.votes->over[i]++;
+			w->votes->over[i]++;
+}
+
+/* A response came `us` after its request. */
+static __always_inline void evidence_response(const struct perch_flow *f, u32 *flags, u32 us)
+{
+	struct witness w;
+
+	if (!witness_call(f, &w) || !w.votes)
+		return;
+	evidence_bucket(w.votes->response_time, us);
+	if (w.counts)
+		evidence_over(f, flags, us, &w);
+	witness_tell(&w);
 }
 
 /* Every packet that is steered, either way. */

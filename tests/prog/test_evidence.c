@@ -391,102 +391,6 @@ static void test_evidence_of_a_service_taken_away_comes_to_its_end(void **state)
 	samples_close(s);
 }
 
-/* A SYN that came again and was never answered; a single one proves nothing. */
-static void test_evidence_of_an_unanswered_connect_comes_with_its_end(void **state)
-{
-	struct lab *lab = *state;
-	static struct talk twice, once;
-	struct perch_votes before[2];
-	__u64 passes, until, aged;
-
-	for (unsigned v6 = 0; v6 < 2; v6++) {
-		struct mode m = { LAB_XDP, v6 };
-
-		before[v6] = votes_since(lab, m, NULL);
-		mode_talk(&twice, lab, m, IPPROTO_TCP, 30);
-		assert_int_equal(talk_client(&twice, TCP_SYN, 0), TALK_FORWARDED);
-		twice.client.seq--;
-		assert_int_equal(talk_client(&twice, TCP_SYN, 0), TALK_FORWARDED);
-		mode_talk(&once, lab, m, IPPROTO_TCP, 31);
-		assert_int_equal(talk_client(&once, TCP_SYN, 0), TALK_FORWARDED);
-	}
-	aged = lab_age(lab, 7);
-	assert_int_equal(aged, 4);
-	passes = lab->datapath.maps.control->sweep_passes;
-	for (until = lab_now() + 15000000000ull; lab_now() < until;) {
-		if (*(volatile __u64 *)&lab->datapath.maps.control->sweep_passes >= passes + 2)
-			break;
-		sleep_ms(50);
-	}
-	assert_true(lab_now() < until);
-	for (unsigned v6 = 0; v6 < 2; v6++) {
-		struct perch_votes now = votes_since(lab, (struct mode){ LAB_XDP, v6 }, &before[v6]);
-
-		assert_int_equal(now.connects, 1);
-		assert_int_equal(now.connect_failures, 1);
-	}
-	assert_int_equal(lab_active(lab), 0);
-	assert_int_equal(flows_count(&lab->datapath.maps, (size_t[16]){ 0 }), 0);
-}
-
-/* The entry itself. */
-static struct perch_flow *flow_of(struct lab *lab, const struct talk *t)
-{
-	for (__u32 i = 0; i < lab->datapath.maps.control->flow_sets * PERCH_WAYS; i++) {
-		struct perch_flow_set *set = &lab->datapath.maps.flows[i / PERCH_WAYS];
-		struct perch_flow *f = &set->flow[i % PERCH_WAYS];
-
-		if (perch_tag_fingerprint(set->tag[i % PERCH_WAYS]) && f->key.client_port == htons(t->client.from_port) &&
-		    !memcmp(&f->key.client, &t->client.from, sizeof(f->key.client)))
-			return f;
-	}
-	fail_msg("the flow is not there");
-	return NULL;
-}
-
-/* A client that goes on trying keeps its entry, or takes its slot again before
- * the walk comes by: its connect counts all the same, once. */
-static void test_evidence_of_an_unanswered_connect_needs_no_walk(void **state)
-{
-	struct lab *lab = *state;
-	static struct talk t;
-
-	for_each_mode(m) {
-		struct perch_votes before = votes_since(lab, m, NULL), now;
-		struct perch_flow *f;
-
-		mode_talk(&t, lab, m, IPPROTO_TCP, 32);
-		assert_int_equal(talk_client(&t, TCP_SYN, 0), TALK_FORWARDED);
-		t.client.seq--;
-		assert_int_equal(talk_client(&t, TCP_SYN, 0), TALK_FORWARDED);
-		now = votes_since(lab, m, &before);
-		assert_int_equal(now.connects, 0);
-		f = flow_of(lab, &t);
-		f->created -= 7000000000ull;
-		for (unsigned i = 0; i < 3; i++) {
-			t.client.seq--;
-			assert_int_equal(talk_client(&t, TCP_SYN, 0), TALK_FORWARDED);
-		}
-		/* too late to be a success */
-		assert_int_equal(talk_backend(&t, TCP_SYN | TCP_ACK, 0), TALK_FORWARDED);
-		now = votes_since(lab, m, &before);
-		assert_int_equal(now.connects, 1);
-		assert_int_equal(now.connect_failures, 1);
-
-		mode_talk(&t, lab, m, IPPROTO_TCP, 33);
-		for (unsigned i = 0; i < 2; i++) {
-			assert_int_equal(talk_client(&t, TCP_SYN, 0), TALK_FORWARDED);
-			t.client.seq--;
-		}
-		lab_age(lab, 7);
-		t.known = false;
-		assert_int_equal(talk_client(&t, TCP_SYN, 0), TALK_FORWARDED);
-		now = votes_since(lab, m, &before);
-		assert_int_equal(now.connects, 2);
-		assert_int_equal(now.connect_failures, 2);
-	}
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -499,8 +403,6 @@ int main(void)
 		prog_test(test_evidence_of_doors_and_of_older_epochs_does_not_vote),
 		prog_test(test_evidence_in_samples_equals_the_counters),
 		prog_test(test_evidence_of_a_service_taken_away_comes_to_its_end),
-		prog_test(test_evidence_of_an_unanswered_connect_comes_with_its_end),
-		prog_test(test_evidence_of_an_unanswered_connect_needs_no_walk),
 	};
 
 	if (lab_enter())
