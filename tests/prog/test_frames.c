@@ -64,7 +64,7 @@ static void send_in_pieces(const struct packet *p)
 	memcpy((__u8 *)h + TPACKET_HDRLEN - sizeof(struct sockaddr_ll), p->byte, p->length);
 	h->tp_len = p->length;
 	__atomic_store_n(&h->tp_status, TP_STATUS_SEND_REQUEST, __ATOMIC_RELEASE);
-	assert_int_equal(send(fd, NULL, 0, 0), p->length);
+	assert_int_equal(send(fd, "", 0, 0), p->length);
 	munmap(h, 4096);
 	close(fd);
 }
