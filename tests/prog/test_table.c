@@ -222,7 +222,7 @@ static void test_table_active_equals_a_scan(void **state)
 
 static bool swept_clean(struct lab *lab)
 {
-	__u64 passes = lab->datapath.maps.control->sweep_passes, until = lab_now() + 15000000000ull;
+	__u64 passes = lab->datapath.maps.control->sweep_passes, until = lab_now() + 60000000000ull;
 	size_t by_class[16];
 
 	while (*(volatile __u64 *)&lab->datapath.maps.control->sweep_passes < passes + 2) {
