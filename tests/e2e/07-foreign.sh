@@ -96,10 +96,12 @@ test_direct_connections_to_a_backend_work() {
 	expect short -n 500 -s fd01::1 -m 100 fd02::11 8080
 }
 
-# the same client port to the listener and to its backend, both alive
+# One client to the listener and to its backend at once.  From one port both
+# would be the same connection to the backend, so the first has one that the
+# others are never given.
 test_direct_connection_beside_a_steered_one_works() {
 	local through
-	start_long through -n 200 -s 10.1.3.0 -m 200 "$VIP4" 80
+	start_long through -n 200 -s 10.1.3.0 -m 200 -P 1023 "$VIP4" 80
 	through=$LONG
 	expect wait_for 10 long_ready
 	expect short -n 4000 -s 10.1.3.0 -m 200 10.2.0.11 8080
