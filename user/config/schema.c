@@ -51,12 +51,17 @@ static bool is_null(const yaml_node_t *node)
 	return false;
 }
 
+/* -EINVAL in so many words: readers rely on *ret after 0, analyzers too. */
 int schema_text(struct reader *r, const yaml_node_t *node, const char *what, const char **ret)
 {
-	if (node->type != YAML_SCALAR_NODE)
-		return reader_fail(r, node, "is %s; write %s", kinds[node->type], what);
-	if (is_null(node) || !*scalar(node))
-		return reader_fail(r, node, "has no value; write %s", what);
+	if (node->type != YAML_SCALAR_NODE) {
+		reader_fail(r, node, "is %s; write %s", kinds[node->type], what);
+		return -EINVAL;
+	}
+	if (is_null(node) || !*scalar(node)) {
+		reader_fail(r, node, "has no value; write %s", what);
+		return -EINVAL;
+	}
 	*ret = scalar(node);
 	return 0;
 }

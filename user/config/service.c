@@ -167,7 +167,7 @@ static int read_label(struct reader *r, const yaml_node_pair_t *pair, const stru
 	if (err)
 		return err;
 	for (size_t i = 0; i < v->n_labels; i++)
-		if (!strcmp(v->labels[i].key, name))
+		if (v->labels[i].key && !strcmp(v->labels[i].key, name))
 			return reader_fail_at(r, reader_line(key), name, "is given twice; keep one");
 	back = reader_enter(r, name);
 	if (schema_text(r, value, "a text", &text))
