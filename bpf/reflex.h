@@ -121,6 +121,12 @@ static __always_inline void reflex_established(u32 service, u32 slot)
 	reflex_raise(&v->drain_before, now);
 }
 
+/* The rollback itself; the word before it. */
+static __always_inline u64 reflex_write(struct perch_split *s)
+{
+	return __sync_fetch_and_or(&s->word, PERCH_WORD_TWIN | (u64)(PERCH_BY_REFLEX | PERCH_ROLLED_BACK) << 48);
+}
+
 static __always_inline void reflex_fire(struct perch_split *s, struct perch_observed *o, const struct perch_backend *k,
 					const struct perch_plan *plan)
 {
@@ -130,7 +136,7 @@ static __always_inline void reflex_fire(struct perch_split *s, struct perch_obse
 
 	if (!stable || !version_lives(stable))
 		return;
-	old = __sync_fetch_and_or(&s->word, PERCH_WORD_TWIN | (u64)(PERCH_BY_REFLEX | PERCH_ROLLED_BACK) << 48);
+	old = reflex_write(s);
 	WRITE(o->reflex, 0);
 	if (perch_word_epoch(old) & 1)
 		return;		/* somebody was first */

@@ -174,7 +174,7 @@ struct perch_sample_host {
 
 /* Events: rare things, at once, at most PERCH_EVENT_RATE a second. */
 #define PERCH_EVENT_RATE 200
-enum perch_event_kind { PERCH_EVENT_REFLEX = 1, PERCH_EVENT_CONNECT_FAILURE, PERCH_EVENT_RESET, PERCH_EVENT_TABLE_FULL, PERCH_EVENT_SEVERED };
+enum perch_event_kind { PERCH_EVENT_REFLEX = 1, PERCH_EVENT_CONNECT_FAILURE, PERCH_EVENT_RESET, PERCH_EVENT_TABLE_FULL };
 
 struct perch_event {
 	__u64 time;		/* ns */

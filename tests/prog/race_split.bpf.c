@@ -34,7 +34,7 @@ static __always_inline void delay(void)
 #undef barrier
 #define barrier() delay()
 
-#include "pick.h"
+#include "reflex.h"
 
 #define CHOICES (1u << 20)
 #define STABLE 0
@@ -66,8 +66,7 @@ static __always_inline void check(const struct perch_plan *plan, u32 epoch, u32 
 
 static __always_inline void roll_back(struct perch_split *s)
 {
-	u64 flags = (u64)(PERCH_ROLLED_BACK | PERCH_BY_REFLEX) << 48;
-	u64 before = __sync_fetch_and_or(&s->word, PERCH_WORD_TWIN | flags);
+	u64 before = reflex_write(s);
 
 	own_rollback = perch_word_epoch(before) | 1;
 	rollbacks++;
