@@ -44,6 +44,8 @@ SHARED_ARRAY(flows, struct perch_flow_set, PERCH_FLOWS / PERCH_WAYS);
 SHARED_ARRAY(devices, struct perch_device, PERCH_DEVICES);
 /* observed id -> reflex, thresholds */
 SHARED_ARRAY(observed, struct perch_observed, PERCH_OBSERVED);
+/* service id -> version or role by DSCP */
+SHARED_ARRAY(marks, struct perch_mark, PERCH_SERVICES);
 /* backend id -> counters */
 CPU_ARRAY(counters, struct perch_counters, PERCH_BACKENDS);
 /* observed id * slots + slot -> votes and histograms */
@@ -66,6 +68,24 @@ struct {
 	__type(key, struct perch_endpoint);
 	__type(value, u32);
 } addresses SEC(".maps");
+
+/* service and client -> version or role */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, PERCH_PINS);
+	__type(key, struct perch_pin_key);
+	__type(value, struct perch_pin);
+} pins SEC(".maps");
+
+/* service and source prefix -> version or role */
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, PERCH_RULES);
+	__type(key, struct perch_rule_key);
+	__type(value, u32);
+} rules SEC(".maps");
 
 /* ifindex -> device index */
 struct {
@@ -103,6 +123,12 @@ struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, PERCH_EVENTS_BYTES);
 } events SEC(".maps");
+
+/* packets as they pass, when asked for */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, PERCH_TRACES_BYTES);
+} traces SEC(".maps");
 
 /* the kernel's clockwork and where it stands; pinned, so its size is part of
  * the ABI, though nobody else reads it */

@@ -16,7 +16,7 @@
 
 #include <linux/types.h>
 
-#define PERCH_ABI_VERSION 2
+#define PERCH_ABI_VERSION 3
 
 /* Limits.  Table sizes marked (load) may be set smaller or larger when the
  * object is loaded; the types leave room for the number in brackets. */
@@ -25,7 +25,7 @@
 #define PERCH_SLOTS 8		/* versions of one service that are loaded */
 #define PERCH_LISTENERS 4096	/* (load) [65535]; 0 is none */
 #define PERCH_BACKENDS 4096	/* (load) [65535]; 0 is none */
-#define PERCH_DEVICES 256	/* 0 is none */
+#define PERCH_DEVICES 256	/* 0 is none, the last one stands for the stack */
 #define PERCH_OBSERVED 64	/* services with votes and histograms; 0 is none */
 #define PERCH_SLICE_WORDS 65536	/* (load) Maglev entries / PERCH_SLICE_WIDTH */
 #define PERCH_SLICE_WIDTH 32
@@ -37,8 +37,11 @@
 #define PERCH_SHARE_ALL 10000	/* 100 % */
 #define PERCH_HIST_BUCKETS 192
 #define PERCH_LIMITS 4		/* response time limits of one service */
+#define PERCH_PINS 1048576	/* (load) */
+#define PERCH_RULES 1048576
 #define PERCH_SAMPLES_BYTES (4u << 20)
 #define PERCH_EVENTS_BYTES (256u << 10)
+#define PERCH_TRACES_BYTES (256u << 10)
 
 /* Maps: the name of the map and of its pin below PINPATH/maps/. */
 #define PERCH_MAPS(X)                                                          \
@@ -46,7 +49,7 @@
 	X(versions) X(backends) X(slices) X(flows) X(stripes) X(devices)       \
 	X(device_ids) X(counters) X(observed) X(votes) X(reasons) X(timers)    \
 	X(samples) X(events) X(names) X(version_names) X(rollouts)             \
-	X(rejections)
+	X(rejections) X(pins) X(rules) X(marks) X(traces)
 
 struct perch_address {
 	__u32 word[4];
@@ -55,34 +58,44 @@ struct perch_address {
 enum perch_family { PERCH_IPV4, PERCH_IPV6, PERCH_FAMILIES };
 
 /*
- * Control: one element, what holds for the whole host.
+ * Control: one element, what holds for the whole host.  The first line is what
+ * packets read; who writes the rest does not disturb them.
  */
 struct perch_control {
 	__u32 abi_version;
 	__u32 flow_sets;	/* power of two; the flow table has 8 ways */
 	__u32 tick_shift;	/* jiffies >> tick_shift is a tick */
 	__u32 hz;		/* jiffies per second */
-	__u64 secret[4];	/* keys of every hash below */
 	__u32 route_generation;	/* low 8 bits go into every via; bumped by the
 				 * agent when a route, neighbour or device moved */
+	__u32 tracing;		/* packets are asked after: see perch_tracing */
+	__u32 any_port;		/* listeners with port 0 */
+	__u32 generation;	/* counts loads; goes into timer_generation */
+	__u64 secret[4];	/* keys of every hash below */
+
 	__u32 timer_generation;	/* set by the program that armed the timer last */
+	__u32 tick;		/* of the last timer run, 24 bits */
 	__u64 samples_lost;	/* records that found the ring full */
 	__u64 events_lost;	/* events over the rate or with the ring full */
 	__u64 event_tokens;	/* second << 32 | events sent in it */
-	__u32 tick;		/* of the last timer run, 24 bits */
 	__u32 services;		/* table sizes this datapath was loaded with */
 	__u32 backends_n;
 	__u32 listeners_n;
 	__u32 slice_words;
-	__u32 generation;	/* counts loads; goes into timer_generation */
 	__u64 sweep_passes;	/* whole walks over the flow table */
 	__u64 sample_interval;	/* ns between samples of a service in a rollout;
 				 * 0: PERCH_SAMPLE_INTERVAL_NS */
+
 	__u32 flow_entries;	/* in use, as the last whole walk counted them */
 	__u32 flow_entries_yet;	/* the same of the walk under way */
-	__u64 reserved[2];
+	__u64 deadman;		/* ns without a heartbeat after which services
+				 * with PERCH_ARMED go back to stable; 0: never */
+	__u64 heartbeat;	/* ns: the agent was there, written every second */
+	__u64 traces_lost;	/* traces that found the ring full */
+	__u64 trace_tokens;	/* second << 32 | traces sent in it */
+	__u64 reserved[3];
 };
-_Static_assert(sizeof(struct perch_control) == 144, "control");
+_Static_assert(sizeof(struct perch_control) == 192, "control");
 
 /*
  * Constants: what the loader writes into the programs' read-only data
@@ -102,7 +115,7 @@ _Static_assert(sizeof(struct perch_constants) == 128, "constants");
 /* Idle time after which an entry is no more, in seconds. */
 #define PERCH_TIMEOUTS(X)                                                      \
 	X(PERCH_EMBRYONIC, 6) X(PERCH_UDP_NEW, 30) X(PERCH_CLOSING, 10)        \
-	X(PERCH_TCP, 7200) X(PERCH_UDP, 120)
+	X(PERCH_TCP, 7200) X(PERCH_UDP, 120) X(PERCH_ALIAS, 7200)
 
 /*
  * Filter: may this packet be ours?  One bit per hash of a destination address
@@ -122,7 +135,8 @@ static inline __u32 perch_filter_bit(const __u32 word[4])
 	return (h ^ h >> 15) * 0xc2b2ae35u >> 13;
 }
 
-/* Key of `addresses`, a hash of where clients connect to -> listener. */
+/* Key of `addresses`, a hash of where clients connect to -> listener; 0: an
+ * exception from port 0, nobody's. */
 struct perch_endpoint {
 	struct perch_address address;
 	__be16 port;		/* 0: every port that has no entry of its own */
@@ -138,13 +152,17 @@ struct perch_listener {
 	__u8 door;		/* 0: split; else slot + 1 of the version */
 	__u16 service;
 	__u8 in_use;
-	__u8 zero;
-	__u32 reserved[2];
+	__u8 leaving;		/* 1: no new connections; they pass to the stack */
+	__u64 adopt_until;	/* ns: TCP without a flow and without SYN is from
+				 * before the address was taken over and passes */
 };
 _Static_assert(sizeof(struct perch_listener) == 32, "listener");
 
 enum perch_affinity { PERCH_AFFINITY_CLIENT, PERCH_AFFINITY_CONNECTION };
 enum perch_established { PERCH_KEEP, PERCH_DRAIN, PERCH_SEVER };
+enum perch_stable_down { PERCH_DOWN_REJECT, PERCH_DOWN_CANARY };
+/* What a service's new connections are asked for before the hash. */
+enum perch_chooser { PERCH_CHOOSE_PINS = 1, PERCH_CHOOSE_RULES = 2, PERCH_CHOOSE_MARKS = 4 };
 enum perch_role {
 	PERCH_ROLE_NONE, PERCH_ROLE_STABLE, PERCH_ROLE_CANARY,
 	PERCH_ROLE_BASELINE, PERCH_ROLE_PREVIOUS, PERCH_ROLE_RETIRING,
@@ -156,7 +174,8 @@ struct perch_service {
 	__u8 established;	/* enum perch_established, on rollback */
 	__u8 sampling;		/* 1: in a rollout, sampled at 10 Hz */
 	__u16 observed;		/* element of `observed`; 0: none */
-	__u16 zero;
+	__u8 choosers;		/* enum perch_chooser */
+	__u8 stable_down;	/* enum perch_stable_down: no stable backend lives */
 	__u32 drain_ms;		/* drainTimeout */
 	__u32 incarnation;	/* of this element, so that a reused one shows */
 	__u64 reserved[6];
@@ -243,6 +262,8 @@ _Static_assert(sizeof(struct perch_slice_word) == 64, "slice");
  * {mac:48, device:8, generation:8}.  It holds while its generation is the low
  * byte of control.route_generation.  The first byte of the MAC is the lowest.
  */
+#define PERCH_VIA_STACK (PERCH_DEVICES - 1)	/* device: none, up the stack of
+						 * this host, as its rewritten self */
 static inline __u32 perch_via_device(__u64 via) { return via >> 48 & 0xff; }
 static inline __u32 perch_via_generation(__u64 via) { return via >> 56; }
 
@@ -252,7 +273,11 @@ struct perch_device {
 	__u8 mac[6];
 	__u8 xmit;		/* 1: takes frames redirected by XDP */
 	__u8 in_use;
-	__u64 reserved[2];
+	__u8 attached;		/* our programs are there; where they are not, what
+				 * goes out by it goes up the stack, because its
+				 * replies will come back that way */
+	__u8 zero[7];
+	__u64 reserved;
 };
 _Static_assert(sizeof(struct perch_device) == 32, "device");
 
@@ -261,6 +286,12 @@ enum perch_backend_state {
 	PERCH_BACKEND_UP,
 	PERCH_BACKEND_DRAINING,	/* keeps its flows, gets no new ones */
 	PERCH_BACKEND_DOWN,	/* flows are decided anew */
+};
+
+/* Why a backend that its service names is not UP. */
+enum perch_backend_held {
+	PERCH_HELD_PERSON = 1,	/* `backend drain`: DRAINING */
+	PERCH_HELD_HEALTH = 2,	/* its health check failed: DOWN */
 };
 
 struct perch_backend {
@@ -274,7 +305,9 @@ struct perch_backend {
 	__u16 observed;		/* as in its service */
 	__u32 incarnation;	/* of this element */
 	__u64 ended_outside;	/* flows that user space ended; part of `ended` */
-	__u64 reserved[2];
+	__u8 held;		/* enum perch_backend_held, or'ed */
+	__u8 zero[7];
+	__u64 reserved;
 };
 _Static_assert(sizeof(struct perch_backend) == 64, "backend");
 
@@ -290,6 +323,8 @@ enum perch_class {
 	PERCH_CLOSING = 3,
 	PERCH_TCP = 4,		/* established with proof */
 	PERCH_UDP = 5,
+	PERCH_ALIAS = 6,	/* leads the replies to a translated source port to
+				 * their flow; nobody's connection */
 	PERCH_BUSY = 14,
 };
 static inline __u32 perch_tag_fingerprint(__u64 tag) { return tag >> 40; }
@@ -332,7 +367,9 @@ enum perch_flow_flag {
 struct perch_flow {
 	struct perch_flow_key key;
 	__u16 backend;
-	__be16 translated;	/* source port towards the backend; 0: unchanged */
+	__be16 translated;	/* source port towards the backend; 0: unchanged.  Of
+				 * an alias, whose client_port is that one: the
+				 * client's own */
 	__u32 epoch;
 	__u64 via;		/* next hop towards the client */
 	__u64 created;		/* ns */
@@ -343,6 +380,43 @@ struct perch_flow {
 	__u32 flags;		/* enum perch_flow_flag */
 };
 _Static_assert(sizeof(struct perch_flow) == 64, "flow");
+
+/*
+ * Before the hash: pins of single clients, rules by the longest prefix, then
+ * by DSCP (RFC 2474).  A target is a role, or PERCH_TARGET_SLOT | slot; what
+ * has no role under the plan in force is no target, so that a rollback takes
+ * these with it.  They never vote.
+ */
+#define PERCH_TARGET_SLOT 0x80
+
+struct perch_pin_key {
+	struct perch_address client;	/* of IPv6 the /64, the rest 0 */
+	__u16 service;
+	__u16 zero;
+};
+_Static_assert(sizeof(struct perch_pin_key) == 20, "pin key");
+
+struct perch_pin {
+	__u64 until;		/* ns; 0: for good */
+	__u8 target;
+	__u8 zero[7];
+};
+_Static_assert(sizeof(struct perch_pin) == 16, "pin");
+
+/* Key of `rules`, a trie; its value is a __u32 target. */
+struct perch_rule_key {
+	__u32 prefix;		/* bits: 32 for what follows, and the address' */
+	__u16 service;
+	__u16 zero;
+	struct perch_address source;
+};
+_Static_assert(sizeof(struct perch_rule_key) == 24, "rule key");
+
+/* Element of `marks`, by service. */
+struct perch_mark {
+	__u8 target[64];	/* by DSCP; 0: none */
+};
+_Static_assert(sizeof(struct perch_mark) == 64, "mark");
 
 struct perch_flow_set {
 	__u64 tag[PERCH_WAYS];

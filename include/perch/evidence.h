@@ -110,6 +110,16 @@ enum perch_verdict { PERCH_V_PASS, PERCH_V_FORWARD, PERCH_V_DROP, PERCH_V_ANSWER
 	X(PLAN_TORN, NOTE, "plan_torn", "plan moved in four reads; stable was chosen") \
 	X(EMPTY_VERSION, NOTE, "empty_version", "chosen version has no live backend; stable took it") \
 	X(FOREIGN, NOTE, "foreign", "flow slot changed hands under us")           \
+	X(ADOPTED, PASS, "adopted", "a connection from before its address was taken over") \
+	X(LEAVING, PASS, "leaving", "its service is being handed back to the stack") \
+	X(STABLE_DOWN, ANSWER, "stable_down", "answered with a reset: no backend of stable lives") \
+	X(STABLE_DOWN_DROP, DROP, "stable_down_drop", "no backend of stable lives, and nothing to answer") \
+	X(PINNED, NOTE, "pinned", "a pin chose the version")                   \
+	X(RULED, NOTE, "ruled", "a rule chose the version")                    \
+	X(TARGET_VOID, NOTE, "target_void", "a pin or rule named a version without a role; the hash chose") \
+	X(ALIASED, NOTE, "aliased", "source port translated: the client's own is in use towards this backend") \
+	X(NO_ALIAS, NOTE, "no_alias", "no source port was free to translate to; flow not learned") \
+	X(DEADMAN, NOTE, "deadman", "the kernel rolled a canary back: its agent was gone") \
 	X(RACE, PASS, "race", "XDP left it to TC: two CPUs saw its first packet") \
 	X(REFLEX, NOTE, "reflex", "the kernel rolled a canary back")
 
@@ -119,13 +129,13 @@ enum perch_reason {
 #undef X
 	PERCH_REASON_COUNT
 };
-#define PERCH_REASON_MAX 48
+#define PERCH_REASON_MAX 64
 _Static_assert(PERCH_REASON_COUNT <= PERCH_REASON_MAX, "reasons");
 
 struct perch_reason_counts {
 	__u64 n[PERCH_HOOKS][PERCH_REASON_MAX];
 };
-_Static_assert(sizeof(struct perch_reason_counts) == 1152, "reason counts");
+_Static_assert(sizeof(struct perch_reason_counts) == 1536, "reason counts");
 
 /*
  * Samples: cumulative records that a kernel timer writes of what changed, so
@@ -174,7 +184,7 @@ struct perch_sample_host {
 
 /* Events: rare things, at once, at most PERCH_EVENT_RATE a second. */
 #define PERCH_EVENT_RATE 200
-enum perch_event_kind { PERCH_EVENT_REFLEX = 1, PERCH_EVENT_CONNECT_FAILURE, PERCH_EVENT_RESET, PERCH_EVENT_TABLE_FULL };
+enum perch_event_kind { PERCH_EVENT_REFLEX = 1, PERCH_EVENT_CONNECT_FAILURE, PERCH_EVENT_RESET, PERCH_EVENT_TABLE_FULL, PERCH_EVENT_DEADMAN };
 
 struct perch_event {
 	__u64 time;		/* ns */
@@ -182,9 +192,48 @@ struct perch_event {
 	__u16 service;
 	__u16 backend;
 	__u16 zero;
-	__u64 word;		/* reflex: the word before it */
+	__u64 word;		/* reflex, dead-man: the word before it */
 	struct perch_flow_key flow;
 };
 _Static_assert(sizeof(struct perch_event) == 48, "event");
+
+/*
+ * Traces: packets as they pass, at most PERCH_TRACE_RATE a second.  What is
+ * asked for stands in one word of control, {service:16, client:13, flags:3}, so
+ * that a packet looks at one word when nobody asks.  The agent sets it while
+ * somebody reads; the clockwork clears it when the agent is gone.  What the filter let go
+ * unread ("not_ours") is never traced.
+ */
+#define PERCH_TRACE_RATE 10000
+#define PERCH_TRACE_ON 1u	/* what follows is asked for */
+#define PERCH_TRACE_SERVICE 2u	/* of one service alone */
+#define PERCH_TRACE_CLIENT 4u	/* of clients with this hash (perch_trace_client) */
+static inline __u32 perch_tracing(__u32 flags, __u32 service, __u32 client)
+{
+	return flags | (client & 0x1fff) << 3 | service << 16;
+}
+static inline __u32 perch_trace_client(const __u32 word[4])
+{
+	return perch_filter_bit(word) & 0x1fff;
+}
+
+struct perch_trace {
+	__u64 time;		/* ns */
+	struct perch_address source, destination;	/* as it came */
+	__be16 source_port, destination_port;
+	__u32 ifindex;		/* where it came in, or goes out by (tc_out) */
+	__u32 length;		/* of the frame */
+	__u16 reason;		/* enum perch_reason */
+	__u16 service;
+	__u16 backend;		/* 0: none */
+	__u8 slot;		/* of the version, when there is a backend */
+	__u8 hook;		/* enum perch_hook */
+	__u8 protocol;
+	__u8 tcp;		/* flags, FIN the lowest */
+	__u8 notes;		/* enum perch_trace_note */
+	__u8 zero[5];
+};
+_Static_assert(sizeof(struct perch_trace) == 72, "trace");
+enum perch_trace_note { PERCH_TRACE_NEW_FLOW = 1, PERCH_TRACE_REPLY = 2, PERCH_TRACE_BY_PIN = 4, PERCH_TRACE_BY_RULE = 8 };
 
 #endif

@@ -13,10 +13,12 @@
 #include <time.h>
 
 #include "events.h"
+#include "store_sql.h"
 
-#define STORE_VERSION 1
+#define STORE_VERSION 2
 
-static const char schema[] =
+/* The steps from one version of the schema to the next. */
+static const char *const migrations[STORE_VERSION] = {
 	"BEGIN;"
 	"CREATE TABLE services(name TEXT PRIMARY KEY, canary_share INTEGER NOT NULL, baseline_share INTEGER NOT NULL,"
 	" salt INTEGER NOT NULL, salt_for TEXT NOT NULL, word INTEGER NOT NULL) WITHOUT ROWID;"
@@ -27,20 +29,27 @@ static const char schema[] =
 	" epoch INTEGER NOT NULL, by INTEGER NOT NULL, reason TEXT NOT NULL, PRIMARY KEY(service, version)) WITHOUT ROWID;"
 	"CREATE TABLE events(id INTEGER PRIMARY KEY, json TEXT NOT NULL);"
 	"PRAGMA user_version = 1;"
-	"COMMIT;";
+	"COMMIT;",
 
-struct store {
-	sqlite3 *db;
-	char error[STORE_WHY];
+	"BEGIN;"
+	"CREATE TABLE pins(service TEXT NOT NULL, client BLOB NOT NULL, target TEXT NOT NULL, until INTEGER NOT NULL,"
+	" PRIMARY KEY(service, client)) WITHOUT ROWID;"
+	"CREATE TABLE drains(service TEXT NOT NULL, address TEXT NOT NULL, since INTEGER NOT NULL,"
+	" PRIMARY KEY(service, address)) WITHOUT ROWID;"
+	"CREATE TABLE applied(service TEXT PRIMARY KEY, text TEXT NOT NULL, since INTEGER NOT NULL) WITHOUT ROWID;"
+	"CREATE TABLE samples(time INTEGER NOT NULL, service TEXT NOT NULL, version TEXT NOT NULL, json TEXT NOT NULL,"
+	" PRIMARY KEY(time, service, version)) WITHOUT ROWID;"
+	"PRAGMA user_version = 2;"
+	"COMMIT;",
 };
 
-static int store_fail(struct store *s, int code)
+int store_fail(struct store *s, int code)
 {
 	snprintf(s->error, sizeof(s->error), "%s", sqlite3_errmsg(s->db));
 	return code == SQLITE_FULL ? -ENOSPC : -EIO;
 }
 
-/* Bind by letter: s text, i 64 bits, b blob with its length (int). */
+/* See store_sql.h. */
 static void statement_bind(sqlite3_stmt *st, const char *types, va_list args)
 {
 	const void *blob;
@@ -60,7 +69,7 @@ static void statement_bind(sqlite3_stmt *st, const char *types, va_list args)
 	}
 }
 
-static int store_prepare(struct store *s, sqlite3_stmt **ret, const char *sql, const char *types, ...)
+int store_prepare(struct store *s, sqlite3_stmt **ret, const char *sql, const char *types, ...)
 {
 	va_list args;
 	int code = sqlite3_prepare_v2(s->db, sql, -1, ret, NULL);
@@ -73,7 +82,7 @@ static int store_prepare(struct store *s, sqlite3_stmt **ret, const char *sql, c
 	return 0;
 }
 
-static int store_write(struct store *s, const char *sql, const char *types, ...)
+int store_write(struct store *s, const char *sql, const char *types, ...)
 {
 	sqlite3_stmt *st;
 	va_list args;
@@ -131,8 +140,11 @@ static int store_setup(struct store *s, const char *path)
 			 STORE_VERSION);
 		return -EPROTO;
 	}
-	if (version == 0 && (code = sqlite3_exec(s->db, schema, NULL, NULL, NULL)) != SQLITE_OK)
-		return store_fail(s, code);
+	for (; version < STORE_VERSION; version++) {
+		code = sqlite3_exec(s->db, migrations[version], NULL, NULL, NULL);
+		if (code != SQLITE_OK)
+			return store_fail(s, code);
+	}
 	return 0;
 }
 

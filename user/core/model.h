@@ -13,10 +13,14 @@
 #include <perch/abi.h>
 
 enum model_attach { MODEL_ATTACH_AUTO, MODEL_ATTACH_XDP, MODEL_ATTACH_XDP_GENERIC, MODEL_ATTACH_TC };
+/* Another XDP program is there: leave it and the interface, leave it and use
+ * TC, or take its place. */
+enum model_foreign { MODEL_FOREIGN_REFUSE, MODEL_FOREIGN_TC, MODEL_FOREIGN_REPLACE };
 
 struct model_interface {
 	char *name;		/* or a glob */
 	enum model_attach attach;
+	enum model_foreign foreign;
 	int line;
 };
 
@@ -28,7 +32,9 @@ struct model_agent {
 	char *pin_path;
 	char *secret_file;
 	__u64 sample_interval;
+	__u64 deadman;		/* ns, 0: off */
 	__u32 flow_table_size;
+	__u32 pin_table_size;
 };
 
 struct model_label {
@@ -52,6 +58,27 @@ struct model_version {
 	struct model_label *labels;
 	size_t n_labels;
 	int line;
+};
+
+/* A rule: what it looks at, and where it leads. */
+struct model_rule {
+	bool by_dscp;
+	__u8 dscp;		/* 0..63 */
+	struct perch_address source;	/* masked to its prefix */
+	__u32 prefix;		/* bits of the 128; an IPv4 /16 is 112 */
+	char version[PERCH_NAME_LEN];	/* name, or a role's word */
+	const char *file;	/* where it was written: perch.yaml or a sourceFile */
+	int line;
+};
+
+enum model_check { MODEL_CHECK_NONE, MODEL_CHECK_TCP, MODEL_CHECK_HTTP };
+
+struct model_health {
+	enum model_check type;
+	__u64 interval, timeout;	/* ns */
+	__u32 fall, rise;	/* checks in a row */
+	char *path;		/* http; NULL: "/" */
+	__u16 expect_low, expect_high;	/* http status, both included */
 };
 
 enum model_signal { MODEL_CONNECT_FAILURE, MODEL_RESET, MODEL_RESPONSE_TIME, MODEL_SIGNALS };
@@ -97,18 +124,29 @@ struct model_service {
 	char name[PERCH_NAME_LEN];
 	struct perch_endpoint *listen;
 	size_t n_listen;
+	__u16 *exclude;		/* ports that a listener with port 0 leaves alone */
+	size_t n_exclude;
 	enum perch_affinity affinity;
+	__u64 adopt;		/* ns */
+	enum perch_stable_down stable_down;
+	struct model_health health;
+	struct model_rule *rules;
+	size_t n_rules;
+	char **rule_files;	/* owns the names that rules point to */
+	size_t n_rule_files;
 	struct model_version *versions;
 	size_t n_versions;
 	enum perch_established established;
 	__u64 drain_timeout;
 	struct model_rollout rollout;
-	char *file;		/* where it was written */
+	char *file;		/* where it was written; NULL: through the API */
 	int line;
 };
 
 struct model_config {
 	char *file;
+	char **files;		/* all that were read: file, includes, sourceFiles */
+	size_t n_files;
 	struct model_agent agent;
 	struct model_interface *interfaces;
 	size_t n_interfaces;

@@ -41,6 +41,7 @@ struct maps {
 	struct perch_service_name *names;
 	struct perch_version_name *version_names;
 	struct perch_rollout_blob *rollouts;
+	struct perch_mark *marks;
 };
 
 /* Map what is pinned below pin_path; what is there but of another ABI is
@@ -61,6 +62,7 @@ struct datapath_options {
 	const char *pin_path;
 	__u32 flow_entries;	/* 0: PERCH_FLOWS; the pinned table's size wins */
 	__u32 services, backends, listeners, slice_words;	/* 0: default */
+	__u32 pins;		/* 0: PERCH_PINS; the pinned table's size wins */
 	const __u8 *secret;	/* 32 bytes; NULL: random; the pinned one wins */
 	bool replace_sizes;	/* refuse (-EEXIST) a pinned table of other size */
 };

@@ -86,7 +86,7 @@ static int set_size(struct bpf_object *object, const char *map, __u32 entries)
 	return m ? bpf_map__set_max_entries(m, entries) : -ENOENT;
 }
 
-static int new_sizes(struct bpf_object *object, const struct perch_control *c)
+static int new_sizes(struct bpf_object *object, const struct datapath_options *o, const struct perch_control *c)
 {
 	const struct { const char *map; __u32 entries; } sizes[] = {
 		{ "services", c->services }, { "splits", c->services },
@@ -95,6 +95,7 @@ static int new_sizes(struct bpf_object *object, const struct perch_control *c)
 		{ "backends", c->backends_n }, { "counters", c->backends_n },
 		{ "listeners", c->listeners_n }, { "addresses", c->listeners_n },
 		{ "slices", c->slice_words }, { "flows", c->flow_sets },
+		{ "marks", c->services }, { "pins", o->pins ? o->pins : PERCH_PINS },
 	};
 	int err = 0;
 
@@ -155,7 +156,7 @@ static int open_object(struct datapath *d, const struct datapath_options *o, con
 		return -errno;
 	d->skeleton = skeleton;
 	t.object = skeleton->obj;
-	err = d->taken_over ? maps_each(&d->maps, pinned_size, t.object) : new_sizes(t.object, c);
+	err = d->taken_over ? maps_each(&d->maps, pinned_size, t.object) : new_sizes(t.object, o, c);
 	if (!err)
 		err = maps_each(&d->maps, set_pin, &t);
 	set_constants(&skeleton->rodata->constants, c);

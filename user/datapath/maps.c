@@ -53,6 +53,10 @@ static const struct map_kind kinds[] = {
 	PLAIN(timers, false),
 	PLAIN(samples, false),
 	PLAIN(events, false),
+	PLAIN(pins, false),
+	PLAIN(rules, false),
+	MAPPED(marks, false),
+	PLAIN(traces, false),
 };
 
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
