@@ -237,6 +237,40 @@ static void test_what_can_not_be_filled_is_refused(void **state)
 	assert_int_equal(maglev_fill(m, 2, table, 101), -EINVAL);
 }
 
+static void test_mend_gives_what_is_free_to_the_rest_and_moves_nothing_else(void **state)
+{
+	static struct maglev_member m[100];
+	size_t size, freed = 0;
+
+	members_make(m, 100);
+	size = maglev_size(m, 100);
+	assert_int_equal(maglev_fill(m, 100, table, size), 0);
+	memcpy(other, table, size * sizeof(*table));
+	for (size_t i = 0; i < size; i++) {
+		if (other[i] == 17 || other[i] == 55) {
+			other[i] = 0;
+			freed++;
+		}
+	}
+	m[16] = m[99];
+	m[54] = m[98];
+	assert_int_equal(maglev_mend(m, 98, other, size), 0);
+	for (size_t i = 0; i < size; i++) {
+		assert_true(other[i] && other[i] != 17 && other[i] != 55);
+		if (table[i] != 17 && table[i] != 55)
+			assert_int_equal(other[i], table[i]);
+	}
+	for (size_t i = 0; i < 98; i++) {
+		size_t more = count_id(other, size, m[i].id) - count_id(table, size, m[i].id);
+
+		assert_in_range(more, freed / 98, freed / 98 + 1);
+	}
+	/* nothing is free: nothing happens */
+	memcpy(table, other, size * sizeof(*table));
+	assert_int_equal(maglev_mend(m, 98, other, size), 0);
+	assert_memory_equal(table, other, size * sizeof(*table));
+}
+
 static void test_extremes_end(void **state)
 {
 	static struct maglev_member m[4096];
@@ -266,6 +300,7 @@ int main(void)
 		cmocka_unit_test(test_losing_the_heaviest_disturbs_few_others),
 		cmocka_unit_test(test_gaining_one_backend_disturbs_few_others),
 		cmocka_unit_test(test_what_can_not_be_filled_is_refused),
+		cmocka_unit_test(test_mend_gives_what_is_free_to_the_rest_and_moves_nothing_else),
 		cmocka_unit_test(test_extremes_end),
 	};
 

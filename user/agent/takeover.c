@@ -15,7 +15,7 @@
 #include "rollback.h"
 #include "save.h"
 
-/* The backends of a version that take connections. */
+/* The backends that a version names, held or not. */
 static int version_read_backends(const struct agent *a, __u32 element, struct version *v)
 {
 	const struct maps *m = &a->datapath.maps;
@@ -24,7 +24,7 @@ static int version_read_backends(const struct agent *a, __u32 element, struct ve
 		const struct perch_backend *b = &m->backends[id];
 		struct model_backend *list;
 
-		if (b->version != element || (b->state != PERCH_BACKEND_UP && b->state != PERCH_BACKEND_DOWN))
+		if (b->version != element || !tables_backend_named(b))
 			continue;
 		list = realloc(v->backends, (v->n_backends + 1) * sizeof(*list));
 		if (!list)

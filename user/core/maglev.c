@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "maglev.h"
 
@@ -108,15 +109,15 @@ static size_t choose(struct chooser *c, const bool *taken, size_t size)
 	return place;
 }
 
-static void fill(struct chooser *c, size_t n, __u16 *table, bool *taken, size_t size)
+static void fill(struct chooser *c, size_t n, __u16 *table, bool *taken, size_t size, size_t left)
 {
 	__u32 heaviest = 0;
 
 	for (size_t i = 0; i < n; i++)
 		if (c[i].weight > heaviest)
 			heaviest = c[i].weight;
-	for (size_t filled = 0;;) {
-		for (size_t i = 0; i < n; i++) {
+	while (left) {
+		for (size_t i = 0; i < n && left; i++) {
 			size_t place;
 
 			c[i].credit += c[i].weight;
@@ -126,17 +127,16 @@ static void fill(struct chooser *c, size_t n, __u16 *table, bool *taken, size_t 
 			place = choose(&c[i], taken, size);
 			taken[place] = true;
 			table[place] = c[i].id;
-			if (++filled == size)
-				return;
+			left--;
 		}
 	}
 }
 
-int maglev_fill(const struct maglev_member *m, size_t n, __u16 *table, size_t size)
+int maglev_mend(const struct maglev_member *m, size_t n, __u16 *table, size_t size)
 {
 	struct chooser *c = calloc(n ? n : 1, sizeof(*c));
 	bool *taken = calloc(size ? size : 1, sizeof(*taken));
-	size_t count;
+	size_t count, left = 0;
 	int err = -ENOMEM;
 
 	if (!c || !taken)
@@ -148,10 +148,22 @@ int maglev_fill(const struct maglev_member *m, size_t n, __u16 *table, size_t si
 	count = choosers_make(c, m, n, size);
 	if (!count)
 		goto out;
-	fill(c, count, table, taken, size);
+	for (size_t i = 0; i < size; i++) {
+		taken[i] = table[i];
+		left += !table[i];
+	}
+	fill(c, count, table, taken, size, left);
 	err = 0;
 out:
 	free(taken);
 	free(c);
 	return err;
+}
+
+int maglev_fill(const struct maglev_member *m, size_t n, __u16 *table, size_t size)
+{
+	if (size > LARGEST)
+		return -EINVAL;
+	memset(table, 0, size * sizeof(*table));
+	return maglev_mend(m, n, table, size);
 }

@@ -11,7 +11,7 @@
 struct maglev_member {
 	__u64 key;		/* stable hash of the backend's address and port */
 	__u32 weight;		/* 1 and up; 0 takes no part */
-	__u16 id;		/* what the table holds */
+	__u16 id;		/* what the table holds; never 0 */
 };
 
 /* A prime, at least 100 entries per member (of the largest weight), at most
@@ -19,5 +19,8 @@ struct maglev_member {
 size_t maglev_size(const struct maglev_member *m, size_t n);
 /* Fill table[size].  0, -EINVAL (no member with weight), -ENOMEM. */
 int maglev_fill(const struct maglev_member *m, size_t n, __u16 *table, size_t size);
+/* Fill the entries that are 0, in turns as above; the others stay.  So what a
+ * member leaves while it is away goes to the rest, and nothing else moves. */
+int maglev_mend(const struct maglev_member *m, size_t n, __u16 *table, size_t size);
 
 #endif

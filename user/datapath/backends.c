@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /* Owns the elements of `backends`: who has which id, from being taken until
- * the last flow that names it has ended.  A backend is known by its version
- * and its address, so that it keeps its id, and its flows keep it. */
+ * the last flow that names it has ended, and in which state it is.  A backend
+ * is known by its version and its address, so that it keeps its id, and its
+ * flows keep it. */
 #include "elements.h"
 
 #include <errno.h>
@@ -24,6 +25,21 @@ static __u8 backend_state(const struct perch_backend *b)
 	return __atomic_load_n(&b->state, __ATOMIC_ACQUIRE);
 }
 
+void backend_hold(struct perch_backend *b, __u8 held)
+{
+	store(b->held, held);
+	publish(b->state, held & PERCH_HELD_HEALTH ? PERCH_BACKEND_DOWN :
+			  held & PERCH_HELD_PERSON ? PERCH_BACKEND_DRAINING : PERCH_BACKEND_UP);
+}
+
+/* No version names it any more: its flows go on, unless it was down. */
+static void backend_leave(struct perch_backend *b)
+{
+	if (b->state == PERCH_BACKEND_UP)
+		publish(b->state, PERCH_BACKEND_DRAINING);
+	store(b->held, 0);
+}
+
 int backends_open(struct tables *t)
 {
 	t->backend = calloc(t->m->control->backends_n, sizeof(*t->backend));
@@ -36,11 +52,11 @@ int backends_open(struct tables *t)
 		if (backend_state(b) == PERCH_BACKEND_NONE)
 			continue;
 		t->next_backend = id + 1;
-		t->backend[id].wanted = b->state != PERCH_BACKEND_DRAINING &&
-					t->m->services[b->service].in_use;
+		t->backend[id].weight = 1;	/* until an apply tells */
+		t->backend[id].wanted = tables_backend_named(b) && t->m->services[b->service].in_use;
 		/* Left by a process that ended before it published. */
 		if (!t->backend[id].wanted)
-			publish(b->state, PERCH_BACKEND_DRAINING);
+			backend_leave(b);
 	}
 	return 0;
 }
@@ -93,6 +109,7 @@ static int backend_take(struct tables *t, unsigned service, unsigned slot, const
 	b->service = service;
 	b->observed = t->m->services[service].observed;
 	b->ended_outside = 0;
+	b->held = 0;
 	store(b->via, 0);
 	store(b->incarnation, b->incarnation + 1);
 	t->backend[id] = (struct backend_note){ 0 };
@@ -100,9 +117,11 @@ static int backend_take(struct tables *t, unsigned service, unsigned slot, const
 	return 0;
 }
 
-int backends_place(struct tables *t, unsigned service, unsigned slot, const struct model_backend *m, __u32 *ret_id)
+int backends_place(struct tables *t, unsigned service, unsigned slot, const struct model_backend *m, bool drained,
+		   __u32 *ret_id)
 {
 	__u32 id = tables_backend_id(t, service, slot, &m->address, m->port);
+	struct perch_backend *b;
 	int err;
 
 	if (!id) {
@@ -110,10 +129,12 @@ int backends_place(struct tables *t, unsigned service, unsigned slot, const stru
 		if (err)
 			return err;
 	}
+	b = &t->m->backends[id];
 	t->backend[id].round = t->round;
+	t->backend[id].asked = m->weight;
 	filter_set_source(t->m, &m->address);
-	if (t->m->backends[id].state != PERCH_BACKEND_DOWN)
-		publish(t->m->backends[id].state, PERCH_BACKEND_UP);
+	/* one that had left begins anew */
+	backend_hold(b, (t->backend[id].wanted ? b->held & ~PERCH_HELD_PERSON : 0) | (drained ? PERCH_HELD_PERSON : 0));
 	*ret_id = id;
 	return 0;
 }
@@ -128,10 +149,12 @@ void backends_settle(struct tables *t, unsigned service, bool committed)
 			continue;
 		if (committed)
 			note->wanted = note->round == t->round;
-		if (note->wanted || b->state == PERCH_BACKEND_DRAINING)
+		if (committed && note->wanted)
+			note->weight = note->asked;
+		if (note->wanted || !tables_backend_named(b))
 			continue;
 		note->idle_since = 0;
-		publish(b->state, PERCH_BACKEND_DRAINING);
+		backend_leave(b);
 	}
 }
 
@@ -196,9 +219,9 @@ void tables_reap(struct tables *t, __u64 (*active)(void *arg, __u32 backend), vo
 	bool freed = false;
 
 	for (__u32 id = 1; id < t->m->control->backends_n; id++) {
-		__u8 state = t->m->backends[id].state;
+		const struct perch_backend *b = &t->m->backends[id];
 
-		if (t->backend[id].wanted || (state != PERCH_BACKEND_DRAINING && state != PERCH_BACKEND_DOWN))
+		if (b->state == PERCH_BACKEND_NONE || t->backend[id].wanted || tables_backend_named(b))
 			continue;
 		freed |= backend_reap(t, id, active(arg, id) || backend_has_flows(t, id), now);
 	}

@@ -17,6 +17,8 @@
 struct backend_note {
 	__u64 idle_since;	/* ns; 0: had flows when last looked at */
 	__u32 round;		/* of the apply that asked for it last */
+	__u32 asked;		/* weight, by that apply */
+	__u32 weight;		/* as last committed */
 	bool wanted;		/* by a version, as last committed */
 };
 
@@ -40,15 +42,26 @@ int elements_zero(const struct tables *t, int fd, __u32 key, size_t size);
 
 /* backends.c */
 int backends_open(struct tables *t);
-/* The element of a backend, found or taken; up unless it is known down.
- * -ENOSPC, -errno. */
-int backends_place(struct tables *t, unsigned service, unsigned slot, const struct model_backend *b,
+/* The element of a backend, found or taken.  What its health check said of it
+ * stays, whether a person drains it is told.  -ENOSPC, -errno. */
+int backends_place(struct tables *t, unsigned service, unsigned slot, const struct model_backend *b, bool drained,
 		   __u32 *ret_id);
+/* Why it is not UP, and with it its state. */
+void backend_hold(struct perch_backend *b, __u8 held);
 /* The end of an apply.  Committed: what the service's versions did not ask
- * for drains; else: what was taken for it drains again. */
+ * for leaves; else: what was taken for it leaves again. */
 void backends_settle(struct tables *t, unsigned service, bool committed);
 void backends_observe(struct tables *t, unsigned service, __u16 observed);
 bool backends_left(const struct tables *t, unsigned service);
+
+/* spread.c: a version's table for one family */
+struct spread {
+	__u16 *table;		/* freed by who asked for it; NULL without entries */
+	size_t size;		/* 0: none of its backends is up */
+};
+/* Of the backends that the apply under way asked for, or that were committed.
+ * 0 or -errno. */
+int spread_make(const struct tables *t, __u32 version, enum perch_family family, bool committed, struct spread *ret);
 
 /* listeners.c */
 struct listeners_change {

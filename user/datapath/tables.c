@@ -13,7 +13,6 @@
 #include <string.h>
 
 #include "../core/address.h"
-#include "../core/maglev.h"
 #include "../core/split.h"
 #include "clock.h"
 #include "filter.h"
@@ -81,90 +80,66 @@ int tables_service_id(struct tables *t)
 	return -ENOSPC;
 }
 
-/* A backend's place in the table depends on its address and port alone, so
- * that every host that knows it puts it there.  FNV-1a with a final mix. */
-static __u64 maglev_key(const struct model_backend *b)
-{
-	__u8 bytes[sizeof(b->address) + sizeof(b->port)];
-	__u64 h = 0xcbf29ce484222325ull;
-
-	memcpy(bytes, &b->address, sizeof(b->address));
-	memcpy(bytes + sizeof(b->address), &b->port, sizeof(b->port));
-	for (size_t i = 0; i < sizeof(bytes); i++)
-		h = (h ^ bytes[i]) * 0x100000001b3ull;
-	h = (h ^ h >> 33) * 0xff51afd7ed558ccdull;
-	h = (h ^ h >> 33) * 0xc4ceb9fe1a85ec53ull;
-	return h ^ h >> 33;
-}
-
 static __u16 *slice_entries(const struct tables *t, __u32 offset)
 {
 	return &t->m->slices[0].backend[0] + offset;
 }
 
-/* Write a table of size entries to a place of its own, unless the version has
- * just this one already. */
-static int slice_write(struct tables *t, struct change *c, unsigned slot, enum perch_family family,
-		       const __u16 *table, size_t size)
+static bool slice_is(const struct tables *t, __u64 slice, const struct spread *s)
 {
-	__u64 old = t->m->versions[c->s->id * PERCH_SLOTS + slot].slice[family];
+	return perch_slice_length(slice) == s->size &&
+	       (!s->size || !memcmp(slice_entries(t, perch_slice_offset(slice)), s->table, s->size * sizeof(*s->table)));
+}
+
+/* A table at a place of its own, which no program knows yet. */
+static int slice_write(struct tables *t, const struct spread *s, __u64 *ret)
+{
 	__u32 offset;
 	int err;
 
-	if (perch_slice_length(old) == size &&
-	    !memcmp(slice_entries(t, perch_slice_offset(old)), table, size * sizeof(*table)))
+	*ret = 0;
+	if (!s->size)
 		return 0;
-	err = slices_take(&t->slices, size, clock_ns(), &offset);
+	err = slices_take(&t->slices, s->size, clock_ns(), &offset);
 	if (err)
 		return err;
-	memcpy(slice_entries(t, offset), table, size * sizeof(*table));
-	c->table[slot][family].slice = (__u64)size << 32 | offset;
-	c->table[slot][family].moved = true;
+	memcpy(slice_entries(t, offset), s->table, s->size * sizeof(*s->table));
+	*ret = (__u64)s->size << 32 | offset;
 	return 0;
 }
 
-static int slice_prepare(struct tables *t, struct change *c, unsigned slot, enum perch_family family,
-			 const struct maglev_member *member, size_t n)
+static int slice_prepare(struct tables *t, struct change *c, unsigned slot, enum perch_family family)
 {
-	size_t size = maglev_size(member, n);
-	__u16 *table;
-	int err;
+	__u32 version = c->s->id * PERCH_SLOTS + slot;
+	struct spread s;
+	int err = spread_make(t, version, family, false, &s);
 
-	if (!size) {
-		c->table[slot][family].moved = true;
-		return 0;
+	if (!err && !slice_is(t, t->m->versions[version].slice[family], &s)) {
+		err = slice_write(t, &s, &c->table[slot][family].slice);
+		c->table[slot][family].moved = !err;
 	}
-	table = malloc(size * sizeof(*table));
-	if (!table)
-		return -ENOMEM;
-	err = maglev_fill(member, n, table, size) ?: slice_write(t, c, slot, family, table, size);
-	free(table);
+	free(s.table);
 	return err;
 }
 
-/* The version's backends of one family, and their table. */
-static int version_prepare(struct tables *t, struct change *c, const struct placed_version *v, enum perch_family family)
+static bool is_drained(const struct placed_service *s, const struct model_backend *b)
 {
-	struct maglev_member *member = calloc(v->n_backends + 1, sizeof(*member));
-	size_t n = 0;
+	for (size_t i = 0; i < s->n_drains; i++)
+		if (s->drains[i].port == b->port && !memcmp(&s->drains[i].address, &b->address, sizeof(b->address)))
+			return true;
+	return false;
+}
+
+/* The version's backends, and their table for each family. */
+static int version_prepare(struct tables *t, struct change *c, const struct placed_version *v)
+{
 	int err = 0;
+	__u32 id;
 
-	if (!member)
-		return -ENOMEM;
-	for (size_t i = 0; i < v->n_backends && !err; i++) {
-		const struct model_backend *b = &v->backends[i];
-		__u32 id;
-
-		if (address_family(&b->address) != family)
-			continue;
-		err = backends_place(t, c->s->id, v->slot, b, &id);
-		if (err || t->m->backends[id].state != PERCH_BACKEND_UP)
-			continue;
-		member[n++] = (struct maglev_member){ .key = maglev_key(b), .weight = b->weight, .id = id };
-	}
-	if (!err)
-		err = slice_prepare(t, c, v->slot, family, member, n);
-	free(member);
+	for (size_t i = 0; i < v->n_backends && !err; i++)
+		err = backends_place(t, c->s->id, v->slot, &v->backends[i], is_drained(c->s, &v->backends[i]), &id);
+	for (int family = 0; family < PERCH_FAMILIES && !err; family++)
+		err = slice_prepare(t, c, v->slot, family);
 	return err;
 }
 
@@ -184,8 +159,8 @@ static int change_prepare(struct tables *t, struct change *c, char why[WHY])
 		/* what was counted here is of a version that is gone */
 		if (c->observed && !t->m->versions[c->s->id * PERCH_SLOTS + v->slot].in_use)
 			err = observed_clear(t, c->observed, v->slot);
-		for (int family = 0; family < PERCH_FAMILIES && !err; family++)
-			err = version_prepare(t, c, v, family);
+		if (!err)
+			err = version_prepare(t, c, v);
 		if (err == -ENOSPC)
 			why_set(why, err, "version '%s': no room in `backends` or `slices`", v->name);
 		if (err == -EAGAIN)
@@ -258,6 +233,7 @@ static void service_publish(struct tables *t, const struct change *c, const stru
 
 	store(v->affinity, c->s->affinity);
 	store(v->established, c->s->established);
+	store(v->stable_down, c->s->stable_down);
 	store(v->drain_ms, c->s->drain_ms);
 	store(v->sampling, c->s->sampling);
 	if (!v->in_use)
@@ -301,6 +277,52 @@ int tables_apply(struct tables *t, const struct placed_service *s, const struct 
 	filter_sweep(t->m);
 out:
 	listeners_change_free(&c.listeners);
+	return err;
+}
+
+/* Bring a table to what its version's backends are now.  One of the same size
+ * is changed entry by entry where it is, which needs no room: any of them leads
+ * to a backend that is up. */
+static int slice_renew(struct tables *t, __u32 version, enum perch_family family)
+{
+	__u64 *word = &t->m->versions[version].slice[family], slice;
+	struct spread s;
+	__u16 *entry;
+	int err = spread_make(t, version, family, true, &s);
+
+	if (err)
+		return err;
+	if (s.size && s.size == perch_slice_length(*word)) {
+		entry = slice_entries(t, perch_slice_offset(*word));
+		for (size_t i = 0; i < s.size; i++)
+			if (entry[i] != s.table[i])
+				store(entry[i], s.table[i]);
+	} else if (s.size != perch_slice_length(*word)) {
+		err = slice_write(t, &s, &slice);
+		if (!err)
+			slice_publish(t, word, slice);
+	}
+	free(s.table);
+	return err;
+}
+
+int tables_backend_hold(struct tables *t, unsigned service, unsigned slot, const struct perch_address *a, __be16 port,
+			__u8 held)
+{
+	__u32 id = tables_backend_id(t, service, slot, a, port);
+	struct perch_backend *b = &t->m->backends[id];
+	enum perch_family family = address_family(a);
+	int err;
+
+	if (!id || !t->backend[id].wanted)
+		return -ENOENT;
+	if (b->held == held)
+		return 0;
+	store(b->held, held);
+	if (!held)
+		backend_hold(b, held);
+	err = slice_renew(t, b->version, family);
+	backend_hold(b, held);
 	return err;
 }
 

@@ -5,13 +5,24 @@
  * old or the new state of each connection's path, never a mixture: new
  * backends before the slices that name them, each slice published as one word,
  * listeners after what they lead to; removal in the opposite order.  A
- * backend that left keeps its element (DRAINING) until its last flow ended.
+ * backend that left keeps its element until its last flow ended.
+ *
+ * A backend that its service names is UP, or held: DRAINING by a person, DOWN
+ * by its health check.  Slices lead to those that are UP.  Its share goes to
+ * the others of its version and family while it is held; theirs stays.
  */
 #ifndef PERCH_TABLES_H
 #define PERCH_TABLES_H
 
 #include "../core/model.h"
 #include "datapath.h"
+
+/* A backend that a person drains, in whichever version it is. */
+struct placed_drain {
+	struct perch_address address;
+	__be16 port;
+	__u64 since;		/* seconds since 1970; for people */
+};
 
 struct placed_version {
 	unsigned slot;
@@ -30,7 +41,10 @@ struct placed_service {
 	size_t n_listen;
 	enum perch_affinity affinity;
 	enum perch_established established;
+	enum perch_stable_down stable_down;
 	__u32 drain_ms;
+	const struct placed_drain *drains;
+	size_t n_drains;
 	bool sampling;		/* in a rollout */
 	bool observed;		/* wants votes and histograms */
 	__u32 reflex_limit;
@@ -68,6 +82,18 @@ int tables_votes(const struct tables *t, unsigned service, unsigned slot, struct
  * now (monotonic ns); drain: from now + drain_ms on. */
 void version_sever(struct perch_version *v, __u64 now);
 void version_drain(struct perch_version *v, __u64 now, __u32 drain_ms);
+
+/* A backend of a slot is held for these reasons (enum perch_backend_held, 0:
+ * none).  No packet chooses it before it is DOWN or DRAINING, nor is it
+ * chosen before it is UP.  0, -ENOENT: the slot has none; -EAGAIN, -errno: its
+ * state is as said, and the next tables_apply brings the slice to it. */
+int tables_backend_hold(struct tables *t, unsigned service, unsigned slot, const struct perch_address *a, __be16 port,
+			__u8 held);
+/* Its service names it: it has not left. */
+static inline bool tables_backend_named(const struct perch_backend *b)
+{
+	return b->state == PERCH_BACKEND_UP || b->held;
+}
 
 /* Ids of the kernel for what a name or address means; 0 is none. */
 __u32 tables_backend_id(const struct tables *t, unsigned service, unsigned slot, const struct perch_address *a, __be16 port);
