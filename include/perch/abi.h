@@ -445,7 +445,9 @@ _Static_assert(sizeof(struct perch_stripe) == 64, "stripe");
  */
 struct perch_service_name {
 	char name[PERCH_NAME_LEN];
-	__u64 reserved[8];
+	__u64 leaving_until;	/* ns: its listeners are handed back, and it is gone
+				 * then at the latest; 0: it stays */
+	__u64 reserved[7];
 };
 _Static_assert(sizeof(struct perch_service_name) == 128, "service name");
 

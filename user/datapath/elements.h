@@ -30,6 +30,8 @@ struct tables {
 				 * an id rests as long as possible */
 	__u32 next_observed;
 	__u64 listeners_freed;	/* ns: when listeners_free looked last */
+	struct exception *exceptions;
+	size_t n_exceptions;
 	__u32 round;
 	int cpus;
 };
@@ -70,13 +72,16 @@ struct listeners_change {
 	size_t n;
 };
 int listeners_open(struct tables *t);
+/* The listener in use at an endpoint, 0: none. */
+__u32 listeners_find(const struct tables *t, const struct perch_endpoint *e);
 /* Elements for every endpoint, unknown to packets yet.  -EADDRINUSE,
  * -ENOSPC, -ENOMEM; nothing is kept then. */
 int listeners_prepare(struct tables *t, const struct placed_service *s, struct listeners_change *c, char why[WHY]);
 /* Make them known.  0 or -errno; what was made known then stays. */
 int listeners_publish(struct tables *t, const struct placed_service *s, const struct listeners_change *c);
-/* Take away the service's listeners that are not in c (NULL: all). */
-void listeners_prune(struct tables *t, unsigned service, const struct listeners_change *c);
+/* Take away the service's listeners that are not in c, and its exceptions that
+ * s does not name (both NULL: all). */
+void listeners_prune(struct tables *t, unsigned service, const struct placed_service *s, const struct listeners_change *c);
 /* Give up what listeners_prepare took and was not published. */
 void listeners_cancel(struct tables *t, struct listeners_change *c);
 void listeners_change_free(struct listeners_change *c);
@@ -84,6 +89,20 @@ void listeners_change_free(struct listeners_change *c);
  * True when there were some. */
 bool listeners_free(struct tables *t, bool pressed);
 bool listeners_resting(const struct tables *t);
+
+/* exceptions.c */
+struct exception {
+	struct perch_endpoint at;
+	__u16 service;
+};
+/* One that stands in `addresses` already.  0 or -ENOMEM. */
+int exceptions_note(struct tables *t, unsigned service, const struct perch_endpoint *at);
+/* Those of s into `addresses`, before its listeners are.  0 or -errno. */
+int exceptions_publish(struct tables *t, const struct placed_service *s);
+/* Take away the service's that s does not name (NULL: all). */
+void exceptions_prune(struct tables *t, unsigned service, const struct placed_service *s);
+bool exceptions_have(const struct tables *t, const struct perch_endpoint *at);
+void exceptions_close(struct tables *t);
 
 /* observed.c */
 /* An element for the service, or 0 when it wants none.  -ENOSPC. */

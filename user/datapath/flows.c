@@ -3,7 +3,8 @@
  * Owns how user space reads the flow table while the kernel writes it: the
  * tag before, the entry, the tag after; an entry counts as whole when the
  * tag's identity (fingerprint and generation) has not moved meanwhile.  And
- * the end of severed flows that send nothing themselves.
+ * the end of severed flows that send nothing themselves, and of flows that are
+ * left to the stack.
  */
 #include "flows.h"
 
@@ -15,6 +16,7 @@
 
 #define READ_TRIES 4
 #define TICK_MASK 0xffffff
+#define OVER_MS 1000		/* a last ACK may still be under way */
 #define TOLD_BOTH (PERCH_FLOW_TOLD_CLIENT | PERCH_FLOW_TOLD_BACKEND)
 
 static bool tag_live(__u64 tag)
@@ -204,4 +206,84 @@ int flows_sever(const struct maps *m, __u64 now_ns)
 			told += flow_sever(m, &m->flows[set], way, now_ns, &r);
 	reset_close(&r);
 	return told;
+}
+
+static __u32 timeout_s(enum perch_class class)
+{
+#define X(c, seconds) [c] = (seconds),
+	static const __u16 timeouts[] = { PERCH_TIMEOUTS(X) };
+#undef X
+
+	return class < sizeof(timeouts) / sizeof(timeouts[0]) ? timeouts[class] : 0;
+}
+
+/* Nobody will send on it, or nobody would be heard. */
+static bool flow_over(const struct flow_copy *c)
+{
+	__u32 both = PERCH_FLOW_FIN_CLIENT | PERCH_FLOW_FIN_BACKEND;
+	bool said = c->flow.flags & (PERCH_FLOW_RESET | PERCH_FLOW_SEVERED) || (c->flow.flags & both) == both;
+
+	if (c->class == PERCH_ALIAS || c->idle_ms / 1000 >= timeout_s(c->class))
+		return true;
+	return c->class == PERCH_CLOSING && said && c->idle_ms >= OVER_MS;
+}
+
+static bool flow_is_of(const struct maps *m, const struct flow_copy *c, unsigned service)
+{
+	return c->flow.backend < m->control->backends_n && m->backends[c->flow.backend].service == service;
+}
+
+struct flows_of {
+	const struct maps *m;
+	int service;
+	size_t n;
+};
+
+static bool flow_count_left(void *arg, const struct flow_copy *c)
+{
+	struct flows_of *of = arg;
+
+	of->n += !flow_over(c) && (of->service < 0 || flow_is_of(of->m, c, of->service));
+	return true;
+}
+
+size_t flows_left(const struct maps *m, int service)
+{
+	struct flows_of of = { .m = m, .service = service };
+
+	flows_walk(m, flow_count_left, &of);
+	return of.n;
+}
+
+/* As flow_close, but of an age at which the entry is no more.  An alias goes
+ * with its flow: it was never counted, and neither is what is closing. */
+static bool flow_lapse(const struct maps *m, struct perch_flow_set *set, unsigned way, unsigned service)
+{
+	const struct perch_control *control = m->control;
+	__u32 age = ((timeout_s(PERCH_CLOSING) + 1) * control->hz >> control->tick_shift) + 1, tick;
+	struct flow_copy c;
+	__u64 tag, lapsed;
+
+	for (int i = 0; i < READ_TRIES; i++) {
+		if (!flow_read(m, set, way, &c, &tag) || !flow_is_of(m, &c, service))
+			return false;
+		tick = __atomic_load_n(&control->tick, __ATOMIC_RELAXED) - age;
+		lapsed = perch_tag(perch_tag_fingerprint(tag), perch_tag_generation(tag), PERCH_CLOSING, tick);
+		if (!__atomic_compare_exchange_n(&set->tag[way], &tag, lapsed, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+			continue;
+		if (c.class != PERCH_CLOSING && c.class != PERCH_ALIAS)
+			flow_ended(m, c.flow.backend);
+		return c.class != PERCH_ALIAS;
+	}
+	return false;
+}
+
+size_t flows_lapse(const struct maps *m, unsigned service)
+{
+	size_t n = 0;
+
+	for (__u32 set = 0; set < m->control->flow_sets; set++)
+		for (unsigned way = 0; way < PERCH_WAYS; way++)
+			n += flow_lapse(m, &m->flows[set], way, service);
+	return n;
 }

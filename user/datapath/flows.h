@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
-/* The flow table read from user space, and the end of severed flows that
- * send nothing: a RST to both sides from a raw socket. */
+/* The flow table read from user space, the end of severed flows that send
+ * nothing (a RST to both sides from a raw socket), and that of flows which are
+ * left to the stack. */
 #ifndef PERCH_FLOWS_H
 #define PERCH_FLOWS_H
 
@@ -24,5 +25,13 @@ size_t flows_count(const struct maps *m, size_t by_class[16]);
  * had an end that was told, or -errno.
  * Meant for right after a sever or a drain's end. */
 int flows_sever(const struct maps *m, __u64 now_ns);
+
+/* Flows of a service (-1: of all) that something may still be sent on: not
+ * those that are expired, or over on both sides for a second. */
+size_t flows_left(const struct maps *m, int service);
+/* Make the service's flows expired entries, and count their ends in
+ * ended_outside: nobody is told, the next packet finds no flow.  Its listeners
+ * are gone by then.  Returns how many there were. */
+size_t flows_lapse(const struct maps *m, unsigned service);
 
 #endif

@@ -6,8 +6,11 @@
  * Flows name their listener by id.  One that is taken away rests: its element
  * keeps its content and its bit in the filter, so that its connections go on,
  * until no flow names it.
+ *
+ * A listener with port 0 is asked when no entry has the very port;
+ * control.any_port says whether there are any.
  */
-#include "elements.h"
+#include "listeners.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -15,6 +18,7 @@
 
 #include "../core/address.h"
 #include "clock.h"
+#include "elements.h"
 #include "filter.h"
 #include "flows.h"
 #include "internal.h"
@@ -37,7 +41,7 @@ static bool listener_at(const struct perch_listener *l, const struct perch_endpo
 	return l->port == e->port && l->protocol == e->protocol && !memcmp(&l->address, &e->address, sizeof(e->address));
 }
 
-static __u32 listener_find(const struct tables *t, const struct perch_endpoint *e)
+__u32 listeners_find(const struct tables *t, const struct perch_endpoint *e)
 {
 	for (__u32 id = 1; id < t->m->control->listeners_n; id++)
 		if (t->m->listeners[id].in_use && listener_at(&t->m->listeners[id], e))
@@ -63,8 +67,31 @@ static const struct perch_endpoint *endpoint_get(const struct placed_service *s,
 	return NULL;
 }
 
-/* Entries of `addresses` whose listener is not there: left by a process that
- * ended between two writes. */
+/* Packets of ports without an entry of their own ask for port 0 as long as
+ * somebody listens there: set before the first is known, cleared after the
+ * last was. */
+static void listeners_count_any(struct tables *t)
+{
+	__u32 n = 0;
+
+	for (__u32 id = 1; id < t->m->control->listeners_n; id++)
+		n += t->m->listeners[id].in_use && !t->m->listeners[id].port;
+	publish(t->m->control->any_port, n);
+}
+
+/* An entry of `addresses` for which nobody is there: left by a process that
+ * ended between two writes.  Exceptions that hold are noted. */
+static bool address_is_stale(struct tables *t, const struct perch_endpoint *key, __u32 id)
+{
+	struct perch_endpoint any = *key;
+
+	if (id)
+		return id >= t->m->control->listeners_n || !t->m->listeners[id].in_use || !listener_at(&t->m->listeners[id], key);
+	any.port = 0;
+	id = listeners_find(t, &any);
+	return !id || exceptions_note(t, t->m->listeners[id].service, key);
+}
+
 int listeners_open(struct tables *t)
 {
 	struct perch_endpoint key, *at = NULL, *stale;
@@ -75,14 +102,14 @@ int listeners_open(struct tables *t)
 	if (!stale)
 		return -ENOMEM;
 	while (n_stale < n && !bpf_map_get_next_key(t->m->addresses_fd, at, &key)) {
-		if (!bpf_map_lookup_elem(t->m->addresses_fd, &key, &id) &&
-		    (!id || id >= n || !t->m->listeners[id].in_use || !listener_at(&t->m->listeners[id], &key)))
+		if (!bpf_map_lookup_elem(t->m->addresses_fd, &key, &id) && address_is_stale(t, &key, id))
 			stale[n_stale++] = key;
 		at = &key;
 	}
 	while (n_stale)
 		bpf_map_delete_elem(t->m->addresses_fd, &stale[--n_stale]);
 	free(stale);
+	listeners_count_any(t);
 	return 0;
 }
 
@@ -143,20 +170,23 @@ static __u32 listener_choose(const struct tables *t, unsigned service, const str
 	return free_id;
 }
 
-static __u32 listener_take(struct tables *t, unsigned service, const struct perch_endpoint *e, __u8 door)
+/* It is taken over from the stack now, whoever had it before. */
+static __u32 listener_take(struct tables *t, const struct placed_service *s, const struct perch_endpoint *e, __u8 door)
 {
-	__u32 id = listener_choose(t, service, e);
+	__u32 id = listener_choose(t, s->id, e);
 	struct perch_listener *l;
 
 	if (!id && listeners_free(t, true))
-		id = listener_choose(t, service, e);
+		id = listener_choose(t, s->id, e);
 	if (!id)
 		return 0;
 	l = &t->m->listeners[id];
 	l->address = e->address;
 	l->port = e->port;
 	l->door = door;
-	l->service = service;
+	l->service = s->id;
+	store(l->leaving, 0);
+	store(l->adopt_until, s->adopt ? clock_ns() + s->adopt : 0);
 	store(l->protocol, e->protocol);
 	publish(l->in_use, 1);
 	return id;
@@ -172,16 +202,18 @@ static int endpoint_refuse(const struct perch_endpoint *e, char why[WHY], int er
 static int listener_prepare(struct tables *t, const struct placed_service *s, const struct perch_endpoint *e, __u8 door,
 			    struct listeners_change *c, char why[WHY])
 {
-	__u32 id = listener_find(t, e);
+	__u32 id = listeners_find(t, e);
 
 	for (size_t i = 0; id && i < c->n; i++)
 		if (c->id[i] == id)
 			return endpoint_refuse(e, why, -EADDRINUSE, "stands twice in this service");
 	if (id && t->m->listeners[id].service != s->id)
-		return endpoint_refuse(e, why, -EADDRINUSE, "is a listener of another service");
+		return endpoint_refuse(e, why, -EADDRINUSE, t->m->listeners[id].leaving ?
+				       "is a listener of another service, which is leaving" :
+				       "is a listener of another service");
 	c->fresh[c->n] = !id;
 	if (!id)
-		id = listener_take(t, s->id, e, door);
+		id = listener_take(t, s, e, door);
 	if (!id)
 		return endpoint_refuse(e, why, -ENOSPC, "no element of `listeners` is free");
 	c->id[c->n++] = id;
@@ -221,22 +253,44 @@ static int address_name(struct tables *t, __u32 id)
 	return bpf_map_update_elem(t->m->addresses_fd, &e, &id, BPF_ANY);
 }
 
+/* What stood there before it, an exception, stands there again. */
+static void address_give_up(struct tables *t, const struct perch_endpoint *e)
+{
+	__u32 none = 0;
+
+	if (!exceptions_have(t, e) || bpf_map_update_elem(t->m->addresses_fd, e, &none, BPF_EXIST))
+		bpf_map_delete_elem(t->m->addresses_fd, e);
+}
+
+/* The time is the first take-over's.  It is cut short by a shorter `adopt`,
+ * never made longer: who connected since is ours. */
+static void listener_adopt(struct perch_listener *l, __u64 adopt)
+{
+	__u64 until = adopt ? clock_ns() + adopt : 0;
+
+	if (l->adopt_until > until)
+		store(l->adopt_until, until);
+}
+
 int listeners_publish(struct tables *t, const struct placed_service *s, const struct listeners_change *c)
 {
-	for (size_t i = 0; i < c->n; i++) {
+	int err = exceptions_publish(t, s);
+
+	listeners_count_any(t);
+	for (size_t i = 0; !err && i < c->n; i++) {
 		struct perch_listener *l = &t->m->listeners[c->id[i]];
 		__u8 door;
-		int err;
 
 		endpoint_get(s, i, &door);
 		store(l->door, door);
+		store(l->leaving, 0);
+		listener_adopt(l, s->adopt);
 		filter_set_destination(t->m, &l->address);
 		err = address_name(t, c->id[i]);
-		if (err)
-			return err;
-		c->fresh[i] = false;
+		if (!err)
+			c->fresh[i] = false;
 	}
-	return 0;
+	return err;
 }
 
 static bool change_keeps(const struct listeners_change *c, __u32 id)
@@ -247,7 +301,7 @@ static bool change_keeps(const struct listeners_change *c, __u32 id)
 	return false;
 }
 
-void listeners_prune(struct tables *t, unsigned service, const struct listeners_change *c)
+void listeners_prune(struct tables *t, unsigned service, const struct placed_service *s, const struct listeners_change *c)
 {
 	for (__u32 id = 1; id < t->m->control->listeners_n; id++) {
 		struct perch_listener *l = &t->m->listeners[id];
@@ -255,9 +309,11 @@ void listeners_prune(struct tables *t, unsigned service, const struct listeners_
 
 		if (!l->in_use || l->service != service || change_keeps(c, id))
 			continue;
-		bpf_map_delete_elem(t->m->addresses_fd, &e);
+		address_give_up(t, &e);
 		publish(l->in_use, 0);
 	}
+	exceptions_prune(t, service, s);
+	listeners_count_any(t);
 }
 
 void listeners_cancel(struct tables *t, struct listeners_change *c)
@@ -265,10 +321,34 @@ void listeners_cancel(struct tables *t, struct listeners_change *c)
 	for (size_t i = 0; i < c->n; i++)
 		if (c->fresh[i])
 			publish(t->m->listeners[c->id[i]].in_use, 0);
+	listeners_count_any(t);
 }
 
 void listeners_change_free(struct listeners_change *c)
 {
 	free(c->id);
 	free(c->fresh);
+}
+
+size_t listeners_leave(const struct maps *m, unsigned service, bool leave)
+{
+	size_t n = 0;
+
+	for (__u32 id = 1; id < m->control->listeners_n; id++) {
+		if (!m->listeners[id].in_use || m->listeners[id].service != service)
+			continue;
+		publish(m->listeners[id].leaving, leave);
+		n++;
+	}
+	return n;
+}
+
+size_t listeners_leave_all(const struct maps *m, bool leave)
+{
+	size_t n = 0;
+
+	for (unsigned service = 0; service < m->control->services; service++)
+		if (leave || !m->names[service].leaving_until)
+			n += listeners_leave(m, service, leave);
+	return n;
 }

@@ -16,6 +16,7 @@
 #include "../core/split.h"
 #include "clock.h"
 #include "filter.h"
+#include "flows.h"
 #include "internal.h"
 
 /* What an apply has prepared. */
@@ -66,6 +67,7 @@ void tables_close(struct tables *t)
 	if (!t)
 		return;
 	slices_close(&t->slices);
+	exceptions_close(t);
 	free(t->backend);
 	free(t);
 }
@@ -267,11 +269,11 @@ int tables_apply(struct tables *t, const struct placed_service *s, const struct 
 	service_publish(t, &c, plan, twin);
 	err = listeners_publish(t, s, &c.listeners);
 	if (err) {
-		why_set(why, err, "listeners: %s", strerror(-err));
+		why_set(why, err, "listeners: %s", err == -E2BIG ? "no room in `addresses`" : strerror(-err));
 		listeners_cancel(t, &c.listeners);
 		goto out;
 	}
-	listeners_prune(t, s->id, &c.listeners);
+	listeners_prune(t, s->id, s, &c.listeners);
 	versions_prune(t, s);
 	backends_settle(t, s->id, true);
 	filter_sweep(t->m);
@@ -326,20 +328,11 @@ int tables_backend_hold(struct tables *t, unsigned service, unsigned slot, const
 	return err;
 }
 
-int tables_remove(struct tables *t, unsigned service)
+static void service_take_down(struct tables *t, unsigned service)
 {
 	const struct placed_service nothing = { .id = service };
-	struct perch_service *s;
-	__u64 now;
+	struct perch_service *s = &t->m->services[service];
 
-	if (service >= t->m->control->services)
-		return -EINVAL;
-	s = &t->m->services[service];
-	listeners_prune(t, service, NULL);
-	/* Nothing leads to its flows any more: let the sweeper end them. */
-	now = clock_ns();
-	for (unsigned slot = 0; slot < PERCH_SLOTS; slot++)
-		version_sever(&t->m->versions[service * PERCH_SLOTS + slot], now);
 	versions_prune(t, &nothing);
 	store(s->sampling, 0);
 	publish(s->observed, 0);
@@ -348,5 +341,30 @@ int tables_remove(struct tables *t, unsigned service)
 	t->round++;
 	backends_settle(t, service, true);
 	filter_sweep(t->m);
+}
+
+int tables_remove(struct tables *t, unsigned service)
+{
+	__u64 now;
+
+	if (service >= t->m->control->services)
+		return -EINVAL;
+	listeners_prune(t, service, NULL, NULL);
+	/* Nothing leads to its flows any more: let the sweeper end them. */
+	now = clock_ns();
+	for (unsigned slot = 0; slot < PERCH_SLOTS; slot++)
+		version_sever(&t->m->versions[service * PERCH_SLOTS + slot], now);
+	service_take_down(t, service);
+	return 0;
+}
+
+int tables_hand_back(struct tables *t, unsigned service)
+{
+	if (service >= t->m->control->services)
+		return -EINVAL;
+	/* in this order: a flow that lapsed would be entered anew by a listener */
+	listeners_prune(t, service, NULL, NULL);
+	flows_lapse(t->m, service);
+	service_take_down(t, service);
 	return 0;
 }

@@ -39,6 +39,9 @@ struct placed_service {
 	const char *name;
 	const struct perch_endpoint *listen;
 	size_t n_listen;
+	const __u16 *exclude;	/* ports that an endpoint with port 0 leaves alone */
+	size_t n_exclude;
+	__u64 adopt;		/* ns from the first take-over of a listener */
 	enum perch_affinity affinity;
 	enum perch_established established;
 	enum perch_stable_down stable_down;
@@ -72,6 +75,9 @@ int tables_apply(struct tables *t, const struct placed_service *s, const struct 
 /* Take listeners away, then the rest; its flows are severed, call flows_sever
  * to have the idle ones end too. */
 int tables_remove(struct tables *t, unsigned service);
+/* The same without an end for anybody: what its flows send from now on passes
+ * to the stack. */
+int tables_hand_back(struct tables *t, unsigned service);
 /* The epoch from which votes count; clears the reflex' streak. */
 void tables_votes_since(struct tables *t, unsigned service, __u32 epoch);
 /* Votes and histograms of a slot up to now, which samples tell later.  0,
