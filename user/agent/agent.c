@@ -20,6 +20,7 @@
 #include "hostcheck.h"
 #include "http.h"
 #include "interfaces.h"
+#include "leaving.h"
 #include "log.h"
 #include "notify.h"
 #include "reload.h"
@@ -220,6 +221,7 @@ static int start_services(struct agent *a)
 		log_error("take-over: %s", strerror(-r));
 		return r;
 	}
+	leaving_resume(a, config);
 	a->config = NULL;
 	for (int i = 0; i < APPLY_TRIES; i++) {
 		r = apply_config(a, config, false, why);
@@ -360,6 +362,7 @@ static void stop_services(struct agent *a)
 		service_delete(a->services);
 		a->services = next;
 	}
+	leaving_free(a);
 }
 
 void agent_stop(struct agent *a)

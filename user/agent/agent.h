@@ -50,6 +50,7 @@ struct agent {
 	struct http *socket_http, *tcp_http;
 
 	struct service *services;	/* in the order of the file */
+	struct service *leaving;	/* handed back; see leaving.h */
 	struct service **by_id;		/* by element of `services` */
 	struct backend_evidence *backends;	/* by element of `backends` */
 	struct perch_sample_host host;

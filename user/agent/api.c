@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "leaving.h"
+
 #define GET MHD_HTTP_METHOD_GET
 #define PUT MHD_HTTP_METHOD_PUT
 #define POST MHD_HTTP_METHOD_POST
@@ -140,7 +142,9 @@ bool request_query_number(struct request *q, const char *key, __u64 fallback, __
 static bool find_service(struct request *q, const char *name, struct service **ret)
 {
 	*ret = agent_service(q->agent, name);
-	if (!*ret)
+	if (!*ret && leaving_find(q->agent, name))
+		answer_error(q, MHD_HTTP_CONFLICT, "service '%s' is leaving: it takes no new connections", name);
+	else if (!*ret)
 		answer_error(q, MHD_HTTP_NOT_FOUND, "no service '%s'", name);
 	return *ret;
 }

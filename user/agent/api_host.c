@@ -9,6 +9,7 @@
 #include "api.h"
 #include "clock.h"
 #include "interfaces.h"
+#include "leaving.h"
 #include "view.h"
 
 static json_t *text_or_null(const char *text)
@@ -23,6 +24,8 @@ void api_status(struct request *q)
 
 	for (const struct service *s = a->services; s; s = s->next)
 		json_array_append_new(services, view_service(a, s));
+	for (const struct service *s = a->leaving; s; s = s->next)
+		json_array_append_new(services, leaving_view(a, s));
 	q->json = json_pack("{s:s, s:i, s:f, s:b, s:{s:s, s:f, s:o}, s:b, s:o, s:o}", "version", PERCH_VERSION, "pid",
 			    (int)getpid(), "uptime", clock_wall() - a->started, "ready", a->ready, "config", "file",
 			    a->config_path, "loaded", a->config_loaded, "error", text_or_null(a->config_error),

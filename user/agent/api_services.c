@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "api.h"
+#include "leaving.h"
 #include "rollback.h"
 #include "view.h"
 #include "weights.h"
@@ -15,13 +16,17 @@ void api_services(struct request *q)
 	q->json = json_array();
 	for (const struct service *s = q->agent->services; s; s = s->next)
 		json_array_append_new(q->json, view_service(q->agent, s));
+	for (const struct service *s = q->agent->leaving; s; s = s->next)
+		json_array_append_new(q->json, leaving_view(q->agent, s));
 }
 
 void api_service(struct request *q)
 {
-	struct service *s;
+	struct service *s = leaving_find(q->agent, q->name);
 
-	if (request_service(q, &s))
+	if (s)
+		q->json = leaving_view(q->agent, s);
+	else if (request_service(q, &s))
 		q->json = view_service(q->agent, s);
 }
 

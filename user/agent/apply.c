@@ -15,6 +15,7 @@
 #include "alarms.h"
 #include "clock.h"
 #include "collect.h"
+#include "leaving.h"
 #include "lifecycle.h"
 #include "log.h"
 #include "place.h"
@@ -48,6 +49,8 @@ static int change_find_service(struct agent *a, const struct model_config *confi
 
 	*ret_fresh = false;
 	c->service = agent_service(a, m->name);
+	if (!c->service)
+		c->service = leaving_recall(a, m->name);
 	if (c->service)
 		return 0;
 	c->created = true;
@@ -312,5 +315,6 @@ int apply_config(struct agent *a, struct model_config *config, bool strict, char
 	}
 	if (c)
 		changes_free(c, n);
+	leaving_settle(a);
 	return r;
 }

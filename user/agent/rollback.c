@@ -190,7 +190,8 @@ void rollback_notice(struct agent *a, struct service *s)
 	__u64 word = split_word(&a->datapath.maps.splits[s->id]), before = s->word;
 	struct rollback b = { .mode = -1, .by = perch_word_flags(word) & ~perch_word_flags(before) };
 
-	if (!s->placed || word == before)
+	/* without a model it leaves: nobody will be sent to either version */
+	if (!s->placed || !s->model || word == before)
 		return;
 	s->word = word;
 	b.actor = actor_of_word(perch_word(0, 0, b.by));

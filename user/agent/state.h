@@ -59,6 +59,7 @@ struct service {
 	char salt_for[PERCH_NAME_LEN];	/* the canary it was drawn for */
 	struct rollout_keep keep;
 	double eta;		/* seconds, NAN: unknown */
+	size_t left;		/* connections, of one that leaves */
 	bool restored;		/* from the store, its rollout not yet under way */
 	bool placed;		/* has a split and is in the kernel's tables */
 	bool astray;		/* the kernel could not be brought to this state */

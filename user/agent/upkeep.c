@@ -9,6 +9,7 @@
 #include "clock.h"
 #include "collect.h"
 #include "hostcheck.h"
+#include "leaving.h"
 #include "lifecycle.h"
 #include "log.h"
 #include "place.h"
@@ -105,6 +106,7 @@ void upkeep(struct agent *a)
 		for (int i = 0; i < PERCH_SLOTS; i++)
 			version_retire(a, s, i);
 	}
+	leaving_tick(a);
 	if (a->routes && second % REFRESH_S == 0)
 		routes_refresh(a->routes);
 	if (second % HOSTCHECK_S == 0)

@@ -182,7 +182,12 @@ json_t *view_version(const struct agent *a, const struct service *s, int slot)
 	return o;
 }
 
-static const char *established_name(enum perch_established e)
+const char *view_affinity(enum perch_affinity affinity)
+{
+	return affinity == PERCH_AFFINITY_CLIENT ? "client" : "connection";
+}
+
+const char *view_established(enum perch_established e)
 {
 	return e == PERCH_SEVER ? "sever" : e == PERCH_DRAIN ? "drain" : "keep";
 }
@@ -197,8 +202,8 @@ json_t *view_service(const struct agent *a, const struct service *s)
 	for (int i = -1; (i = view_next_slot(s, i)) >= 0;)
 		json_array_append_new(versions, view_version(a, s, i));
 	return json_pack("{s:s, s:o, s:s, s:s, s:s, s:s, s:I, s:b, s:o}", "name", s->name, "listen", listen, "forward",
-			 "nat", "affinity", s->model->affinity == PERCH_AFFINITY_CLIENT ? "client" : "connection", "phase",
-			 rollout_phase_name(s->keep.rollout.phase), "established", established_name(s->model->established),
+			 "nat", "affinity", view_affinity(s->model->affinity), "phase",
+			 rollout_phase_name(s->keep.rollout.phase), "established", view_established(s->model->established),
 			 "epoch", (json_int_t)perch_word_epoch(s->word), "rolledBack", service_rolled_back(s), "versions",
 			 versions);
 }

@@ -24,6 +24,8 @@ double view_active_share(const struct service *s, int slot);
 
 const char *view_backend_state(enum perch_backend_state state);
 const char *view_by(__u32 flags);
+const char *view_affinity(enum perch_affinity affinity);
+const char *view_established(enum perch_established established);
 /* Cumulative counters of one backend; zero when none were seen. */
 struct perch_counters view_counters(const struct agent *a, __u32 backend);
 

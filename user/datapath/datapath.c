@@ -177,29 +177,3 @@ void datapath_close(struct datapath *d)
 		close(d->lock_fd);
 	d->lock_fd = -1;
 }
-
-int datapath_remove(const char *pin_path, char why[WHY])
-{
-	int fd, err;
-
-	/* files of a path that was mistaken for ours are not */
-	if (!bpffs_holds(pin_path))
-		return why_set(why, -ENOENT, "'%s': nothing is pinned there", pin_path);
-	fd = bpffs_lock(pin_path, 0);
-	if (fd == -ETIMEDOUT)
-		return why_set(why, -EBUSY, "'%s': perchd%s is running; stop it first", pin_path,
-			       bpffs_lock_holder(pin_path).text);
-	if (fd < 0)
-		return why_set(why, fd, "'%s': %s", pin_path, strerror(-fd));
-	err = links_remove(pin_path, NULL);
-	if (!err)
-		err = bpffs_clear(pin_path, "links");
-	if (err >= 0)
-		err = bpffs_clear(pin_path, "programs");
-	if (err >= 0)
-		err = bpffs_clear(pin_path, "maps");
-	if (err >= 0)
-		err = bpffs_leave(pin_path);
-	close(fd);
-	return err < 0 ? why_set(why, err, "remove '%s': %s", pin_path, strerror(-err)) : 0;
-}

@@ -87,4 +87,17 @@ void datapath_close(struct datapath *d);
  * again.  -ENOENT: nothing is there; -EBUSY: an agent is. */
 int datapath_remove(const char *pin_path, char why[WHY]);
 
+/* How long connections may go on before that. */
+struct datapath_drain {
+	__u64 ns;
+	/* Called at once and then every second or so with the connections that
+	 * are left and the time they have; false: stay after all. */
+	bool (*tell)(void *arg, size_t left, __u64 ns);
+	void *arg;
+};
+/* The same after every listener was handed back: connections that are there
+ * keep their backends until they end, at most that long, new ones go to the
+ * stack.  -EINTR: tell said so, and the listeners are taken again. */
+int datapath_leave(const char *pin_path, const struct datapath_drain *drain, char why[WHY]);
+
 #endif

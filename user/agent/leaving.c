@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+/* From the word that a service shall leave to its last connection. */
+#include "leaving.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "../core/address.h"
+#include "../core/split.h"
+#include "../datapath/flows.h"
+#include "../datapath/listeners.h"
+#include "clock.h"
+#include "log.h"
+#include "save.h"
+#include "view.h"
+
+static __u64 *leaving_until(const struct agent *a, const struct service *s)
+{
+	return &a->datapath.maps.names[s->id].leaving_until;
+}
+
+static __u64 time_left(const struct agent *a, const struct service *s)
+{
+	__u64 now = clock_now(), until = *leaving_until(a, s);
+
+	return until > now ? until - now : 0;
+}
+
+/* Out of one list; false when it is not in it. */
+static bool list_take(struct service **list, struct service *s)
+{
+	while (*list && *list != s)
+		list = &(*list)->next;
+	if (!*list)
+		return false;
+	*list = s->next;
+	s->next = NULL;
+	return true;
+}
+
+/* Nothing of the configuration is pointed to any more. */
+static void forget_model(struct service *s)
+{
+	s->model = NULL;
+	s->astray = false;
+	for (int i = 0; i < PERCH_SLOTS; i++) {
+		s->slot[i].model = NULL;
+		s->slot[i].in_file = false;
+	}
+}
+
+/* Nobody beats the heart for it from now on. */
+static void disarm(struct agent *a, struct service *s)
+{
+	struct perch_split *split = &a->datapath.maps.splits[s->id];
+
+	while (split_flags(split, split_word(split), 0, PERCH_ARMED, &s->word) == -ESTALE)
+		;
+}
+
+static void leaving_put(struct agent *a, struct service *s)
+{
+	list_take(&a->services, s);
+	forget_model(s);
+	s->next = a->leaving;
+	a->leaving = s;
+	listeners_leave(&a->datapath.maps, s->id, true);
+	disarm(a, s);
+	s->left = flows_left(&a->datapath.maps, s->id);
+}
+
+int leaving_begin(struct agent *a, struct service *s, __u64 drain_ns, const struct actor *actor, const char *comment,
+		  char why[AGENT_WHY])
+{
+	char reason[128];
+
+	if (!s->placed) {
+		snprintf(why, AGENT_WHY, "%s: is not in the kernel; nothing is to be handed back", s->name);
+		return -EINVAL;
+	}
+	/* listeners first: with a time alone a new agent would take it away */
+	leaving_put(a, s);
+	__atomic_store_n(leaving_until(a, s), clock_now() + drain_ns, __ATOMIC_RELEASE);
+	snprintf(reason, sizeof(reason), "its listeners are handed back; %zu connections have %llu s", s->left,
+		 (unsigned long long)((drain_ns + NS_PER_S - 1) / NS_PER_S));
+	agent_emit(a, .kind = "service", .actor = actor, .service = s->name, .to = "leaving", .reason = reason,
+		   .comment = comment);
+	return 0;
+}
+
+struct service *leaving_find(const struct agent *a, const char *name)
+{
+	struct service *s = a->leaving;
+
+	while (s && strcmp(s->name, name))
+		s = s->next;
+	return s;
+}
+
+struct service *leaving_recall(struct agent *a, const char *name)
+{
+	struct service *s = leaving_find(a, name);
+
+	if (!s)
+		return NULL;
+	list_take(&a->leaving, s);
+	agent_add_service(a, s);
+	return s;
+}
+
+void leaving_settle(struct agent *a)
+{
+	struct service *next;
+
+	for (struct service *s = a->services; s; s = next) {
+		next = s->next;
+		if (!s->placed || !*leaving_until(a, s))
+			continue;
+		if (!s->model) {
+			leaving_put(a, s);
+			continue;
+		}
+		__atomic_store_n(leaving_until(a, s), 0, __ATOMIC_RELEASE);
+		agent_emit(a, .kind = "service", .service = s->name, .from = "leaving", .reason = "stays: its listeners are taken again");
+	}
+}
+
+static bool config_names(const struct model_config *config, const char *name)
+{
+	for (size_t i = 0; i < config->n_services; i++)
+		if (!strcmp(config->services[i].name, name))
+			return true;
+	return false;
+}
+
+void leaving_resume(struct agent *a, const struct model_config *config)
+{
+	struct service *next;
+
+	for (struct service *s = a->services; s; s = next) {
+		next = s->next;
+		if (*leaving_until(a, s) && !config_names(config, s->name))
+			leaving_put(a, s);
+	}
+}
+
+static void leaving_end(struct agent *a, struct service *s)
+{
+	char reason[128] = "left: its last connection has ended";
+
+	if (s->left)
+		snprintf(reason, sizeof(reason), "left: its time is over; %zu connections are the stack's now", s->left);
+	tables_hand_back(a->tables, s->id);
+	save_no_names(a, s->id);
+	agent_emit(a, .kind = "service", .service = s->name, .from = "leaving", .reason = reason);
+	list_take(&a->leaving, s);
+	agent_drop_service(a, s);
+}
+
+void leaving_tick(struct agent *a)
+{
+	struct service *next;
+
+	for (struct service *s = a->leaving; s; s = next) {
+		next = s->next;
+		s->left = flows_left(&a->datapath.maps, s->id);
+		if (!s->left || !time_left(a, s))
+			leaving_end(a, s);
+	}
+}
+
+void leaving_free(struct agent *a)
+{
+	while (a->leaving) {
+		struct service *next = a->leaving->next;
+
+		service_delete(a->leaving);
+		a->leaving = next;
+	}
+}
+
+static json_t *view_listen(const struct agent *a, const struct service *s)
+{
+	const struct maps *m = &a->datapath.maps;
+	json_t *listen = json_array();
+	char text[ADDRESS_TEXT];
+
+	for (__u32 id = 1; id < m->control->listeners_n; id++) {
+		const struct perch_listener *l = &m->listeners[id];
+		const struct perch_endpoint e = { .address = l->address, .port = l->port, .protocol = l->protocol };
+
+		if (l->in_use && l->service == s->id && !l->door)
+			json_array_append_new(listen, json_string(endpoint_format(&e, text)));
+	}
+	return listen;
+}
+
+json_t *leaving_view(const struct agent *a, const struct service *s)
+{
+	const struct perch_service *p = &a->datapath.maps.services[s->id];
+	json_t *versions = json_array();
+
+	for (int i = -1; (i = view_next_slot(s, i)) >= 0;)
+		json_array_append_new(versions, view_version(a, s, i));
+	return json_pack("{s:s, s:o, s:s, s:s, s:s, s:s, s:I, s:b, s:o, s:{s:I, s:f}}", "name", s->name, "listen",
+			 view_listen(a, s), "forward", "nat", "affinity", view_affinity(p->affinity), "phase", "Leaving",
+			 "established", view_established(p->established), "epoch",
+			 (json_int_t)perch_word_epoch(s->word), "rolledBack", service_rolled_back(s), "versions", versions,
+			 "leaving", "connections", (json_int_t)s->left, "seconds", time_left(a, s) / 1e9);
+}
