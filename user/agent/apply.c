@@ -246,7 +246,7 @@ static void settle_missing(struct agent *a, const struct service *s)
 	if (stable >= 0 && !s->slot[stable].in_file)
 		alarm_raise(a, "config", s->name, s->name, "put the version back, or promote another one",
 			    "stable version '%s' is not in %s; it is served from state", s->slot[stable].name,
-			    s->model->file);
+			    s->model->origin);
 	else
 		alarm_clear(a, "config", s->name);
 }

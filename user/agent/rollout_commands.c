@@ -28,11 +28,11 @@ static int start_refused(const struct service *s, bool retry, char why[AGENT_WHY
 	const struct version *v = &s->slot[canary < 0 ? 0 : canary];
 
 	if (canary < 0)
-		snprintf(why, AGENT_WHY, "%s: no version is canary; add the new one to %s", s->name, s->model->file);
+		snprintf(why, AGENT_WHY, "%s: no version is canary; add the new one to %s", s->name, s->model->origin);
 	else if (!v->in_file)
-		snprintf(why, AGENT_WHY, "%s: canary '%s' is not in %s any more", s->name, v->name, s->model->file);
+		snprintf(why, AGENT_WHY, "%s: canary '%s' is not in %s any more", s->name, v->name, s->model->origin);
 	else if (!s->model->rollout.n_steps)
-		snprintf(why, AGENT_WHY, "%s: no rollout in %s: give it steps", s->name, s->model->file);
+		snprintf(why, AGENT_WHY, "%s: no rollout in %s: give it steps", s->name, s->model->origin);
 	else if (v->rejected && !retry)
 		snprintf(why, AGENT_WHY,
 			 "%s: version '%s' was rejected (%s); give the mended one a new name, or `perch rollout retry %s`",

@@ -55,7 +55,7 @@ static int wanted_check_slot(const struct service *s, const struct wanted *w, in
 		return -EBUSY;
 	}
 	if (!v->in_file && v->role != PERCH_ROLE_STABLE) {
-		snprintf(why, AGENT_WHY, "%s: version '%s' is not in %s", s->name, v->name, s->model->file);
+		snprintf(why, AGENT_WHY, "%s: version '%s' is not in %s", s->name, v->name, s->model->origin);
 		return -EBUSY;
 	}
 	return 0;

@@ -17,6 +17,9 @@
 #define PATH_LENGTH 200		/* below a pin path stand names of maps and links */
 #define FLOWS_LEAST 1024
 #define FLOWS_MOST (1u << 26)
+#define PINS_MOST (1u << 24)
+#define DEADMAN_LEAST (2 * NS_PER_S)	/* the agent writes its heartbeat every second */
+#define DEADMAN_MOST (24 * NS_PER_H)
 
 static int replace(struct reader *r, char **field, const char *text)
 {
@@ -88,6 +91,22 @@ static int read_flow_table_size(struct reader *r, yaml_node_t *node, void *field
 	return 0;
 }
 
+static int read_deadman(struct reader *r, yaml_node_t *node, void *field)
+{
+	static const struct schema_key any = { .type = SCHEMA_DURATION, .size = sizeof(__u64), .max = DEADMAN_MOST };
+	__u64 ns;
+	int err;
+
+	err = schema_field(r, node, &any, &ns);
+	if (err)
+		return err;
+	if (ns && ns < DEADMAN_LEAST)
+		return reader_fail(r, node,
+				   "is too short for a heartbeat every second; it must be from 2s to 24h, or 0 for off");
+	*(__u64 *)field = ns;
+	return 0;
+}
+
 static const struct schema_key agent_keys[] = {
 	{ .name = "socket", SCHEMA_FIELD(struct model_agent, socket), .read = read_socket },
 	{ .name = "listen", .read = read_listen },
@@ -95,9 +114,11 @@ static const struct schema_key agent_keys[] = {
 	{ .name = "pinPath", SCHEMA_FIELD(struct model_agent, pin_path), .read = read_path },
 	{ .name = "sampleInterval", .type = SCHEMA_DURATION, SCHEMA_FIELD(struct model_agent, sample_interval),
 	  .min = 10 * NS_PER_MS, .max = 10 * NS_PER_S },
+	{ .name = "deadman", SCHEMA_FIELD(struct model_agent, deadman), .read = read_deadman },
+	{ .name = "pinTableSize", .type = SCHEMA_COUNT, SCHEMA_FIELD(struct model_agent, pin_table_size), .min = 1,
+	  .max = PINS_MOST },
 	{ .name = "flowTableSize", SCHEMA_FIELD(struct model_agent, flow_table_size), .read = read_flow_table_size },
 	{ .name = "secretFile", SCHEMA_FIELD(struct model_agent, secret_file), .read = read_path },
-	SCHEMA_NOT_YET("deadman", SCHEMA_OFF_ZERO),
 	SCHEMA_NOT_YET("metricsTokenFile", SCHEMA_NO_OFF),
 	{}
 };
@@ -110,7 +131,9 @@ int agent_set_defaults(struct model_agent *a)
 	a->pin_path = strdup("/sys/fs/bpf/perch");
 	a->secret_file = strdup("/etc/perch/secret");
 	a->sample_interval = 100 * NS_PER_MS;
+	a->deadman = 30 * NS_PER_S;
 	a->flow_table_size = PERCH_FLOWS;
+	a->pin_table_size = PERCH_PINS;
 	return a->socket && a->state_dir && a->pin_path && a->secret_file ? 0 : -ENOMEM;
 }
 

@@ -12,16 +12,49 @@
 #define CONFIG_ERROR 512
 
 /* 0 and *ret, or -EINVAL (and -errno of reading) with one line in error:
- * "perch.yaml:31: services[0].versions: no version has role stable". */
+ * "perch.yaml:31: services[0].versions: no version has role stable".  What it
+ * includes is read too: paths in the file are relative to its folder. */
 int config_load(const char *path, struct model_config **ret, char error[CONFIG_ERROR]);
-/* The same from memory; `name` stands for the file in errors. */
+/* The same with the text of the file from memory; `name` is its path, and
+ * stands for it in errors. */
 int config_parse(const char *name, const char *text, size_t length, struct model_config **ret,
 		 char error[CONFIG_ERROR]);
 void config_free(struct model_config *c);
 
+/*
+ * A service of its own, outside any file: one mapping, YAML or JSON, as a
+ * file has it in its list of services.  `name` stands for the text in errors
+ * ("NAME:3: versions[0].backends: ..."), and nothing in it may refer to a file.
+ */
+struct config_text {
+	const char *name;
+	const char *text;
+	size_t length;
+};
+
+/* The file and texts beside it as one configuration, with the checks between
+ * all services; those of texts come last, in their order, with file NULL.  They
+ * begin with the file's defaults. */
+int config_load_with(const char *path, const struct config_text *texts, size_t n_texts, struct model_config **ret,
+		     char error[CONFIG_ERROR]);
+int config_parse_with(const char *name, const char *text, size_t length, const struct config_text *texts,
+		      size_t n_texts, struct model_config **ret, char error[CONFIG_ERROR]);
+
+/* One such text alone: a configuration of this one service, checked for what
+ * can be seen without the others.  It begins with the defaults of
+ * `defaults_from`, NULL without. */
+int config_parse_service(const char *name, const char *text, size_t length, const struct model_config *defaults_from,
+			 struct model_config **ret, char error[CONFIG_ERROR]);
+
 /* A service that state and kernel do not know must name exactly one stable
  * version; one they know need not.  -EINVAL with the line in error. */
 int config_check_new_service(const struct model_config *c, const struct model_service *s, char error[CONFIG_ERROR]);
+
+/* Tells what differs: "services.web.versions.v2.backends", with both values as
+ * they would be written, NULL on the side where there is none.  What is secret
+ * is in no configuration.  0 or -ENOMEM. */
+typedef void config_differs(void *arg, const char *path, const char *from, const char *to);
+int config_diff(const struct model_config *from, const struct model_config *to, config_differs *fn, void *arg);
 
 /* Values as text, for the API and the CLI too: "30s" and "5m" to ns, "12.5"
  * percent to 0.01 %.  0 or -EINVAL. */

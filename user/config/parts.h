@@ -11,9 +11,54 @@ int agent_set_defaults(struct model_agent *a);
 void agent_free(struct model_agent *a);
 extern const struct schema agent_schema;
 
-/* service.c: an element of services, into struct model_service. */
+/* interface.c: an element of interfaces, into struct model_interface, and what
+ * holds between them and with the services. */
+schema_reader interface_read;
+void interface_free(struct model_interface *i);
+int interfaces_check(struct reader *r, const struct model_config *c);
+
+/* include.c: the files that the patterns name, into struct model_config. */
+int include_read(struct reader *r, yaml_node_t *node);
+
+/* config.c: a list of services, after those of struct model_config. */
+schema_reader services_read;
+/* The number of a schema that is known. */
+schema_reader schema_number_read;
+
+/* service.c: an element of services, into struct model_service, and what all
+ * of them begin with. */
 schema_reader service_read;
 void service_free(struct model_service *s);
+int defaults_read(struct reader *r, yaml_node_t *node, struct model_service **ret);
+/* Into a name of PERCH_NAME_LEN bytes. */
+schema_reader name_read;
+
+/* endpoint.c: into struct perch_endpoint, its place remembered. */
+schema_reader listener_read;
+schema_reader door_read;
+/* What is wrong with an address that packets are to go to, or NULL. */
+const char *endpoint_refused(const struct perch_address *a);
+
+/* exclude.c: into struct model_service; whether it makes sense there (node:
+ * where it is written, NULL: in the defaults). */
+schema_reader exclude_read;
+int exclude_check(struct reader *r, yaml_node_t *node, struct model_service *s);
+bool exclude_has(const struct model_service *s, __u16 port);
+
+/* version.c: an element of versions, into struct model_version. */
+schema_reader version_read;
+void version_free(struct model_version *v);
+
+/* health.c: into struct model_health, and whether the service can be checked. */
+void health_set_defaults(struct model_health *h);
+schema_reader health_read;
+int health_check(struct reader *r, int line, const struct model_service *s);
+
+/* rules.c: into struct model_service. */
+schema_reader rules_read;
+int rules_copy(struct reader *r, const struct model_service *from, struct model_service *to);
+int rules_check(struct reader *r, const struct model_service *s);
+void rules_free(struct model_service *s);
 
 /* policy.c: a service's rollout, into struct model_rollout. */
 void policy_set_defaults(struct model_rollout *p);
@@ -21,5 +66,12 @@ schema_reader policy_read;
 
 /* check.c: what holds between the parts.  0 or -EINVAL, said. */
 int check_config(struct reader *r, const struct model_config *c);
+int check_services(struct reader *r, const struct model_config *c);
+/* Go to a key of a service, wherever that was written. */
+void check_at(struct reader *r, const struct model_service *s, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* check_backends.c: likewise, with the reader's places sorted. */
+int check_backends(struct reader *r, const struct model_config *c);
 
 #endif

@@ -170,7 +170,7 @@ static int read_gate(struct reader *r, yaml_node_t *node, void *element)
 	struct gate_text text = {};
 	int err;
 
-	g->line = reader_line(node);
+	*g = (struct model_gate){ .line = reader_line(node) };
 	err = schema_read(r, node, &gate_schema, &text);
 	if (err)
 		return err;

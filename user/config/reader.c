@@ -95,22 +95,60 @@ void reader_leave(struct reader *r, size_t to)
 	r->path[to] = 0;
 }
 
+char *reader_join(struct reader *r, const char *name)
+{
+	const char *slash = strrchr(r->name, '/');
+	int folder = slash && *name != '/' ? slash - r->name + 1 : 0;
+	size_t room = folder + strlen(name) + 1;
+	char *path = malloc(room);
+
+	if (path)
+		snprintf(path, room, "%.*s%s", folder, r->name, name);
+	else
+		reader_no_memory(r);
+	return path;
+}
+
+void *reader_grown(void *list, size_t n, size_t size)
+{
+	return n & (n - 1) ? list : realloc(list, (n ? 2 * n : 1) * size);
+}
+
+int reader_add_text(struct reader *r, char ***list, size_t *n, const char *text)
+{
+	char **more = reader_grown(*list, *n, sizeof(*more)), *copy;
+
+	if (!more)
+		return reader_no_memory(r);
+	*list = more;
+	copy = strdup(text);
+	if (!copy)
+		return reader_no_memory(r);
+	more[(*n)++] = copy;
+	return 0;
+}
+
+int reader_used_file(struct reader *r, const char *path)
+{
+	return reader_add_text(r, &r->config->files, &r->config->n_files, path);
+}
+
 int reader_place(struct reader *r, const struct perch_endpoint *e, int line)
 {
-	struct reader_place *more = r->places;
-	char *path = strdup(r->path);
+	struct reader_place *more = reader_grown(r->places, r->n_places, sizeof(*more));
+	char *path;
 
+	if (!more)
+		return reader_no_memory(r);
+	r->places = more;
+	path = strdup(r->path);
 	if (!path)
 		return reader_no_memory(r);
-	/* room doubles whenever the count reaches a power of two */
-	if (!(r->n_places & (r->n_places - 1)))
-		more = realloc(more, (r->n_places ? 2 * r->n_places : 1) * sizeof(*more));
-	if (!more) {
-		free(path);
-		return reader_no_memory(r);
-	}
-	r->places = more;
-	more[r->n_places++] = (struct reader_place){ .endpoint = e, .path = path, .line = line };
+	more[r->n_places] = (struct reader_place){
+		.endpoint = e, .file = r->origin, .path = path, .line = line, .order = r->n_places,
+		.service = r->n_services - 1,
+	};
+	r->n_places++;
 	return 0;
 }
 

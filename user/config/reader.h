@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * Where the reading of a configuration stands: the document, the key it is
- * at, and the one error it may end with.
+ * Where the reading of a configuration stands: the file and its document, the
+ * key it is at, and the one error it may end with.
  */
 #ifndef PERCH_CONFIG_READER_H
 #define PERCH_CONFIG_READER_H
@@ -11,15 +11,18 @@
 
 #include <yaml.h>
 
-#include <perch/abi.h>
+#include "../core/model.h"
 
 #define READER_PATH 160
 
 /* Where an endpoint was written, for checks that compare all of them. */
 struct reader_place {
 	const struct perch_endpoint *endpoint;
+	const char *file;	/* the origin of its service */
 	char *path;
 	int line;
+	size_t order;		/* of reading */
+	size_t service;		/* element of the configuration's services */
 };
 
 struct reader {
@@ -27,6 +30,11 @@ struct reader {
 	yaml_document_t *document;
 	char path[READER_PATH];	/* "services[0].versions[1].name" */
 	char *error;		/* CONFIG_ERROR bytes */
+	struct model_config *config;	/* what is read into */
+	const struct model_service *defaults;	/* what services begin with, or NULL */
+	const char *origin;	/* of the service that is being read */
+	size_t n_services;	/* that were begun */
+	bool in_file;		/* not a text of its own, which may refer to none */
 	struct reader_place *places;
 	size_t n_places;
 };
@@ -50,7 +58,18 @@ size_t reader_enter(struct reader *r, const char *key);
 size_t reader_enter_element(struct reader *r, size_t index);
 void reader_leave(struct reader *r, size_t to);
 
-/* Remember where an endpoint was written.  0 or -ENOMEM. */
+/* The path of a file that is named in the one being read, whose folder a
+ * relative one begins at; to be freed.  NULL: out of memory, said. */
+char *reader_join(struct reader *r, const char *name);
+/* Put a copy of a path among the files that were read.  0 or -ENOMEM. */
+int reader_used_file(struct reader *r, const char *path);
+/* The list with room for one more: it doubles whenever n reaches a power of
+ * two.  NULL: out of memory, and the list is as it was. */
+void *reader_grown(void *list, size_t n, size_t size);
+/* Add a copy of the text.  0 or -ENOMEM, said. */
+int reader_add_text(struct reader *r, char ***list, size_t *n, const char *text);
+
+/* Remember where an endpoint of the service was written.  0 or -ENOMEM. */
 int reader_place(struct reader *r, const struct perch_endpoint *e, int line);
 void reader_free_places(struct reader *r);
 

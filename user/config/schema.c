@@ -41,7 +41,7 @@ static bool is_plain(const yaml_node_t *node)
 	return node->type == YAML_SCALAR_NODE && node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
 }
 
-static bool is_null(const yaml_node_t *node)
+bool schema_is_empty(const yaml_node_t *node)
 {
 	static const char *const names[] = { "", "~", "null", "Null", "NULL" };
 
@@ -58,7 +58,7 @@ int schema_text(struct reader *r, const yaml_node_t *node, const char *what, con
 		reader_fail(r, node, "is %s; write %s", kinds[node->type], what);
 		return -EINVAL;
 	}
-	if (is_null(node) || !*scalar(node)) {
+	if (schema_is_empty(node) || !*scalar(node)) {
 		reader_fail(r, node, "has no value; write %s", what);
 		return -EINVAL;
 	}
@@ -210,9 +210,8 @@ static int read_list(struct reader *r, yaml_node_t *node, const struct schema_ke
 	return 0;
 }
 
-static bool is_off(const struct reader *r, const yaml_node_t *node, enum schema_off off)
+static bool is_off(const yaml_node_t *node, enum schema_off off)
 {
-	const yaml_node_t *type;
 	__u64 ns;
 
 	switch (off) {
@@ -224,9 +223,6 @@ static bool is_off(const struct reader *r, const yaml_node_t *node, enum schema_
 		return node->type == YAML_SEQUENCE_NODE && !elements_of(node);
 	case SCHEMA_OFF_MAP:
 		return node->type == YAML_MAPPING_NODE && !pairs_of(node);
-	case SCHEMA_OFF_TYPE_NONE:
-		type = schema_value(r, node, "type");
-		return type && type->type == YAML_SCALAR_NODE && !strcmp(scalar(type), "none") && pairs_of(node) == 1;
 	case SCHEMA_NO_OFF:
 		break;
 	}
@@ -238,10 +234,9 @@ static int read_later(struct reader *r, const yaml_node_t *node, const struct sc
 	static const char *const remedy[] = {
 		[SCHEMA_NO_OFF] = "", [SCHEMA_OFF_FALSE] = " or write false", [SCHEMA_OFF_ZERO] = " or write 0s",
 		[SCHEMA_OFF_LIST] = " or write []", [SCHEMA_OFF_MAP] = " or write {}",
-		[SCHEMA_OFF_TYPE_NONE] = " or write { type: none }",
 	};
 
-	if (is_off(r, node, key->off))
+	if (is_off(node, key->off))
 		return 0;
 	return reader_fail(r, node, "is not supported yet; leave it out%s", remedy[key->off]);
 }
@@ -267,6 +262,8 @@ int schema_field(struct reader *r, yaml_node_t *node, const struct schema_key *k
 		return schema_read(r, node, key->map, field);
 	case SCHEMA_LIST:
 		return read_list(r, node, key, target);
+	case SCHEMA_ELSEWHERE:
+		return reader_fail(r, node, "does not belong here; %s", key->place);
 	case SCHEMA_LATER:
 		break;
 	}
@@ -317,7 +314,7 @@ int schema_read(struct reader *r, yaml_node_t *node, const struct schema *s, voi
 					      "is given twice, first on line %d; keep one", seen[i]);
 		seen[i] = reader_line(name);
 		back = reader_enter(r, s->keys[i].name);
-		if (is_null(value))
+		if (schema_is_empty(value))
 			return reader_fail(r, name, "has no value; give it one or leave the key out");
 		err = schema_field(r, value, &s->keys[i], target);
 		if (err)

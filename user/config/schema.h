@@ -22,12 +22,11 @@ enum schema_type {
 	SCHEMA_MAP,		/* a mapping with keys of its own */
 	SCHEMA_LIST,
 	SCHEMA_LATER,		/* not built yet */
+	SCHEMA_ELSEWHERE,	/* stands elsewhere: refused with `place` */
 };
 
 /* The value of a key not built yet that asks for nothing, and is taken. */
-enum schema_off {
-	SCHEMA_NO_OFF, SCHEMA_OFF_FALSE, SCHEMA_OFF_ZERO, SCHEMA_OFF_LIST, SCHEMA_OFF_MAP, SCHEMA_OFF_TYPE_NONE,
-};
+enum schema_off { SCHEMA_NO_OFF, SCHEMA_OFF_FALSE, SCHEMA_OFF_ZERO, SCHEMA_OFF_LIST, SCHEMA_OFF_MAP };
 
 struct schema_choice {
 	const char *name;
@@ -63,6 +62,7 @@ struct schema_key {
 		const struct schema_choice *choices;
 		const struct schema *map;
 		const struct schema_list *list;
+		const char *place;
 	};
 };
 
@@ -75,12 +75,15 @@ struct schema {
 	.offset = offsetof(type_, member_), .size = sizeof(((type_ *)0)->member_)
 #define SCHEMA_FIELDS(type_, member_) \
 	.offset = offsetof(type_, member_), .n_offset = offsetof(type_, n_##member_)
+#define SCHEMA_NOT_HERE(name_, place_) { .name = (name_), .type = SCHEMA_ELSEWHERE, .place = (place_) }
 #define SCHEMA_NOT_YET(name_, off_) { .name = (name_), .type = SCHEMA_LATER, .off = (off_) }
 
 /* Read a mapping into target.  0 or -errno, error said. */
 int schema_read(struct reader *r, yaml_node_t *node, const struct schema *s, void *target);
 /* The value of a key of a mapping, NULL without. */
 yaml_node_t *schema_value(const struct reader *r, const yaml_node_t *map, const char *key);
+/* Nothing, or a null. */
+bool schema_is_empty(const yaml_node_t *node);
 /* A scalar's text.  0 or -EINVAL, said with `what` is expected. */
 int schema_text(struct reader *r, const yaml_node_t *node, const char *what, const char **ret);
 /* A scalar's text that is not `what` is expected.  Returns -EINVAL. */

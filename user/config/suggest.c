@@ -86,7 +86,7 @@ const char *suggest_key(const struct schema *s, const char *unknown, char out[SU
 		snprintf(out, SUGGEST_TEXT, "did you mean '%s'? ", word);
 	append(out, "keys here: ", "");
 	for (const struct schema_key *k = s->keys; k->name; k++) {
-		if (k->type == SCHEMA_LATER)
+		if (k->type == SCHEMA_LATER || k->type == SCHEMA_ELSEWHERE)
 			continue;
 		append(out, separator, k->name);
 		separator = ", ";

@@ -144,6 +144,16 @@ bool value_is_name(const char *text)
 	return true;
 }
 
+bool value_is_role(const char *text)
+{
+	static const char *const roles[] = { "stable", "canary", "baseline", "previous" };
+
+	for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++)
+		if (!strcmp(text, roles[i]))
+			return true;
+	return false;
+}
+
 struct value_quoted value_quote(const char *text)
 {
 	struct value_quoted q;

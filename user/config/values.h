@@ -32,6 +32,9 @@ const char *value_format_millionths(__u64 n, char out[VALUE_TEXT]);
 /* Letters, digits, '.', '_', '-', the first a letter or digit, at most 63. */
 bool value_is_name(const char *text);
 
+/* A word for a role, which can't be the name of a version. */
+bool value_is_role(const char *text);
+
 /* Text of a user as it may stand in an error: short, on one line. */
 struct value_quoted {
 	char text[VALUE_TEXT + 16];

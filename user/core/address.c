@@ -162,6 +162,60 @@ const char *address_port_format(const struct perch_address *a, __be16 port, char
 	return out;
 }
 
+void address_mask(struct perch_address *a, __u32 prefix)
+{
+	for (__u32 i = 0; i < 4; i++) {
+		__u32 bits = prefix > 32 * i ? prefix - 32 * i : 0;
+
+		if (bits < 32)
+			a->word[i] &= bits ? htonl(~0u << (32 - bits)) : 0;
+	}
+}
+
+/* The number after the slash: at most three digits, no leading 0. */
+static int bits_parse(const char *text, __u32 most, __u32 *ret)
+{
+	__be16 number;
+
+	if (port_parse(text, &number) || ntohs(number) > most)
+		return -EINVAL;
+	*ret = ntohs(number);
+	return 0;
+}
+
+int prefix_parse(const char *text, struct perch_address *ret, __u32 *ret_prefix)
+{
+	const char *slash = strchr(text, '/');
+	struct perch_address a, masked;
+	char head[ADDRESS_TEXT];
+	__u32 shift, bits;
+
+	if (cut(text, slash ? (size_t)(slash - text) : strlen(text), head) || address_parse(head, &a))
+		return -EINVAL;
+	shift = strchr(head, ':') ? 0 : 96;
+	bits = 128 - shift;
+	if (slash && bits_parse(slash + 1, bits, &bits))
+		return -EINVAL;
+	masked = a;
+	address_mask(&masked, shift + bits);
+	*ret = masked;
+	*ret_prefix = shift + bits;
+	return memcmp(&masked, &a, sizeof(a)) ? -EDOM : 0;
+}
+
+const char *prefix_format(const struct perch_address *a, __u32 prefix, char out[ADDRESS_TEXT])
+{
+	/* ::ffff:0:0/90 begins below what is IPv4 */
+	bool v4 = address_is_v4(a) && prefix >= 96;
+	size_t n;
+
+	address_format(a, out);
+	n = strlen(out);
+	if (prefix < 128)
+		snprintf(out + n, ADDRESS_TEXT - n, "/%u", v4 ? prefix - 96 : prefix);
+	return out;
+}
+
 int endpoint_parse(const char *text, struct perch_endpoint *ret)
 {
 	const char *slash = strchr(text, '/'), *port_text;

@@ -60,15 +60,16 @@ struct model_version {
 	int line;
 };
 
-/* A rule: what it looks at, and where it leads. */
+/* A rule: what it looks at, and where it leads.  There may be a million: the
+ * texts are the service's, and rules share them. */
 struct model_rule {
-	bool by_dscp;
-	__u8 dscp;		/* 0..63 */
 	struct perch_address source;	/* masked to its prefix */
 	__u32 prefix;		/* bits of the 128; an IPv4 /16 is 112 */
-	char version[PERCH_NAME_LEN];	/* name, or a role's word */
-	const char *file;	/* where it was written: perch.yaml or a sourceFile */
 	int line;
+	const char *version;	/* name, or a role's word */
+	const char *file;	/* where it was written: perch.yaml or a sourceFile */
+	bool by_dscp;
+	__u8 dscp;		/* 0..63 */
 };
 
 enum model_check { MODEL_CHECK_NONE, MODEL_CHECK_TCP, MODEL_CHECK_HTTP };
@@ -120,11 +121,14 @@ struct model_rollout {
 	size_t n_gates;
 };
 
+#define MODEL_AT 32
+
 struct model_service {
 	char name[PERCH_NAME_LEN];
 	struct perch_endpoint *listen;
 	size_t n_listen;
-	__u16 *exclude;		/* ports that a listener with port 0 leaves alone */
+	__u16 *exclude;		/* ports (host order) that listeners with port 0
+				 * leave alone */
 	size_t n_exclude;
 	enum perch_affinity affinity;
 	__u64 adopt;		/* ns */
@@ -132,14 +136,17 @@ struct model_service {
 	struct model_health health;
 	struct model_rule *rules;
 	size_t n_rules;
-	char **rule_files;	/* owns the names that rules point to */
-	size_t n_rule_files;
+	char **rule_texts;	/* owns the texts that rules point to */
+	size_t n_rule_texts;
 	struct model_version *versions;
 	size_t n_versions;
 	enum perch_established established;
 	__u64 drain_timeout;
 	struct model_rollout rollout;
 	char *file;		/* where it was written; NULL: through the API */
+	char *origin;		/* file, or the name of the text: begins an error */
+	char at[MODEL_AT];	/* before its keys in errors: "services[3].", or ""
+				 * in a text of its own */
 	int line;
 };
 
@@ -147,6 +154,10 @@ struct model_config {
 	char *file;
 	char **files;		/* all that were read: file, includes, sourceFiles */
 	size_t n_files;
+	char **includes;	/* patterns with their folder; a new file that fits
+				 * one is part of the configuration */
+	size_t n_includes;
+	struct model_service *defaults;	/* what services begin with; NULL: built in */
 	struct model_agent agent;
 	struct model_interface *interfaces;
 	size_t n_interfaces;
