@@ -172,26 +172,41 @@ void split_init(struct perch_split *s, const struct perch_plan *plan, const stru
 	split_named(s, word, seconds);
 }
 
+/*
+ * Looking first is no optimisation: only next to the word in force is a pair
+ * that nobody reads.  With the planner lock held what can still move the word
+ * is a rollback, and that stays in its pair.
+ */
+int split_prepare(struct perch_split *s, __u64 judged, const struct perch_plan *plan, const struct perch_plan *twin,
+		  __u32 flags, __u64 *ret_word)
+{
+	__u64 found = split_word(s);
+
+	*ret_word = found == judged ? next_word(judged, flags) : found;
+	if (found != judged)
+		return -ESTALE;
+	put_pair(s, *ret_word, judged, plan, twin);
+	return 0;
+}
+
+int split_swap(struct perch_split *s, __u64 judged, __u64 word, __u64 *ret_word)
+{
+	bool swapped = __atomic_compare_exchange_n(&s->word, &judged, word, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+
+	*ret_word = swapped ? word : judged;
+	return swapped ? 0 : -ESTALE;
+}
+
 int split_step(struct perch_split *s, __u64 judged, const struct perch_plan *plan, const struct perch_plan *twin,
 	       __u32 flags, __u32 seconds, __u64 *ret_word)
 {
-	__u64 word = next_word(judged, flags), found = split_word(s);
+	int r = split_prepare(s, judged, plan, twin, flags, ret_word);
 
-	/*
-	 * Not an optimisation: only next to the word in force is a pair that
-	 * nobody reads.  With the planner lock held what can still move the
-	 * word is a rollback, and that stays in its pair.
-	 */
-	if (found == judged) {
-		put_pair(s, word, judged, plan, twin);
-		if (__atomic_compare_exchange_n(&s->word, &found, word, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
-			split_named(s, word, seconds);
-			*ret_word = word;
-			return 0;
-		}
-	}
-	*ret_word = found;
-	return -ESTALE;
+	if (!r)
+		r = split_swap(s, judged, *ret_word, ret_word);
+	if (!r)
+		split_named(s, *ret_word, seconds);
+	return r;
 }
 
 __u64 split_rollback(struct perch_split *s, __u32 flags)
@@ -202,14 +217,7 @@ __u64 split_rollback(struct perch_split *s, __u32 flags)
 
 int split_flags(struct perch_split *s, __u64 judged, __u32 set, __u32 clear, __u64 *ret_word)
 {
-	__u64 word = (judged & ~perch_word(0, 0, clear)) | perch_word(0, 0, set);
-
-	if (__atomic_compare_exchange_n(&s->word, &judged, word, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
-		*ret_word = word;
-		return 0;
-	}
-	*ret_word = judged;
-	return -ESTALE;
+	return split_swap(s, judged, (judged & ~perch_word(0, 0, clear)) | perch_word(0, 0, set), ret_word);
 }
 
 __u64 split_word(const struct perch_split *s)

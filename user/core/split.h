@@ -44,6 +44,12 @@ void split_init(struct perch_split *s, const struct perch_plan *plan, const stru
  */
 int split_step(struct perch_split *s, __u64 judged, const struct perch_plan *plan, const struct perch_plan *twin,
 	       __u32 flags, __u32 seconds, __u64 *ret_word);
+/* Its parts, for who must be able to stop between them: the pair is written
+ * and *ret_word is the word that will name it; the word is swapped.  Then comes
+ * split_named.  Both as above. */
+int split_prepare(struct perch_split *s, __u64 judged, const struct perch_plan *plan, const struct perch_plan *twin,
+		  __u32 flags, __u64 *ret_word);
+int split_swap(struct perch_split *s, __u64 judged, __u64 word, __u64 *ret_word);
 
 /* The rollback: one atomic OR (of PERCH_ROLLED_BACK too, whatever the flags),
  * can't fail.  Returns the word before it. */

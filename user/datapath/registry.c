@@ -95,6 +95,21 @@ bool registry_rejected(const struct maps *m, const char *service, const char *ve
 	return true;
 }
 
+void registry_rejections(const struct maps *m,
+			 void (*fn)(void *arg, const char *service, const char *version, const struct perch_rejection *r),
+			 void *arg)
+{
+	struct perch_rejection_key key;
+	struct perch_rejection r;
+	bool first = true;
+
+	while (!bpf_map_get_next_key(m->rejections_fd, first ? NULL : &key, &key)) {
+		first = false;
+		if (!bpf_map_lookup_elem(m->rejections_fd, &key, &r))
+			fn(arg, key.service, key.version, &r);
+	}
+}
+
 /* What the second half of a rollback works on. */
 struct aftermath {
 	const struct maps *m;

@@ -19,6 +19,10 @@ void registry_name_version(const struct maps *m, unsigned id, unsigned slot, con
 int registry_reject(const struct maps *m, const char *service, const char *version, const struct perch_rejection *r);
 int registry_unreject(const struct maps *m, const char *service, const char *version);
 bool registry_rejected(const struct maps *m, const char *service, const char *version, struct perch_rejection *ret);
+/* All of them; fn may not change them. */
+void registry_rejections(const struct maps *m,
+			 void (*fn)(void *arg, const char *service, const char *version, const struct perch_rejection *r),
+			 void *arg);
 
 /*
  * The whole of a rollback as one call, for agent and --direct alike: the OR
