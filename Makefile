@@ -124,6 +124,6 @@ $(PROGS) : $(O)/tests/prog/%: $(O)/tests/prog/%.o $(TEST_LIB) $(DATAPATH) $(CORE
 $(BENCHES) : $(O)/tests/bench/%: $(O)/tests/bench/%.o $(BENCH_LIB) $(TEST_LIB) $(DATAPATH) $(CORE)
 	$(CC) $(CFLAGS) $(SAN_FLAGS) -o $@ $^ $(DATAPATH_LIBS) -lcmocka -lm -lpthread
 $(TOOLS) : $(O)/tests/e2e/tools/%: $(O)/tests/e2e/tools/%.o
-	$(CC) $(CFLAGS) $(SAN_FLAGS) -o $@ $^ -lbpf -lpthread
+	$(CC) $(CFLAGS) $(SAN_FLAGS) -o $@ $^ -lbpf -lsqlite3 -lpthread
 
 -include $(shell find $(O) -name '*.d' 2>/dev/null)

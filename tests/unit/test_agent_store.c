@@ -2,12 +2,14 @@
 /* The store on a real file: what is written is found again by the next agent. */
 #include <errno.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <sqlite3.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -175,12 +177,14 @@ static void test_file_that_is_no_database_is_set_aside(void **state)
 	fclose(f);
 	assert_int_equal(store_open(&s, dir, &corrupt, why), 0);
 	assert_true(corrupt);
+	/* what it held is to be written again */
+	assert_non_null(store_error(s));
 	assert_int_equal(store_service_load(s, "web", &got), -ENOENT);
 	assert_int_equal(store_service(s, &(struct stored_service){ .name = "web" }), 0);
 	store_close(s);
 }
 
-static void test_write_that_fails_is_told_until_one_succeeds(void **state)
+static void test_write_that_fails_is_told_until_all_was_written(void **state)
 {
 	struct store *s = open_again(NULL);
 	char path[160];
@@ -194,9 +198,193 @@ static void test_write_that_fails_is_told_until_one_succeeds(void **state)
 	assert_int_equal(store_event(s, 1, "{}"), -EIO);
 	assert_non_null(store_error(s));
 	assert_int_equal(sqlite3_exec(other, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
-	assert_int_equal(store_event(s, 1, "{}"), 0);
+	/* another write may succeed, this one is still missing */
+	assert_int_equal(store_event(s, 2, "{}"), 0);
+	assert_non_null(store_error(s));
+	store_is_whole(s);
 	assert_null(store_error(s));
 	sqlite3_close(other);
+	store_close(s);
+}
+
+static void test_transaction_is_written_whole_or_not_at_all(void **state)
+{
+	const struct perch_rejection r = { .when = 5, .reason = "bad" };
+	struct store *s = open_again(NULL);
+	struct perch_rejection got;
+
+	assert_int_equal(store_begin(s), 0);
+	assert_int_equal(store_reject(s, "web", "v2", &r), 0);
+	assert_int_equal(store_service(s, &(struct stored_service){ .name = "web" }), 0);	/* nests */
+	assert_int_equal(store_end(s, -EIO), -EIO);
+	s = open_again(s);
+	assert_int_equal(store_rejected(s, "web", "v2", &got), -ENOENT);
+	assert_int_equal(store_begin(s), 0);
+	assert_int_equal(store_reject(s, "web", "v2", &r), 0);
+	assert_int_equal(store_end(s, 0), 0);
+	s = open_again(s);
+	assert_int_equal(store_rejected(s, "web", "v2", &got), 0);
+	store_close(s);
+}
+
+static void remove_tree(const char *path)
+{
+	char command[160];
+
+	snprintf(command, sizeof(command), "rm -rf '%s'", path);
+	assert_int_equal(system(command), 0);
+}
+
+static void test_directory_that_was_deleted_is_noticed_and_made_anew(void **state)
+{
+	const struct stored_service web = service_example();
+	struct store *s = open_again(NULL);
+	struct stored_service got;
+	char why[STORE_WHY] = "";
+
+	assert_int_equal(store_service(s, &web), 0);
+	assert_false(store_gone(s));
+	remove_tree(dir);
+	assert_true(store_gone(s));
+	assert_int_equal(store_reopen(s, why), 0);
+	assert_false(store_gone(s));
+	assert_non_null(store_error(s));
+	assert_int_equal(store_service_load(s, "web", &got), -ENOENT);
+	assert_int_equal(store_service(s, &web), 0);
+	s = open_again(s);
+	assert_int_equal(store_service_load(s, "web", &got), 0);
+	store_service_free(&got);
+	store_close(s);
+}
+
+/* The pages of a table, behind the back of who has the file open. */
+static void overwrite_pages(const char *path, long from)
+{
+	FILE *f = fopen(path, "r+");
+	long size;
+
+	assert_non_null(f);
+	assert_int_equal(fseek(f, 0, SEEK_END), 0);
+	size = ftell(f);
+	assert_true(size > from);
+	assert_int_equal(fseek(f, from, SEEK_SET), 0);
+	for (long i = from; i < size; i++)
+		fputc(0xa5, f);
+	fclose(f);
+}
+
+static void test_damage_found_while_running_is_set_aside(void **state)
+{
+	const struct stored_service web = service_example();
+	struct store *s = open_again(NULL);
+	char why[STORE_WHY] = "", path[160];
+	struct stored_service got;
+
+	assert_int_equal(store_service(s, &web), 0);
+	store_close(s);		/* the journal goes into the file */
+	snprintf(path, sizeof(path), "%s/state.db", dir);
+	overwrite_pages(path, 4096);
+	s = open_again(NULL);	/* its first page is right */
+	assert_int_equal(store_service_load(s, "web", &got), -EIO);
+	assert_true(store_damaged(s));
+	assert_int_equal(store_reopen(s, why), 0);
+	assert_false(store_damaged(s));
+	assert_non_null(store_error(s));
+	assert_int_equal(store_service(s, &web), 0);
+	s = open_again(s);
+	assert_int_equal(store_service_load(s, "web", &got), 0);
+	store_service_free(&got);
+	store_close(s);
+}
+
+static void test_file_that_cannot_grow_fails_writes_and_recovers(void **state)
+{
+	const struct perch_rejection r = { .when = 5, .reason = "bad" };
+	struct store *s = open_again(NULL);
+	struct rlimit before, none;
+	struct perch_rejection got;
+
+	assert_int_equal(store_reject(s, "web", "v1", &r), 0);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+	none = before;
+	none.rlim_cur = 0;
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+	assert_true(store_reject(s, "web", "v2", &r) < 0);
+	assert_non_null(store_error(s));
+	assert_int_equal(store_rejected(s, "web", "v1", &got), 0);	/* reading goes on */
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+	assert_int_equal(store_reject(s, "web", "v2", &r), 0);
+	s = open_again(s);
+	assert_int_equal(store_rejected(s, "web", "v2", &got), 0);
+	store_close(s);
+}
+
+struct seen_samples {
+	size_t n;
+	__u64 first, last;
+};
+
+static void see_sample(void *arg, const struct stored_sample *sample)
+{
+	struct seen_samples *seen = arg;
+
+	assert_string_equal(sample->json, "{\"connections\":1}");
+	if (!seen->n++)
+		seen->first = sample->time;
+	assert_true(sample->time >= seen->last);
+	seen->last = sample->time;
+}
+
+static struct seen_samples look_at_samples(struct store *s, const char *service, __u64 since, __u64 limit)
+{
+	struct seen_samples seen = { 0 };
+
+	assert_int_equal(store_samples(s, service, since, limit, see_sample, &seen), 0);
+	return seen;
+}
+
+static void add_samples(struct store *s, const char *service, __u64 from, size_t n)
+{
+	struct stored_sample *list = calloc(n, sizeof(*list));
+
+	for (size_t i = 0; i < n; i++)
+		list[i] = (struct stored_sample){ .time = from + i, .service = service, .version = "v1",
+						  .json = "{\"connections\":1}" };
+	assert_int_equal(store_samples_add(s, list, n), 0);
+	free(list);
+}
+
+static void test_samples_are_found_by_service_and_time(void **state)
+{
+	struct store *s = open_again(NULL);
+	struct seen_samples seen;
+
+	add_samples(s, "web", 1000, 100);
+	add_samples(s, "api", 1050, 100);
+	s = open_again(s);
+	seen = look_at_samples(s, "web", 0, 1000);
+	assert_true(seen.n == 100 && seen.first == 1000 && seen.last == 1099);
+	seen = look_at_samples(s, "web", 1090, 1000);
+	assert_true(seen.n == 10 && seen.first == 1090);
+	seen = look_at_samples(s, "web", 0, 5);	/* the last ones */
+	assert_true(seen.n == 5 && seen.first == 1095);
+	assert_int_equal(look_at_samples(s, "other", 0, 10).n, 0);
+	store_close(s);
+}
+
+static void test_old_samples_are_deleted_in_slices(void **state)
+{
+	struct store *s = open_again(NULL);
+
+	add_samples(s, "web", 1000, 5000);
+	assert_int_equal(store_samples_trim(s, 4000), 0);
+	assert_int_equal(look_at_samples(s, NULL, 0, 10000).n, 3000);
+	assert_int_equal(store_samples_trim(s, 4000), 0);
+	assert_int_equal(look_at_samples(s, NULL, 0, 10000).n, 2000);
+	assert_int_equal(store_samples_trim(s, 4000), 0);
+	assert_int_equal(look_at_samples(s, NULL, 0, 10000).n, 2000);
+	assert_int_equal(look_at_samples(s, NULL, 0, 10000).first, 4000);
 	store_close(s);
 }
 
@@ -217,6 +405,10 @@ static void test_no_store_is_no_error(void **state)
 	assert_int_equal(store_event(NULL, 1, "{}"), 0);
 	assert_int_equal(store_rejected(NULL, "web", "v1", &r), -ENOENT);
 	assert_null(store_error(NULL));
+	assert_false(store_gone(NULL));
+	assert_int_equal(store_begin(NULL), 0);
+	assert_int_equal(store_end(NULL, 0), 0);
+	assert_int_equal(store_samples_trim(NULL, 1), 0);
 	store_close(NULL);
 }
 
@@ -231,7 +423,13 @@ int main(void)
 		TEST(test_rollout_bytes_come_back_whole_or_not),
 		TEST(test_events_go_on_counting_after_a_restart),
 		TEST(test_file_that_is_no_database_is_set_aside),
-		TEST(test_write_that_fails_is_told_until_one_succeeds),
+		TEST(test_write_that_fails_is_told_until_all_was_written),
+		TEST(test_transaction_is_written_whole_or_not_at_all),
+		TEST(test_directory_that_was_deleted_is_noticed_and_made_anew),
+		TEST(test_damage_found_while_running_is_set_aside),
+		TEST(test_file_that_cannot_grow_fails_writes_and_recovers),
+		TEST(test_samples_are_found_by_service_and_time),
+		TEST(test_old_samples_are_deleted_in_slices),
 		TEST(test_directory_is_made_for_nobody_else),
 		TEST(test_no_store_is_no_error),
 	};

@@ -17,6 +17,8 @@
 #include "apply.h"
 #include "clock.h"
 #include "collect.h"
+#include "deadman.h"
+#include "fault.h"
 #include "hostcheck.h"
 #include "http.h"
 #include "interfaces.h"
@@ -67,20 +69,26 @@ void agent_drop_service(struct agent *a, struct service *s)
 }
 
 /* Two agents on one state would undo each other's steps. */
-static int lock_state(struct agent *a)
+int agent_lock_state(struct agent *a)
 {
 	char path[512];
+	int fd;
 
 	snprintf(path, sizeof(path), "%s/perchd.lock", a->config->agent.state_dir);
-	a->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (a->lock_fd < 0) {
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0) {
 		log_warning("%s: %s", path, strerror(errno));
 		return 0;
 	}
-	if (!flock(a->lock_fd, LOCK_EX | LOCK_NB))
-		return 0;
-	log_error("%s: another perchd has this stateDir", path);
-	return -EBUSY;
+	if (flock(fd, LOCK_EX | LOCK_NB)) {
+		log_error("%s: another perchd has this stateDir", path);
+		close(fd);
+		return -EBUSY;
+	}
+	if (a->lock_fd >= 0)
+		close(a->lock_fd);
+	a->lock_fd = fd;
+	return 0;
 }
 
 static void start_store(struct agent *a)
@@ -215,13 +223,16 @@ static int start_services(struct agent *a)
 	const struct timespec nap = { APPLY_AGAIN_MS / 1000, APPLY_AGAIN_MS % 1000 * NS_PER_MS };
 	struct model_config *config = a->config;
 	char why[AGENT_WHY];
-	int r = takeover_registry(a);
+	int r;
 
+	save_rejections(a);
+	r = takeover_registry(a);
 	if (r) {
 		log_error("take-over: %s", strerror(-r));
 		return r;
 	}
 	leaving_resume(a, config);
+	fault_point("takeover", "unplaced");
 	a->config = NULL;
 	for (int i = 0; i < APPLY_TRIES; i++) {
 		r = apply_config(a, config, false, why);
@@ -229,9 +240,12 @@ static int start_services(struct agent *a)
 			break;
 		log_warning("%s; trying again", why);
 		nanosleep(&nap, NULL);
+		deadman_beat(a);
 	}
-	if (!r)
+	if (!r) {
+		fault_point("takeover", "finished");
 		return 0;
+	}
 	a->config = config;
 	log_error("%s", why);
 	return r;
@@ -259,6 +273,7 @@ static void look_again(uv_timer_t *timer)
 
 static void second(uv_timer_t *timer)
 {
+	deadman_beat(timer->data);
 	upkeep(timer->data);
 	api_events_beat(timer->data);
 }
@@ -268,6 +283,7 @@ void agent_set_pace(struct agent *a)
 	__u64 interval = a->config->agent.sample_interval, look = interval / NS_PER_MS;
 
 	__atomic_store_n(&a->datapath.maps.control->sample_interval, interval, __ATOMIC_RELAXED);
+	deadman_set(a);
 	uv_timer_start(&a->look_timer, look_again, 0, look < LOOK_MS ? look : LOOK_MS);
 }
 
@@ -306,6 +322,7 @@ int agent_start(struct agent *a, const char *config_path)
 	memset(a, 0, sizeof(*a));
 	a->lock_fd = -1;
 	a->started = clock_wall();
+	fault_init();
 	uv_loop_init(&a->loop);
 	a->config_path = strdup(config_path);
 	r = a->config_path ? reload_first(a, why) : -ENOMEM;
@@ -314,7 +331,11 @@ int agent_start(struct agent *a, const char *config_path)
 		return r;
 	}
 	start_store(a);
-	r = lock_state(a) ?: events_open(&a->events, a->store) ?: start_datapath(a) ?: collect_start(a);
+	r = agent_lock_state(a) ?: events_open(&a->events, a->store) ?: start_datapath(a);
+	if (r)
+		return r;
+	deadman_set(a);		/* what is armed there has an agent again */
+	r = collect_start(a);
 	if (r)
 		return r;
 	severs_start(a);	/* what is taken over may have to be severed */
@@ -342,6 +363,7 @@ void agent_run(struct agent *a)
 {
 	uv_run(&a->loop, UV_RUN_DEFAULT);
 	notify_stopping();
+	deadman_disarm(a);
 	agent_emit(a, .kind = "stop", .reason = "the datapath goes on");
 }
 

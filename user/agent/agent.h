@@ -78,6 +78,10 @@ void agent_stop(struct agent *a);
 /* agent.sampleInterval of the configuration in force, to kernel and loop. */
 void agent_set_pace(struct agent *a);
 
+/* perchd.lock of stateDir, in place of the one had; -EBUSY: another agent's.
+ * A directory that takes none is no failure. */
+int agent_lock_state(struct agent *a);
+
 struct service *agent_service(const struct agent *a, const char *name);
 /* Append to the list. */
 void agent_add_service(struct agent *a, struct service *s);

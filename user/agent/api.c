@@ -39,6 +39,7 @@ static const struct {
 	{ GET, "/v1/flows/count", api_flow_count, false },
 	{ GET, "/v1/events", api_events, false },
 	{ GET, "/v1/reasons", api_reasons, false },
+	{ GET, "/v1/samples", api_samples, false },
 	{ GET, "/v1/datapath", api_datapath, false },
 	{ GET, "/v1/config", api_config, false },
 };

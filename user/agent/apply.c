@@ -15,6 +15,7 @@
 #include "alarms.h"
 #include "clock.h"
 #include "collect.h"
+#include "fault.h"
 #include "leaving.h"
 #include "lifecycle.h"
 #include "log.h"
@@ -22,6 +23,12 @@
 #include "save.h"
 #include "severs.h"
 #include "takeover.h"
+
+/* The operation under way, for fault.h. */
+static const char *window(const struct agent *a)
+{
+	return a->ready ? "reload" : "takeover";
+}
 
 struct change {
 	struct service *service;
@@ -182,6 +189,7 @@ static int changes_place(struct agent *a, struct change *c, size_t n, char why[A
 		for (size_t i = 0; i < n; i++) {
 			int r = c[i].placed ? 0 : change_place(a, &c[i], why);
 
+			fault_point(window(a), "placing");
 			if (r && r != -EADDRINUSE)
 				return r;
 			left += r == -EADDRINUSE;
@@ -285,10 +293,12 @@ static int changes_carry_out(struct agent *a, struct change *c, size_t n, char w
 
 static void changes_settle(struct agent *a, struct change *c, size_t n)
 {
+	fault_point(window(a), "unsaved");
 	settle_gone(a, c, n);
 	settle_list(a, c, n);
 	for (size_t i = 0; i < n; i++) {
 		settle_change(a, &c[i]);
+		fault_point(window(a), "half-saved");
 		settle_missing(a, c[i].service);
 		if (!a->ready || c[i].created)
 			takeover_finish(a, c[i].service);
@@ -306,6 +316,7 @@ int apply_config(struct agent *a, struct model_config *config, bool strict, char
 		r = check_gone(a, config, strict, why);
 	for (size_t i = 0; i < n && !r; i++)
 		r = change_plan(a, config, &config->services[i], strict, &c[i], why);
+	fault_point(window(a), "planned");
 	if (!r)
 		r = changes_carry_out(a, c, n, why);
 	if (!r) {

@@ -106,6 +106,22 @@ void events_close(struct events *e)
 	free(e);
 }
 
+int events_store(struct events *e, struct store *store)
+{
+	int r = 0;
+
+	e->store = store;
+	for (size_t i = e->count; i > 0 && !r; i--) {
+		const json_t *event = e->ring[(e->next + EVENTS_KEPT - i) % EVENTS_KEPT];
+		char *text = json_dumps(event, JSON_COMPACT);
+
+		if (text)
+			r = store_event(store, json_integer_value(json_object_get(event, "id")), text);
+		free(text);
+	}
+	return r;
+}
+
 static json_t *actor_json(const struct actor *a)
 {
 	if (!a)

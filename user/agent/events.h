@@ -45,6 +45,8 @@ struct events;
 /* store may be NULL. */
 int events_open(struct events **ret, struct store *store);
 void events_close(struct events *e);
+/* Those in memory to this store, which gets the next ones too. */
+int events_store(struct events *e, struct store *store);
 /* Note it, log it, keep it, tell who follows. */
 void events_emit(struct events *e, const struct event *event);
 /* The last n (of one service; NULL: all), oldest first: a new array. */

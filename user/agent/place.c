@@ -10,6 +10,8 @@
 
 #include "../core/split.h"
 #include "clock.h"
+#include "deadman.h"
+#include "fault.h"
 #include "lifecycle.h"
 #include "save.h"
 
@@ -67,12 +69,30 @@ static void new_shares_begin(struct service *s)
 		s->evidence[i].connections_base = counters_connections(&s->evidence[i].total);
 }
 
+/* As split_step, with its windows. */
+static int step_split(struct perch_split *split, struct service *s, const struct step *step,
+		      const struct perch_plan *plan, const struct perch_plan *twin)
+{
+	__u64 word;
+	int r = split_prepare(split, s->word, plan, twin, step->flags | deadman_flags(s), &word);
+
+	if (r)
+		return r;
+	fault_point(step->window, "planned");
+	r = split_swap(split, s->word, word, &word);
+	if (r)
+		return r;
+	fault_point(step->window, "swapped");
+	split_named(split, word, clock_now() / NS_PER_S);
+	s->word = word;
+	return 0;
+}
+
 int place_step(struct agent *a, struct service *s, const struct step *step)
 {
 	struct perch_split *split = &a->datapath.maps.splits[s->id];
 	struct perch_plan plan, twin;
 	struct split_want want;
-	__u64 word;
 	int lock, r;
 
 	r = want_fill(&want, step, step_salt(s, step));
@@ -83,11 +103,10 @@ int place_step(struct agent *a, struct service *s, const struct step *step)
 	lock = planner_lock(a->datapath.maps.pin_path, LOCK_MS);
 	if (lock < 0)
 		return lock;
-	r = split_step(split, s->word, &plan, &twin, step->flags, clock_now() / NS_PER_S, &word);
+	r = step_split(split, s, step, &plan, &twin);
 	close(lock);
 	if (r)
 		return r;
-	s->word = word;
 	s->canary_share = step->canary_share;
 	s->baseline_share = step->baseline_share;
 	new_shares_begin(s);

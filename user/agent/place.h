@@ -14,7 +14,8 @@ struct step {
 	const struct version *slot;	/* roles as they shall be */
 	__u32 canary_share, baseline_share;
 	bool in_rollout;	/* a rollback leads to stable, not to previous */
-	__u32 flags;		/* enum perch_word_flag */
+	__u32 flags;		/* enum perch_word_flag: who; the phase's are added */
+	const char *window;	/* operation, for fault.h */
 };
 
 /*

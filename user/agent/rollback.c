@@ -12,6 +12,7 @@
 #include "../core/split.h"
 #include "../datapath/registry.h"
 #include "clock.h"
+#include "fault.h"
 #include "lifecycle.h"
 #include "log.h"
 #include "place.h"
@@ -28,6 +29,15 @@ static enum rollback_by rollback_by(__u32 flags)
 	if (flags & PERCH_BY_DIRECT)
 		return BACK_DIRECT;
 	return flags & PERCH_BY_JUDGE ? BACK_JUDGE : BACK_COMMAND;
+}
+
+static const char *rollback_event(__u32 flags)
+{
+	switch (rollback_by(flags)) {
+	case BACK_REFLEX: return "reflex";
+	case BACK_DEADMAN: return "deadman";
+	default: return "rollback";
+	}
 }
 
 /* Why, in words for people: what was given, what --direct wrote down beside
@@ -128,19 +138,21 @@ void rollback_adopt(struct agent *a, struct service *s, struct rollback *b)
 	snprintf(b->from, sizeof(b->from), "%s", leaving >= 0 ? s->slot[leaving].name : "");
 	snprintf(b->to, sizeof(b->to), "%s", s->slot[rest].name);
 	rollback_reject(a, s, leaving, b, reason);
+	fault_point("drain", "rejected");
 	rollback_tell_rollout(a, s, to_previous, b->from, reason);
 	if (to_previous)
 		lifecycle_back(s->slot, clock_wall());
 	s->canary_share = s->baseline_share = 0;
 	lifecycle_fill_canary(s->slot, false, clock_wall());
 	save_rollout(a, s, true);
+	fault_point("drain", "half-saved");
 	save_service(a, s);
 	s->rollbacks[rollback_by(b->by)]++;
 	if (place_service(a, s, why))
 		log_error("%s", why);
 	if (!comment && b->by & PERCH_BY_DIRECT)
 		comment = direct_comment(reason);
-	agent_emit(a, .kind = b->by & PERCH_BY_REFLEX ? "reflex" : "rollback", .actor = b->actor, .service = s->name,
+	agent_emit(a, .kind = rollback_event(b->by), .actor = b->actor, .service = s->name,
 		   .from = b->from[0] ? b->from : NULL, .to = b->to, .epoch = perch_word_epoch(s->word),
 		   .reason = reason, .comment = comment);
 	severs_begin(a);
@@ -177,6 +189,7 @@ int rollback_run(struct agent *a, struct service *s, struct rollback *b)
 	/* the word is turned whatever else failed; the state follows it */
 	if (r)
 		log_error("%s: after the rollback: %s", s->name, strerror(-r));
+	fault_point("drain", "turned");
 	s->word = split_word(&a->datapath.maps.splits[s->id]);
 	if (b->outcome == ROLLBACK_ALREADY)
 		severs_begin(a);

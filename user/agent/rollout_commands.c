@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "collect.h"
+#include "deadman.h"
 #include "place.h"
 #include "rollback.h"
 #include "rollouts.h"
@@ -227,6 +228,7 @@ int rollouts_command(struct agent *a, struct service *s, enum rollout_verb verb,
 	}
 	if (r || already)
 		return r;
+	deadman_follow(a, s);
 	save_rollout(a, s, true);
 	emit_command(a, s, verb, before, &asker);
 	return 0;

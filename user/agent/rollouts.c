@@ -12,6 +12,8 @@
 
 #include "alarms.h"
 #include "clock.h"
+#include "deadman.h"
+#include "fault.h"
 #include "lifecycle.h"
 #include "place.h"
 #include "rollback.h"
@@ -54,7 +56,7 @@ static void emit_step(struct agent *a, struct service *s, __u32 from, const stru
 static int rollout_set_share(struct agent *a, struct service *s, __u32 share, const struct asker *asker)
 {
 	const struct step step = { .slot = s->slot, .canary_share = share, .baseline_share = s->baseline_share,
-				   .in_rollout = true, .flags = asker->flag };
+				   .in_rollout = true, .flags = asker->flag, .window = "step" };
 	__u32 from = s->canary_share;
 	int r = place_step(a, s, &step);
 
@@ -62,7 +64,9 @@ static int rollout_set_share(struct agent *a, struct service *s, __u32 share, co
 		return r;
 	rollout_stepped(&s->keep.rollout, perch_word_epoch(s->word), clock_now());
 	s->keep.step_connects = s->keep.canary.sum.connects;
+	fault_point("step", "unsaved");
 	save_rollout(a, s, true);
+	fault_point("step", "half-saved");
 	save_service(a, s);
 	emit_step(a, s, from, asker);
 	return 0;
@@ -71,7 +75,7 @@ static int rollout_set_share(struct agent *a, struct service *s, __u32 share, co
 static int rollout_promote_now(struct agent *a, struct service *s, const struct asker *asker)
 {
 	struct version slot[PERCH_SLOTS];
-	const struct step step = { .slot = slot, .flags = asker->flag };
+	const struct step step = { .slot = slot, .flags = asker->flag, .window = "promote" };
 	int r, was = slot_of_role(s->slot, PERCH_ROLE_STABLE), is = slot_of_role(s->slot, PERCH_ROLE_CANARY);
 	char why[AGENT_WHY];
 
@@ -85,8 +89,11 @@ static int rollout_promote_now(struct agent *a, struct service *s, const struct 
 	memcpy(s->slot, slot, sizeof(slot));
 	rollout_stepped(&s->keep.rollout, perch_word_epoch(s->word), clock_now());
 	lifecycle_fill_canary(s->slot, false, clock_wall());
+	fault_point("promote", "unsaved");
 	save_rollout(a, s, true);
+	fault_point("promote", "half-saved");
 	save_service(a, s);
+	fault_point("promote", "unplaced");
 	if (place_service(a, s, why))
 		alarm_raise(a, "datapath", s->name, s->name, NULL, "%s", why);
 	agent_emit(a, .kind = "promote", .actor = asker->actor, .service = s->name, .from = s->slot[was].name,
@@ -182,6 +189,7 @@ void rollouts_tick(struct agent *a)
 		rollback_notice(a, s);
 		if (service_in_rollout(s))
 			rollout_look(a, s);
+		deadman_follow(a, s);
 	}
 }
 

@@ -10,6 +10,7 @@
 #include "../core/address.h"
 #include "../datapath/registry.h"
 #include "clock.h"
+#include "fault.h"
 
 void save_names(struct agent *a, const struct service *s)
 {
@@ -23,6 +24,7 @@ void save_names(struct agent *a, const struct service *s)
 
 		if (strcmp(n->name, v->name) || n->role != v->role || n->since != v->since)
 			registry_name_version(m, s->id, i, v->name, v->role, v->since);
+		fault_point("reload", "named");
 	}
 }
 
@@ -129,8 +131,9 @@ int save_doors_parse(const char *text, struct version *v)
 	return 0;
 }
 
-void save_service(struct agent *a, const struct service *s)
+int save_service(struct agent *a, const struct service *s)
 {
+	int r;
 	struct stored_service stored = { .canary_share = s->canary_share, .baseline_share = s->baseline_share,
 					 .salt = s->salt, .word = s->word };
 
@@ -149,20 +152,21 @@ void save_service(struct agent *a, const struct service *s)
 		v->doors = save_doors_text(&s->slot[i]);
 		stored.n_versions++;
 	}
-	store_service(a->store, &stored);
+	r = store_service(a->store, &stored);
 	store_service_free(&stored);
+	return r;
 }
 
-void save_rollout(struct agent *a, struct service *s, bool stored)
+int save_rollout(struct agent *a, struct service *s, bool stored)
 {
 	s->keep.saved = clock_now();
 	s->next_save = s->keep.saved + NS_PER_S;
 	if (a->datapath_open)
 		rollout_blob_write(&a->datapath.maps.rollouts[s->id], &s->keep, sizeof(s->keep));
 	if (!stored)
-		return;
+		return 0;
 	s->stored_bad = arm_bad(&s->keep.canary);
-	store_rollout(a->store, s->name, &s->keep, sizeof(s->keep));
+	return store_rollout(a->store, s->name, &s->keep, sizeof(s->keep));
 }
 
 /* A time of a clock that may have been another boot's, by ours: the time in
@@ -250,4 +254,33 @@ struct perch_rejection *save_rejected(void *agent, const char *service, const ch
 	/* the pins are new: tell --direct and the next agent too */
 	registry_reject(&a->datapath.maps, service, version, &r);
 	return &r;
+}
+
+static void rejection_to_map(void *agent, const char *service, const char *version, const struct perch_rejection *r)
+{
+	struct agent *a = agent;
+	struct service *s = agent_service(a, service);
+	int slot = s ? slot_of_name(s->slot, version) : -1;
+
+	if (!registry_rejected(&a->datapath.maps, service, version, NULL))
+		registry_reject(&a->datapath.maps, service, version, r);
+	if (slot < 0 || s->slot[slot].role == PERCH_ROLE_STABLE)
+		return;
+	s->slot[slot].rejected = true;
+	s->slot[slot].rejection = *r;
+}
+
+static void rejection_to_store(void *agent, const char *service, const char *version, const struct perch_rejection *r)
+{
+	struct agent *a = agent;
+	struct perch_rejection there;
+
+	if (store_rejected(a->store, service, version, &there) == -ENOENT)
+		store_reject(a->store, service, version, r);
+}
+
+void save_rejections(struct agent *a)
+{
+	store_rejections(a->store, rejection_to_map, a);
+	registry_rejections(&a->datapath.maps, rejection_to_store, a);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
-/* The database: opening it, its schema, and the statements.  Every write is on
- * the disk before it returns: a rejection must survive the power going. */
+/* The database: opening it, anew too, its schema, and the statements.  Every
+ * write is on the disk before it returns: a rejection must survive the power
+ * going. */
 #include "store.h"
 
 #include <errno.h>
@@ -12,10 +13,10 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#include "events.h"
 #include "store_sql.h"
 
 #define STORE_VERSION 2
+#define BUSY_MS 200
 
 /* The steps from one version of the schema to the next. */
 static const char *const migrations[STORE_VERSION] = {
@@ -37,16 +38,34 @@ static const char *const migrations[STORE_VERSION] = {
 	"CREATE TABLE drains(service TEXT NOT NULL, address TEXT NOT NULL, since INTEGER NOT NULL,"
 	" PRIMARY KEY(service, address)) WITHOUT ROWID;"
 	"CREATE TABLE applied(service TEXT PRIMARY KEY, text TEXT NOT NULL, since INTEGER NOT NULL) WITHOUT ROWID;"
-	"CREATE TABLE samples(time INTEGER NOT NULL, service TEXT NOT NULL, version TEXT NOT NULL, json TEXT NOT NULL,"
-	" PRIMARY KEY(time, service, version)) WITHOUT ROWID;"
+	"CREATE TABLE samples(id INTEGER PRIMARY KEY, time INTEGER NOT NULL, service TEXT NOT NULL, version TEXT NOT NULL,"
+	" json TEXT NOT NULL);"
+	"CREATE INDEX samples_of ON samples(service, time);"
 	"PRAGMA user_version = 2;"
 	"COMMIT;",
 };
 
+static bool is_corrupt(int code)
+{
+	return (code & 0xff) == SQLITE_NOTADB || (code & 0xff) == SQLITE_CORRUPT;
+}
+
 int store_fail(struct store *s, int code)
 {
-	snprintf(s->error, sizeof(s->error), "%s", sqlite3_errmsg(s->db));
+	/* without a database what opening it said still holds */
+	if (s->db)
+		snprintf(s->error, sizeof(s->error), "%s", sqlite3_errmsg(s->db));
+	s->behind = true;
+	s->corrupt |= is_corrupt(code);
 	return code == SQLITE_FULL ? -ENOSPC : -EIO;
+}
+
+int store_read_end(struct store *s, sqlite3_stmt *st, int code)
+{
+	int r = code == SQLITE_ROW || code == SQLITE_DONE ? 0 : store_fail(s, code);
+
+	sqlite3_finalize(st);
+	return r;
 }
 
 /* See store_sql.h. */
@@ -101,8 +120,30 @@ int store_write(struct store *s, const char *sql, const char *types, ...)
 		return r;
 	}
 	sqlite3_finalize(st);
-	s->error[0] = 0;
 	return 0;
+}
+
+int store_begin(struct store *s)
+{
+	int r;
+
+	if (!s || s->depth++)
+		return 0;
+	r = store_write(s, "BEGIN IMMEDIATE", "");
+	if (r)
+		s->depth--;
+	return r;
+}
+
+int store_end(struct store *s, int r)
+{
+	if (!s || --s->depth)
+		return r;
+	if (!r)
+		r = store_write(s, "COMMIT", "");
+	if (r)
+		sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+	return r;
 }
 
 static int store_pragma_int(struct store *s, const char *sql, int *ret)
@@ -119,19 +160,40 @@ static int store_pragma_int(struct store *s, const char *sql, int *ret)
 	return r;
 }
 
-/* 0, -EUCLEAN when the file is no database, -EPROTO for one of a newer perch. */
-static int store_setup(struct store *s, const char *path)
+/*
+ * A full disk has no room for the file that readers in other processes share
+ * with us (-shm); alone we can do without, and read what must not be forgotten.
+ */
+static int store_connect(struct store *s)
 {
-	int version = 0, code;
+	static const char *const pragmas[] = {
+		"PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
+		"PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
+	};
+	int code = SQLITE_ERROR;
 
-	code = sqlite3_open_v2(path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL);
-	if (code == SQLITE_OK) {
-		sqlite3_busy_timeout(s->db, 200);
-		code = sqlite3_exec(s->db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;", NULL, NULL, NULL);
+	for (size_t i = 0; i < sizeof(pragmas) / sizeof(pragmas[0]); i++) {
+		sqlite3_close(s->db);
+		s->db = NULL;
+		code = sqlite3_open_v2(s->path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL);
+		if (code != SQLITE_OK)
+			return code;
+		sqlite3_busy_timeout(s->db, BUSY_MS);
+		code = sqlite3_exec(s->db, pragmas[i], NULL, NULL, NULL);
+		if (code == SQLITE_OK || is_corrupt(code))
+			return code;
 	}
+	return code;
+}
+
+/* 0, -EUCLEAN when the file is no database, -EPROTO for one of a newer perch. */
+static int store_setup(struct store *s)
+{
+	int version = 0, code = store_connect(s);
+
 	if (code == SQLITE_OK && store_pragma_int(s, "PRAGMA user_version", &version))
 		code = sqlite3_errcode(s->db);
-	if (code == SQLITE_NOTADB || code == SQLITE_CORRUPT)
+	if (is_corrupt(code))
 		return -EUCLEAN;
 	if (code != SQLITE_OK)
 		return store_fail(s, code);
@@ -145,57 +207,104 @@ static int store_setup(struct store *s, const char *path)
 		if (code != SQLITE_OK)
 			return store_fail(s, code);
 	}
+	s->behind = s->corrupt = false;
+	s->error[0] = 0;
 	return 0;
 }
 
-/* Set the file and its journals aside. */
-static void store_set_aside(const char *path)
+/* Set the file and its journals aside, and say so. */
+static void store_set_aside(struct store *s)
 {
 	static const char *const parts[] = { "", "-wal", "-shm" };
-	char from[512], to[576];
+	long long now = time(NULL);
+	char from[STORE_PATH + 8], to[STORE_PATH + 40];
 
+	sqlite3_close(s->db);
+	s->db = NULL;
 	for (size_t i = 0; i < 3; i++) {
-		snprintf(from, sizeof(from), "%s%s", path, parts[i]);
-		snprintf(to, sizeof(to), "%s.corrupt-%lld%s", path, (long long)time(NULL), parts[i]);
+		snprintf(from, sizeof(from), "%s%s", s->path, parts[i]);
+		snprintf(to, sizeof(to), "%s.corrupt-%lld%s", s->path, now, parts[i]);
 		rename(from, to);
 	}
+}
+
+/* Opens s->path, after setting it aside when it is damaged or `damaged` says so. */
+static int store_open_file(struct store *s, bool damaged, char why[STORE_WHY])
+{
+	mode_t mask = umask(0027);
+	int r = damaged ? -EUCLEAN : store_setup(s);
+
+	if (r == -EUCLEAN) {
+		store_set_aside(s);
+		r = store_setup(s);
+		/* what it held is yet to be written */
+		s->behind = true;
+		if (!r)
+			snprintf(s->error, sizeof(s->error), "%.160s was damaged and is set aside as %s.corrupt-*", s->path,
+				 strrchr(s->path, '/') + 1);
+	}
+	umask(mask);
+	if (r)
+		snprintf(why, STORE_WHY, "%.120s: %.120s", s->path, s->error);
+	return r;
+}
+
+static int store_make_dir(const char *dir, char why[STORE_WHY])
+{
+	int r = mkdir(dir, 0750) && errno != EEXIST ? -errno : 0;
+
+	if (r)
+		snprintf(why, STORE_WHY, "%.200s: %s", dir, strerror(-r));
+	return r;
 }
 
 int store_open(struct store **ret, const char *dir, bool *ret_corrupt, char why[STORE_WHY])
 {
 	struct store *s = calloc(1, sizeof(*s));
-	char path[400];
-	mode_t mask;
 	int r;
 
 	*ret_corrupt = false;
 	if (!s)
 		return -ENOMEM;
-	if (mkdir(dir, 0750) && errno != EEXIST) {
-		r = -errno;
-		snprintf(why, STORE_WHY, "%s: %s", dir, strerror(-r));
-		goto out;
-	}
-	snprintf(path, sizeof(path), "%s/state.db", dir);
-	mask = umask(0027);
-	r = store_setup(s, path);
-	if (r == -EUCLEAN) {
-		*ret_corrupt = true;
-		sqlite3_close(s->db);
-		s->db = NULL;
-		store_set_aside(path);
-		r = store_setup(s, path);
-	}
-	umask(mask);
-	if (r)
-		snprintf(why, STORE_WHY, "%.120s: %.120s", path, s->error);
-out:
+	snprintf(s->path, sizeof(s->path), "%s/state.db", dir);
+	r = store_make_dir(dir, why);
+	if (!r)
+		r = store_open_file(s, false, why);
 	if (r) {
 		store_close(s);
 		return r;
 	}
+	*ret_corrupt = s->behind;
 	*ret = s;
 	return 0;
+}
+
+bool store_damaged(const struct store *s)
+{
+	return s && s->corrupt;
+}
+
+bool store_gone(const struct store *s)
+{
+	int moved = 0;
+
+	return s && (!s->db || (sqlite3_file_control(s->db, NULL, SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK && moved));
+}
+
+int store_reopen(struct store *s, char why[STORE_WHY])
+{
+	char dir[STORE_PATH];
+	int r;
+
+	snprintf(dir, sizeof(dir), "%.*s", (int)(strrchr(s->path, '/') - s->path), s->path);
+	s->depth = 0;
+	r = store_make_dir(dir, why);
+	if (!r)
+		r = store_open_file(s, s->corrupt, why);
+	s->behind = true;
+	if (r)
+		snprintf(s->error, sizeof(s->error), "%s", why);
+	return r;
 }
 
 void store_close(struct store *s)
@@ -208,199 +317,13 @@ void store_close(struct store *s)
 
 const char *store_error(const struct store *s)
 {
-	return s && s->error[0] ? s->error : NULL;
+	return s && s->behind ? s->error[0] ? s->error : "it is to be written anew" : NULL;
 }
 
-static int store_versions(struct store *s, const struct stored_service *service)
-{
-	int r = store_write(s, "DELETE FROM versions WHERE service = ?", "s", service->name);
-
-	for (size_t i = 0; i < service->n_versions && !r; i++) {
-		const struct stored_version *v = &service->version[i];
-
-		r = store_write(s, "INSERT INTO versions VALUES(?, ?, ?, ?, ?, ?, ?)", "sisiiss", service->name,
-				(sqlite3_int64)v->slot, v->name, (sqlite3_int64)v->role, (sqlite3_int64)v->since,
-				v->backends, v->doors);
-	}
-	return r;
-}
-
-int store_service(struct store *s, const struct stored_service *service)
-{
-	int r;
-
-	if (!s)
-		return 0;
-	r = store_write(s, "BEGIN IMMEDIATE", "");
-	if (r)
-		return r;
-	r = store_write(s, "INSERT OR REPLACE INTO services VALUES(?, ?, ?, ?, ?, ?)", "siiisi", service->name,
-			(sqlite3_int64)service->canary_share, (sqlite3_int64)service->baseline_share,
-			(sqlite3_int64)service->salt, service->salt_for, (sqlite3_int64)service->word);
-	if (!r)
-		r = store_versions(s, service);
-	if (!r)
-		r = store_write(s, "COMMIT", "");
-	if (r)
-		sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
-	return r;
-}
-
-static void column_name(sqlite3_stmt *st, int column, char out[PERCH_NAME_LEN])
-{
-	const unsigned char *text = sqlite3_column_text(st, column);
-
-	snprintf(out, PERCH_NAME_LEN, "%s", text ? (const char *)text : "");
-}
-
-static char *column_copy(sqlite3_stmt *st, int column)
-{
-	const unsigned char *text = sqlite3_column_text(st, column);
-
-	return strdup(text ? (const char *)text : "[]");
-}
-
-static int store_versions_load(struct store *s, struct stored_service *service)
-{
-	sqlite3_stmt *st;
-	int r = store_prepare(s, &st, "SELECT slot, name, role, since, backends, doors FROM versions WHERE service = ?",
-			      "s", service->name);
-
-	if (r)
-		return r;
-	while (service->n_versions < PERCH_SLOTS && sqlite3_step(st) == SQLITE_ROW) {
-		struct stored_version *v = &service->version[service->n_versions++];
-
-		v->slot = sqlite3_column_int(st, 0);
-		column_name(st, 1, v->name);
-		v->role = sqlite3_column_int(st, 2);
-		v->since = sqlite3_column_int64(st, 3);
-		v->backends = column_copy(st, 4);
-		v->doors = column_copy(st, 5);
-	}
-	sqlite3_finalize(st);
-	return 0;
-}
-
-int store_service_load(struct store *s, const char *name, struct stored_service *ret)
-{
-	sqlite3_stmt *st;
-	int r;
-
-	memset(ret, 0, sizeof(*ret));
-	if (!s)
-		return -ENOENT;
-	r = store_prepare(s, &st, "SELECT canary_share, baseline_share, salt, salt_for, word FROM services WHERE name = ?",
-			  "s", name);
-	if (r)
-		return r;
-	r = sqlite3_step(st) == SQLITE_ROW ? 0 : -ENOENT;
-	if (!r) {
-		snprintf(ret->name, sizeof(ret->name), "%s", name);
-		ret->canary_share = sqlite3_column_int(st, 0);
-		ret->baseline_share = sqlite3_column_int(st, 1);
-		ret->salt = sqlite3_column_int64(st, 2);
-		column_name(st, 3, ret->salt_for);
-		ret->word = sqlite3_column_int64(st, 4);
-	}
-	sqlite3_finalize(st);
-	return r ? r : store_versions_load(s, ret);
-}
-
-void store_service_free(struct stored_service *service)
-{
-	for (size_t i = 0; i < service->n_versions; i++) {
-		free((char *)service->version[i].backends);
-		free((char *)service->version[i].doors);
-	}
-	service->n_versions = 0;
-}
-
-int store_rollout(struct store *s, const char *service, const void *bytes, size_t length)
-{
-	return s ? store_write(s, "INSERT OR REPLACE INTO rollouts VALUES(?, ?)", "sb", service, bytes, (int)length) : 0;
-}
-
-int store_rollout_load(struct store *s, const char *service, void *bytes, size_t size)
-{
-	sqlite3_stmt *st;
-	int r;
-
-	if (!s)
-		return -ENOENT;
-	r = store_prepare(s, &st, "SELECT bytes FROM rollouts WHERE service = ?", "s", service);
-	if (r)
-		return r;
-	r = -ENOENT;
-	if (sqlite3_step(st) == SQLITE_ROW && (size_t)sqlite3_column_bytes(st, 0) <= size) {
-		r = sqlite3_column_bytes(st, 0);
-		memcpy(bytes, sqlite3_column_blob(st, 0), r);
-	}
-	sqlite3_finalize(st);
-	return r;
-}
-
-int store_reject(struct store *s, const char *service, const char *version, const struct perch_rejection *r)
+void store_is_whole(struct store *s)
 {
 	if (!s)
-		return 0;
-	return store_write(s, "INSERT OR REPLACE INTO rejections VALUES(?, ?, ?, ?, ?, ?)", "ssiiis", service, version,
-			   (sqlite3_int64)r->when, (sqlite3_int64)r->epoch, (sqlite3_int64)r->by, r->reason);
-}
-
-int store_unreject(struct store *s, const char *service, const char *version)
-{
-	return s ? store_write(s, "DELETE FROM rejections WHERE service = ? AND version = ?", "ss", service, version) : 0;
-}
-
-int store_rejected(struct store *s, const char *service, const char *version, struct perch_rejection *ret)
-{
-	sqlite3_stmt *st;
-	int r;
-
-	if (!s)
-		return -ENOENT;
-	r = store_prepare(s, &st, "SELECT time, epoch, by, reason FROM rejections WHERE service = ? AND version = ?", "ss",
-			  service, version);
-	if (r)
-		return r;
-	memset(ret, 0, sizeof(*ret));
-	r = sqlite3_step(st) == SQLITE_ROW ? 0 : -ENOENT;
-	if (!r) {
-		ret->when = sqlite3_column_int64(st, 0);
-		ret->epoch = sqlite3_column_int64(st, 1);
-		ret->by = sqlite3_column_int64(st, 2);
-		snprintf(ret->reason, sizeof(ret->reason), "%s", (const char *)sqlite3_column_text(st, 3));
-	}
-	sqlite3_finalize(st);
-	return r;
-}
-
-int store_event(struct store *s, __u64 id, const char *json)
-{
-	int r;
-
-	if (!s)
-		return 0;
-	r = store_write(s, "INSERT OR REPLACE INTO events VALUES(?, ?)", "is", (sqlite3_int64)id, json);
-	if (!r && id % 256 == 0 && id > EVENTS_STORED)
-		r = store_write(s, "DELETE FROM events WHERE id <= ?", "i", (sqlite3_int64)(id - EVENTS_STORED));
-	return r;
-}
-
-int store_events(struct store *s, size_t n, void (*fn)(void *arg, __u64 id, const char *json), void *arg)
-{
-	sqlite3_stmt *st;
-	int r;
-
-	if (!s)
-		return 0;
-	r = store_prepare(s, &st, "SELECT * FROM (SELECT id, json FROM events ORDER BY id DESC LIMIT ?) ORDER BY id", "i",
-			  (sqlite3_int64)n);
-	if (r)
-		return r;
-	while (sqlite3_step(st) == SQLITE_ROW)
-		fn(arg, sqlite3_column_int64(st, 0), (const char *)sqlite3_column_text(st, 1));
-	sqlite3_finalize(st);
-	return 0;
+		return;
+	s->behind = false;
+	s->error[0] = 0;
 }

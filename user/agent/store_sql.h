@@ -7,15 +7,23 @@
 
 #include "store.h"
 
+#define STORE_PATH 400
+
 struct store {
-	sqlite3 *db;
-	char error[STORE_WHY];	/* of the last write; "": it succeeded */
+	sqlite3 *db;		/* NULL: could not be opened again */
+	char path[STORE_PATH];
+	char error[STORE_WHY];	/* of what failed last */
+	bool behind;		/* something was not written, see store_error */
+	bool corrupt;		/* and why: the file is damaged */
+	unsigned depth;		/* of transactions */
 };
 
 /* Values bound by letter: s text, i 64 bits, b blob with its length (int). */
 int store_prepare(struct store *s, sqlite3_stmt **ret, const char *sql, const char *types, ...);
 /* One statement that answers nothing, on the disk before it returns. */
 int store_write(struct store *s, const char *sql, const char *types, ...);
+/* The end of a SELECT: code is what sqlite3_step said last.  0, or as below. */
+int store_read_end(struct store *s, sqlite3_stmt *st, int code);
 /* Notes what the database says; -ENOSPC or -EIO. */
 int store_fail(struct store *s, int code);
 

@@ -11,6 +11,7 @@
 #include "../datapath/registry.h"
 #include "clock.h"
 #include "collect.h"
+#include "fault.h"
 #include "place.h"
 #include "rollback.h"
 #include "save.h"
@@ -161,6 +162,8 @@ int takeover_registry(struct agent *a)
 		} else if (named) {
 			save_no_names(a, id);
 		}
+		if (named)
+			fault_point("takeover", "read");
 	}
 	return 0;
 }

@@ -8,10 +8,12 @@
 #include "alarms.h"
 #include "clock.h"
 #include "collect.h"
+#include "history.h"
 #include "hostcheck.h"
 #include "leaving.h"
 #include "lifecycle.h"
 #include "log.h"
+#include "mend.h"
 #include "place.h"
 #include "rollback.h"
 #include "save.h"
@@ -26,7 +28,7 @@ static void previous_expire(struct agent *a, struct service *s)
 	int previous = slot_of_role(s->slot, PERCH_ROLE_PREVIOUS), r = 0;
 	struct version slot[PERCH_SLOTS];
 	const struct step step = { .slot = slot, .canary_share = s->canary_share, .baseline_share = s->baseline_share,
-				   .in_rollout = service_in_rollout(s), .flags = PERCH_BY_AGENT };
+				   .in_rollout = service_in_rollout(s), .flags = PERCH_BY_AGENT, .window = "expire" };
 	char why[AGENT_WHY];
 
 	if (previous < 0 || s->slot[previous].since + s->model->rollout.keep_previous / NS_PER_S > (__u64)clock_wall())
@@ -94,7 +96,6 @@ static void flow_table_calm(struct agent *a)
 void upkeep(struct agent *a)
 {
 	static unsigned second;
-	const char *error = a->store ? store_error(a->store) : "stateDir could not be opened";
 
 	second++;
 	samples_read(a->samples);	/* what came without a wake-up */
@@ -112,9 +113,6 @@ void upkeep(struct agent *a)
 	if (second % HOSTCHECK_S == 0)
 		hostcheck_forwarding(a);
 	flow_table_calm(a);
-	if (error)
-		alarm_raise(a, "store", "", NULL, "free space on, or mend, agent.stateDir",
-			    "state is not kept on disk: %s", error);
-	else
-		alarm_clear(a, "store", "");
+	mend_store(a);
+	history_tick(a);
 }

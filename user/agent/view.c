@@ -160,6 +160,18 @@ static json_t *view_labels(const struct version *v)
 	return o;
 }
 
+json_t *view_sample(const struct service *s, int slot)
+{
+	const struct evidence *e = &s->evidence[slot];
+	json_t *o = json_pack("{s:s}", "role", role_name(s->slot[slot].role));
+
+	json_object_set_new(o, "weight", view_percent(service_share(s, slot)));
+	view_add_counters(o, &e->total);
+	json_object_set_new(o, "connectTime", view_quantiles(e->votes ? e->votes->connect_time : NULL, false));
+	json_object_set_new(o, "responseTime", view_quantiles(e->votes ? e->votes->response_time : NULL, true));
+	return o;
+}
+
 json_t *view_version(const struct agent *a, const struct service *s, int slot)
 {
 	const struct version *v = &s->slot[slot];

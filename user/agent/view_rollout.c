@@ -108,6 +108,7 @@ static void view_add_progress(json_t *o, const struct service *s)
 	json_object_set_new(o, "next", view_next(s));
 	json_object_set_new(o, "eta", service_in_rollout(s) ? view_number(s->eta) : json_null());
 	json_object_set_new(o, "stepConnections", json_integer(step_connections(&s->keep)));
+	json_object_set_new(o, "armed", json_boolean(perch_word_flags(s->word) & PERCH_ARMED));
 	json_object_set_new(o, "minConnections", json_integer(policy->min_connections));
 	json_object_set_new(o, "logE", view_number(r->judge.log_e));
 	json_object_set_new(o, "threshold", json_real(-log(policy->alpha)));

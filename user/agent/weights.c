@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "fault.h"
 #include "place.h"
 #include "rollback.h"
 #include "rollouts.h"
@@ -114,7 +115,7 @@ int weights_set(struct agent *a, struct service *s, const struct weight *w, size
 
 	rollback_notice(a, s);
 	step = (struct step){ .slot = s->slot, .canary_share = s->canary_share, .baseline_share = s->baseline_share,
-			      .in_rollout = service_in_rollout(s), .flags = PERCH_BY_AGENT };
+			      .in_rollout = service_in_rollout(s), .flags = PERCH_BY_AGENT, .window = "weights" };
 	if (service_in_rollout(s) && !force) {
 		snprintf(why, AGENT_WHY, "%s: a rollout of '%s' is under way; force pauses it", s->name,
 			 s->keep.rollout.canary);
@@ -132,7 +133,9 @@ int weights_set(struct agent *a, struct service *s, const struct weight *w, size
 	r = weights_step(a, s, &step, why);
 	if (r)
 		return r;
+	fault_point("weights", "unsaved");
 	save_rollout(a, s, true);
+	fault_point("weights", "half-saved");
 	save_service(a, s);
 	snprintf(to, sizeof(to), "%g", s->canary_share / 100.0);
 	agent_emit(a, .kind = "weights", .actor = actor, .service = s->name, .from = from, .to = to,

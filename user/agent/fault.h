@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * Write windows: places at which what the agent is doing is half done, so that
+ * a test can kill it there.  PERCH_FAULT=WINDOW[:N] in the environment of
+ * perchd has it send itself SIGKILL at the Nth passing (1); without it a window
+ * costs a look at one word.
+ *
+ * The windows.  tests/e2e/25-faults.sh reads the lines that begin with "window".
+ *
+ * window weights/planned    the plan is written, the word does not name it
+ * window weights/swapped    the word is swapped, when it was is not noted
+ * window weights/unsaved    the kernel has it, the store does not
+ * window weights/half-saved the rollout is stored, the service is not
+ * window step/planned
+ * window step/swapped
+ * window step/unsaved
+ * window step/half-saved
+ * window promote/planned
+ * window promote/swapped
+ * window promote/unsaved    the new stable has the traffic, names say otherwise
+ * window promote/half-saved
+ * window promote/unplaced   stored, but the tables are those from before
+ * window reload/planned     merged in memory, nothing is written
+ * window reload/named       a slot of several has its name
+ * window reload/placing     a service of several is in the kernel
+ * window reload/unsaved     all are in the kernel, none in the store
+ * window reload/half-saved  a service of several is in the store
+ * window takeover/read      a service of several was read back
+ * window takeover/unplaced  all were, the configuration is not in force
+ * window takeover/placing
+ * window takeover/half-saved
+ * window takeover/finished  in force, but nothing is attached or armed
+ * window drain/turned       a rollback turned the word, no more is known of it
+ * window drain/rejected     its version is rejected, the rollout goes on
+ * window drain/half-saved   the rollout is stored, the service is not
+ */
+#ifndef PERCH_AGENT_FAULT_H
+#define PERCH_AGENT_FAULT_H
+
+#include <stdbool.h>
+
+extern bool fault_armed;
+
+/* Read the environment; before the first window. */
+void fault_init(void);
+void fault_hit(const char *operation, const char *point);
+
+static inline void fault_point(const char *operation, const char *point)
+{
+	if (__builtin_expect(fault_armed, false))
+		fault_hit(operation, point);
+}
+
+#endif

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+/* Whose turn it is, and one transaction for all of them. */
+#include "history.h"
+
+#include <stdlib.h>
+
+#include "clock.h"
+#include "view.h"
+
+#define ROLLOUT_S 10
+#define USUAL_S 60
+#define TRIM_S 10
+#define KEPT_S (7 * 24 * 3600)
+
+struct batch {
+	struct stored_sample *sample;
+	size_t n, room;
+};
+
+static int batch_add(struct batch *b, const struct service *s, int slot, __u64 time)
+{
+	struct stored_sample *list = b->sample;
+	json_t *o;
+	char *text;
+
+	if (b->n == b->room) {
+		b->room = 2 * b->room + 16;
+		list = realloc(list, b->room * sizeof(*list));
+	}
+	if (!list)
+		return -1;
+	b->sample = list;
+	o = view_sample(s, slot);
+	text = json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(6));
+	json_decref(o);
+	if (!text)
+		return -1;
+	list[b->n++] = (struct stored_sample){ .time = time, .service = s->name, .version = s->slot[slot].name, .json = text };
+	return 0;
+}
+
+static void batch_free(struct batch *b)
+{
+	for (size_t i = 0; i < b->n; i++)
+		free((char *)b->sample[i].json);
+	free(b->sample);
+}
+
+void history_tick(struct agent *a)
+{
+	static unsigned second;
+	struct batch b = { 0 };
+	__u64 now = clock_wall();
+	bool failed = false;
+
+	second++;
+	/* what must be kept comes first where there is little room */
+	if (!a->store || store_error(a->store))
+		return;
+	for (const struct service *s = a->services; s; s = s->next) {
+		unsigned every = service_in_rollout(s) ? ROLLOUT_S : USUAL_S;
+
+		/* spread by element, so that a thousand services make no gust */
+		for (int i = -1; second % every == s->id % every && !failed && (i = view_next_slot(s, i)) >= 0;)
+			failed = batch_add(&b, s, i, now);
+	}
+	store_samples_add(a->store, b.sample, b.n);
+	if (second % TRIM_S == 0)
+		store_samples_trim(a->store, now - KEPT_S);
+	batch_free(&b);
+}

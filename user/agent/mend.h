@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * The store mended while the agent runs: opened when it could not be, made
+ * anew when it was damaged or deleted, and written whole after anything that
+ * was not written.  Until then there is an alarm.
+ */
+#ifndef PERCH_AGENT_MEND_H
+#define PERCH_AGENT_MEND_H
+
+#include "agent.h"
+
+/* Once a second. */
+void mend_store(struct agent *a);
+
+#endif
