@@ -8,7 +8,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
 #include "pins.h"
@@ -127,6 +126,18 @@ bool pins_soon(bool (*alive)(__u32 id), __u32 id, bool wanted)
 		nanosleep(&nap, NULL);
 	}
 	return false;
+}
+
+int pins_stranger(enum bpf_prog_type type)
+{
+	const struct bpf_insn program[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .imm = type == BPF_PROG_TYPE_XDP ? XDP_PASS : 0 },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	int fd = bpf_prog_load(type, "stranger", "GPL", program, 2, NULL);
+
+	assert_true(fd >= 0);
+	return fd;
 }
 
 bool pins_exists(const struct pins *p, const char *name)

@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include <bpf/bpf.h>
 #include <cmocka.h>
 
 #include "../../user/datapath/attach.h"
@@ -37,6 +38,8 @@ bool pins_map_lives(__u32 id);
 bool pins_program_lives(__u32 id);
 /* Up to two seconds of patience: the kernel frees its objects when it likes. */
 bool pins_soon(bool (*lives)(__u32 id), __u32 id, bool wanted);
+/* Somebody else's program, `stranger`, that passes everything: its descriptor. */
+int pins_stranger(enum bpf_prog_type type);
 /* Whether a file is there. */
 bool pins_exists(const struct pins *p, const char *name);
 __u64 pins_reason(const struct maps *m, enum perch_hook hook);	/* all of a hook */

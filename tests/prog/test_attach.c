@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
  * Programs on interfaces: each mode, the change between them, the next agent,
- * devices that go, strangers that were there first, kernels without TCX.
+ * devices that go, kernels without TCX.
  * That kernel is made by standing in for bpf_link_create.
  */
 #define _GNU_SOURCE
@@ -59,7 +59,7 @@ static enum attach_mode attach(struct pins *p, struct datapath *d, const char *i
 	int err;
 
 	p->why[0] = '\0';
-	err = attach_interface(d, ifname, mode, &came_to, p->why);
+	err = attach_interface(d, ifname, mode, ATTACH_REFUSE, &came_to, p->why);
 	if (err)
 		fail_msg("attach_interface: %s (%d)", p->why, err);
 	return came_to;
@@ -212,7 +212,7 @@ static void test_devices_that_went_are_forgotten(void **state)
 	run("ip link del gone0");
 	assert_int_equal(attach_list(p->path, NULL, 0), 0);
 	assert_true(pins_exists(p, "links/gone0-tc-in"));
-	assert_int_equal(attach_interface(&d, "gone0", ATTACH_TC, NULL, p->why), -ENODEV);
+	assert_int_equal(attach_interface(&d, "gone0", ATTACH_TC, ATTACH_REFUSE, NULL, p->why), -ENODEV);
 	run("ip link add gone0 type veth peer name gone1");
 	assert_int_equal(attach(p, &d, "gone0", ATTACH_XDP), ATTACH_XDP);
 	assert_int_equal(only_one(p).xdp_id, d.program[0].id);
@@ -243,44 +243,7 @@ static void test_names_that_bpffs_refuses_are_written_otherwise(void **state)
 		assert_int_equal(attach_list(p->path, NULL, 0), 0);
 		run("ip link del dots");
 	}
-	assert_int_equal(attach_interface(&d, "../escape", ATTACH_TC, NULL, p->why), -ENODEV);
-	datapath_close(&d);
-}
-
-static int stranger(enum bpf_prog_type type)
-{
-	const struct bpf_insn program[] = {
-		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .imm = type == BPF_PROG_TYPE_XDP ? XDP_PASS : 0 },
-		{ .code = BPF_JMP | BPF_EXIT },
-	};
-	int fd = bpf_prog_load(type, "stranger", "GPL", program, 2, NULL);
-
-	assert_true(fd >= 0);
-	return fd;
-}
-
-static void test_foreign_xdp_is_refused_by_name(void **state)
-{
-	int fd = stranger(BPF_PROG_TYPE_XDP), ifindex = if_nametoindex("c0");
-	struct pins *p = *state;
-	struct datapath d;
-	__u32 theirs;
-
-	pins_open(p, &d);
-	assert_int_equal(bpf_xdp_attach(ifindex, fd, XDP_FLAGS_SKB_MODE, NULL), 0);
-	theirs = xdp_on("c0");
-	for (int mode = ATTACH_XDP; mode <= ATTACH_XDP_GENERIC; mode++) {
-		assert_int_equal(attach_interface(&d, "c0", mode, NULL, p->why), -EBUSY);
-		assert_non_null(strstr(p->why, "stranger"));
-		assert_non_null(strstr(p->why, "c0"));
-		assert_int_equal(attach_list(p->path, NULL, 0), 0);
-	}
-	assert_int_equal(xdp_on("c0"), theirs);
-	attach(p, &d, "c0", ATTACH_AUTO);
-	assert_int_equal(xdp_on("c0"), theirs);
-	assert_int_equal(bpf_xdp_detach(ifindex, XDP_FLAGS_SKB_MODE, NULL), 0);
-	assert_int_equal(attach(p, &d, "c0", ATTACH_XDP), ATTACH_XDP);
-	close(fd);
+	assert_int_equal(attach_interface(&d, "../escape", ATTACH_TC, ATTACH_REFUSE, NULL, p->why), -ENODEV);
 	datapath_close(&d);
 }
 
@@ -291,14 +254,14 @@ static void test_xdp_that_cannot_be_had_says_so_and_leaves_nothing(void **state)
 
 	run("ip link add br9 type bridge");
 	pins_open(p, &d);
-	assert_true(attach_interface(&d, "br9", ATTACH_XDP, NULL, p->why) < 0);
+	assert_true(attach_interface(&d, "br9", ATTACH_XDP, ATTACH_REFUSE, NULL, p->why) < 0);
 	assert_non_null(strstr(p->why, "br9"));
 	assert_int_equal(attach_list(p->path, NULL, 0), 0);
 	assert_false(pins_exists(p, "links/br9-tc-in"));
 	assert_int_equal(attach(p, &d, "br9", ATTACH_AUTO), ATTACH_TC);
 	assert_int_equal(attach(p, &d, "br9", ATTACH_XDP_GENERIC), ATTACH_XDP_GENERIC);
 	/* what cannot be changed to goes on as it was, by TC at least */
-	assert_true(attach_interface(&d, "br9", ATTACH_XDP, NULL, p->why) < 0);
+	assert_true(attach_interface(&d, "br9", ATTACH_XDP, ATTACH_REFUSE, NULL, p->why) < 0);
 	assert_int_equal(only_one(p).tc_in_id, d.program[1].id);
 	datapath_close(&d);
 	run("ip link del br9");
@@ -417,7 +380,7 @@ static void test_clsact_serves_where_tcx_is_missing(void **state)
 static void test_clsact_leaves_foreign_filters_alone(void **state)
 {
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = if_nametoindex("c0"), .attach_point = BPF_TC_INGRESS);
-	LIBBPF_OPTS(bpf_tc_opts, theirs, .handle = 1, .priority = 1, .prog_fd = stranger(BPF_PROG_TYPE_SCHED_CLS));
+	LIBBPF_OPTS(bpf_tc_opts, theirs, .handle = 1, .priority = 1, .prog_fd = pins_stranger(BPF_PROG_TYPE_SCHED_CLS));
 	LIBBPF_OPTS(bpf_tc_opts, beside, .handle = 1, .priority = 50, .prog_fd = theirs.prog_fd);
 	LIBBPF_OPTS(bpf_tc_opts, query, .handle = 1, .priority = 1);
 	struct pins *p = *state;
@@ -426,7 +389,7 @@ static void test_clsact_leaves_foreign_filters_alone(void **state)
 	pins_open(p, &d);
 	assert_int_equal(bpf_tc_hook_create(&hook), 0);
 	assert_int_equal(bpf_tc_attach(&hook, &theirs), 0);
-	assert_int_equal(attach_interface(&d, "c0", ATTACH_TC, NULL, p->why), -EBUSY);
+	assert_int_equal(attach_interface(&d, "c0", ATTACH_TC, ATTACH_REFUSE, NULL, p->why), -EBUSY);
 	assert_non_null(strstr(p->why, "in the way"));
 	assert_int_equal(attach_list(p->path, NULL, 0), 0);
 	assert_int_equal(bpf_tc_query(&hook, &query), 0);
@@ -459,7 +422,6 @@ int main(void)
 		pins_test(test_remove_leaves_nothing),
 		pins_test(test_devices_that_went_are_forgotten),
 		pins_test(test_names_that_bpffs_refuses_are_written_otherwise),
-		pins_test(test_foreign_xdp_is_refused_by_name),
 		pins_test(test_xdp_that_cannot_be_had_says_so_and_leaves_nothing),
 		pins_test(test_no_packet_passes_unseen_while_agents_and_modes_change),
 		no_tcx_test(test_clsact_serves_where_tcx_is_missing),

@@ -24,7 +24,7 @@ static int setup(void **state)
 
 	prog_setup_web(state);
 	lab = *state;
-	if (attach_interface(&lab->datapath, "c0", ATTACH_TC, &mode, why))
+	if (attach_interface(&lab->datapath, "c0", ATTACH_TC, ATTACH_REFUSE, &mode, why))
 		fail_msg("%s", why);
 	return 0;
 }

@@ -177,7 +177,7 @@ static int start_datapath(struct agent *a)
 
 static void routes_timer(uv_timer_t *timer);
 
-static void routes_pump(struct agent *a)
+void agent_pump_routes(struct agent *a)
 {
 	int wait = -1, r = routes_read(a->routes, &wait);
 
@@ -189,12 +189,12 @@ static void routes_pump(struct agent *a)
 
 static void routes_timer(uv_timer_t *timer)
 {
-	routes_pump(timer->data);
+	agent_pump_routes(timer->data);
 }
 
 static void routes_ready(uv_poll_t *poll, int status, int events)
 {
-	routes_pump(poll->data);
+	agent_pump_routes(poll->data);
 }
 
 static int start_routes(struct agent *a)
@@ -347,7 +347,7 @@ int agent_start(struct agent *a, const char *config_path)
 	if (r)
 		return r;
 	interfaces_apply(a);
-	hostcheck_forwarding(a);
+	hostcheck_watch(a);
 	start_handles(a);
 	r = start_http(a);
 	if (r)

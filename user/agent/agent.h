@@ -75,6 +75,8 @@ int agent_start(struct agent *a, const char *config_path);
 void agent_run(struct agent *a);
 /* Leave the datapath running, everything else goes. */
 void agent_stop(struct agent *a);
+/* Take in what the kernel told of routes and devices; next hops move. */
+void agent_pump_routes(struct agent *a);
 /* agent.sampleInterval of the configuration in force, to kernel and loop. */
 void agent_set_pace(struct agent *a);
 

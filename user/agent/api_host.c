@@ -98,28 +98,6 @@ static json_t *view_programs(const struct agent *a)
 	return array;
 }
 
-static json_t *view_interfaces(const struct agent *a)
-{
-	struct attach_info info[64];
-	int n = attach_list(a->datapath.maps.pin_path, info, 64);
-	json_t *array = json_array();
-
-	for (const struct attachment *t = a->attachments; t; t = t->next) {
-		json_t *o = json_pack("{s:s, s:s, s:s?, s:o}", "name", t->name, "asked", attach_mode_name(t->asked), "mode",
-				      t->ifindex ? attach_mode_name(t->mode) : NULL, "error", text_or_null(t->error));
-
-		for (int i = 0; i < n && i < 64; i++) {
-			if (strcmp(info[i].ifname, t->name))
-				continue;
-			json_object_set_new(o, "xdp", json_integer(info[i].xdp_id));
-			json_object_set_new(o, "tcIn", json_integer(info[i].tc_in_id));
-			json_object_set_new(o, "tcOut", json_integer(info[i].tc_out_id));
-		}
-		json_array_append_new(array, o);
-	}
-	return array;
-}
-
 void api_datapath(struct request *q)
 {
 	const struct agent *a = q->agent;
@@ -138,7 +116,7 @@ void api_datapath(struct request *q)
 			    c->sample_interval / 1e9, "flowEntries", (json_int_t)c->flow_entries, "flowCapacity",
 			    (json_int_t)c->flow_sets * PERCH_WAYS, "samplesLost", (json_int_t)c->samples_lost,
 			    "eventsLost", (json_int_t)c->events_lost, "sweepPasses", (json_int_t)c->sweep_passes,
-			    "programs", view_programs(a), "maps", maps, "interfaces", view_interfaces(a));
+			    "programs", view_programs(a), "maps", maps, "interfaces", interfaces_json(a));
 }
 
 void api_config(struct request *q)

@@ -1,114 +1,173 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
-/* Addresses of this host, and its forwarding switches. */
+/* Addresses of this host, and its forwarding switches and filters. */
 #include "hostcheck.h"
 
 #include <errno.h>
-#include <ifaddrs.h>
 #include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "../core/address.h"
 #include "alarms.h"
+#include "interfaces.h"
 
-static bool address_of_sockaddr(const struct sockaddr *from, struct perch_address *to)
+#define RP_FILTER_STRICT 1	/* RFC 3704, 2.2 */
+#define CALM_LOOKS 6		/* without a drop, until the alarm is over */
+
+/* A listener or door with port 0 takes every port of its address.  When the
+ * address is this host's, that is how one locks oneself out. */
+static int check_every_port(const struct model_service *s, const char *file, const char *path,
+			    const struct perch_endpoint *e, char why[CONFIG_ERROR])
 {
-	if (from && from->sa_family == AF_INET) {
-		to->word[0] = to->word[1] = 0;
-		to->word[2] = htonl(0xffff);
-		to->word[3] = ((const struct sockaddr_in *)from)->sin_addr.s_addr;
-		return true;
-	}
-	if (from && from->sa_family == AF_INET6) {
-		memcpy(to, &((const struct sockaddr_in6 *)from)->sin6_addr, sizeof(*to));
-		return true;
-	}
-	return false;
-}
-
-static bool address_is_local(const struct ifaddrs *list, const struct perch_address *a)
-{
-	struct perch_address own;
-
-	for (; list; list = list->ifa_next)
-		if (address_of_sockaddr(list->ifa_addr, &own) && !memcmp(&own, a, sizeof(own)))
-			return true;
-	return false;
-}
-
-static int service_backends(const struct model_config *c, size_t i, const struct ifaddrs *own, char why[CONFIG_ERROR])
-{
-	const struct model_service *s = &c->services[i];
 	char text[ADDRESS_TEXT];
 
-	for (size_t v = 0; v < s->n_versions; v++) {
-		for (size_t b = 0; b < s->versions[v].n_backends; b++) {
-			const struct model_backend *backend = &s->versions[v].backends[b];
-
-			if (!address_is_local(own, &backend->address))
-				continue;
-			snprintf(why, CONFIG_ERROR,
-				 "%s:%d: services[%zu].versions[%zu].backends[%zu]: %s is an address of this host; local "
-				 "backends are not supported yet: run it on another host, or behind a network namespace",
-				 s->file ? s->file : c->file, backend->line, i, v, b,
-				 address_format(&backend->address, text));
-			return -EINVAL;
-		}
-	}
-	return 0;
+	if (e->port || s->n_exclude || !routes_is_local(&e->address))
+		return 0;
+	snprintf(why, CONFIG_ERROR,
+		 "%s:%d: %s: %s takes every port of an address of this host, those of its own servers too; name the "
+		 "ports that stay with it, like exclude: [22]", file, s->line, path, endpoint_format(e, text));
+	return -EINVAL;
 }
 
-int hostcheck_backends(const struct model_config *c, char why[CONFIG_ERROR])
+static int check_service(const struct model_config *c, size_t i, char why[CONFIG_ERROR])
 {
-	struct ifaddrs *own;
+	const struct model_service *s = &c->services[i];
+	const char *file = s->file ? s->file : c->file;
+	char path[96];
 	int r = 0;
 
-	if (getifaddrs(&own))
-		return 0;	/* can't tell; the packets will */
-	for (size_t i = 0; i < c->n_services && !r; i++)
-		r = service_backends(c, i, own, why);
-	freeifaddrs(own);
+	for (size_t l = 0; l < s->n_listen && !r; l++) {
+		snprintf(path, sizeof(path), "services[%zu].listen[%zu]", i, l);
+		r = check_every_port(s, file, path, &s->listen[l], why);
+	}
+	for (size_t v = 0; v < s->n_versions; v++) {
+		for (size_t d = 0; d < s->versions[v].n_doors && !r; d++) {
+			snprintf(path, sizeof(path), "services[%zu].versions[%zu].door[%zu]", i, v, d);
+			r = check_every_port(s, file, path, &s->versions[v].doors[d], why);
+		}
+	}
 	return r;
 }
 
-static bool sysctl_is_on(const char *path)
+int hostcheck_config(const struct model_config *c, char why[CONFIG_ERROR])
+{
+	int r = 0;
+
+	for (size_t i = 0; i < c->n_services && !r; i++)
+		r = check_service(c, i, why);
+	return r;
+}
+
+/* The number in a file below /proc/sys, or what it is without the file. */
+static int sysctl_read(const char *path, int missing)
 {
 	FILE *f = fopen(path, "re");
-	int value = 1;
+	int value = missing;
 
 	if (!f)
-		return true;	/* no such family here */
+		return missing;
 	if (fscanf(f, "%d", &value) != 1)
-		value = 1;
+		value = missing;
 	fclose(f);
 	return value;
 }
 
 static void forwarding_check(struct agent *a, bool used, const char *family, const char *path, const char *remedy)
 {
-	if (used && !sysctl_is_on(path))
+	if (used && !sysctl_read(path, 1))
 		alarm_raise(a, "forwarding", family, NULL, remedy,
-			    "%s forwarding is off on this host: the kernel will not look up routes to backends", family);
+			    "%s forwarding is off on this host: packets will not reach backends on other hosts", family);
 	else
 		alarm_clear(a, "forwarding", family);
 }
 
-static void families_used(const struct perch_endpoint *e, size_t n, bool used[PERCH_FAMILIES])
+/* Families with a backend that is not this host. */
+static void families_forwarded(const struct version *v, bool used[PERCH_FAMILIES])
 {
-	for (size_t i = 0; i < n; i++)
-		used[address_family(&e[i].address)] = true;
+	for (size_t i = 0; i < v->n_backends; i++) {
+		enum perch_family family = address_family(&v->backends[i].address);
+
+		if (!used[family])
+			used[family] = !routes_is_local(&v->backends[i].address);
+	}
 }
 
-void hostcheck_forwarding(struct agent *a)
+static void forwarding_watch(struct agent *a)
 {
 	bool used[PERCH_FAMILIES] = { false };
 
-	for (const struct service *s = a->services; s; s = s->next) {
-		families_used(s->model->listen, s->model->n_listen, used);
+	for (const struct service *s = a->services; s; s = s->next)
 		for (int i = 0; i < PERCH_SLOTS; i++)
-			families_used(s->slot[i].doors, s->slot[i].n_doors, used);
-	}
+			families_forwarded(&s->slot[i], used);
 	forwarding_check(a, used[PERCH_IPV4], "IPv4", "/proc/sys/net/ipv4/ip_forward", "sysctl -w net.ipv4.ip_forward=1");
 	forwarding_check(a, used[PERCH_IPV6], "IPv6", "/proc/sys/net/ipv6/conf/all/forwarding",
 			 "sysctl -w net.ipv6.conf.all.forwarding=1");
+}
+
+/* A counter of TcpExt: a line of names, then one of values.  -1 without it. */
+static long long netstat_read(const char *name)
+{
+	char names[8192], values[8192], *n, *v, *n_rest, *v_rest;
+	FILE *f = fopen("/proc/net/netstat", "re");
+	long long found = -1;
+
+	if (!f)
+		return -1;
+	if (fgets(names, sizeof(names), f) && fgets(values, sizeof(values), f)) {
+		n = strtok_r(names, " \n", &n_rest);
+		v = strtok_r(values, " \n", &v_rest);
+		while (n && v && strcmp(n, name)) {
+			n = strtok_r(NULL, " \n", &n_rest);
+			v = strtok_r(NULL, " \n", &v_rest);
+		}
+		if (n && v)
+			found = atoll(v);
+	}
+	fclose(f);
+	return found;
+}
+
+/* The first interface of ours whose filter is strict; the larger of the two
+ * settings counts. */
+static const struct attachment *strict_interface(const struct agent *a)
+{
+	int all = sysctl_read("/proc/sys/net/ipv4/conf/all/rp_filter", 0), own;
+	char path[128];
+
+	for (const struct attachment *t = a->attachments; t; t = t->next) {
+		snprintf(path, sizeof(path), "/proc/sys/net/ipv4/conf/%s/rp_filter", t->name);
+		own = t->ifindex ? sysctl_read(path, 0) : 0;
+		if (t->ifindex && (own > all ? own : all) == RP_FILTER_STRICT)
+			return t;
+	}
+	return NULL;
+}
+
+/* What goes up the stack passes its filters: a client whose route leads by
+ * another interface is not let in where they are strict. */
+static void rp_filter_watch(struct agent *a)
+{
+	static long long before = -1;
+	static unsigned calm;
+	long long now = netstat_read("IPReversePathFilter"), dropped = before < 0 ? 0 : now - before;
+	const struct attachment *t = dropped > 0 ? strict_interface(a) : NULL;
+	char remedy[128];
+
+	before = now;
+	calm = t ? 0 : calm + 1;
+	if (t) {
+		snprintf(remedy, sizeof(remedy), "sysctl -w net.ipv4.conf.%s.rp_filter=2", t->name);
+		alarm_raise(a, "rp_filter", "", NULL, remedy,
+			    "strict reverse path filters drop packets, interface '%s' has one: the route back to their "
+			    "senders leads by another interface", t->name);
+	} else if (calm >= CALM_LOOKS) {
+		alarm_clear(a, "rp_filter", "");
+	}
+}
+
+void hostcheck_watch(struct agent *a)
+{
+	forwarding_watch(a);
+	rp_filter_watch(a);
 }

@@ -5,10 +5,12 @@
 
 #include "agent.h"
 
-/* Backends at this host's own addresses are refused: -EINVAL with file, line
- * and remedy. */
-int hostcheck_backends(const struct model_config *c, char why[CONFIG_ERROR]);
-/* Forwarding of the families in use: an alarm each while it is off. */
-void hostcheck_forwarding(struct agent *a);
+/* What can't work on a host with these addresses: -EINVAL with file, line and
+ * remedy. */
+int hostcheck_config(const struct model_config *c, char why[CONFIG_ERROR]);
+/* Every ten seconds, and after a change: an alarm while forwarding of a family
+ * is off that backends on other hosts need, and while strict reverse path
+ * filters drop what comes in. */
+void hostcheck_watch(struct agent *a);
 
 #endif

@@ -92,7 +92,7 @@ static int check(const char *path)
 	char why[CONFIG_ERROR] = "";
 	struct model_config *config;
 
-	if (config_load(path, &config, why) || hostcheck_backends(config, why)) {
+	if (config_load(path, &config, why) || hostcheck_config(config, why)) {
 		fprintf(stderr, "%s\n", why);
 		return 1;
 	}

@@ -73,7 +73,7 @@ static int config_read(struct agent *a, struct model_config **ret, char **ret_te
 	}
 	r = config_parse(a->config_path, text, length, ret, why);
 	if (!r) {
-		r = hostcheck_backends(*ret, why);
+		r = hostcheck_config(*ret, why);
 		if (r)
 			config_free(*ret);
 	}
@@ -125,7 +125,7 @@ static void reload_done(struct agent *a, char *text)
 	a->config_error[0] = 0;
 	agent_set_pace(a);
 	interfaces_apply(a);
-	hostcheck_forwarding(a);
+	hostcheck_watch(a);
 	agent_emit(a, .kind = "config", .actor = &actor_file, .to = "loaded", .reason = a->config_path);
 }
 

@@ -10,6 +10,7 @@
 #include "collect.h"
 #include "history.h"
 #include "hostcheck.h"
+#include "interfaces.h"
 #include "leaving.h"
 #include "lifecycle.h"
 #include "log.h"
@@ -110,8 +111,10 @@ void upkeep(struct agent *a)
 	leaving_tick(a);
 	if (a->routes && second % REFRESH_S == 0)
 		routes_refresh(a->routes);
-	if (second % HOSTCHECK_S == 0)
-		hostcheck_forwarding(a);
+	if (second % HOSTCHECK_S == 0) {
+		interfaces_retry(a);
+		hostcheck_watch(a);
+	}
 	flow_table_calm(a);
 	mend_store(a);
 	history_tick(a);

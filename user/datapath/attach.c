@@ -6,17 +6,26 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <linux/if_link.h>
 
 #include "attach.h"
 #include "internal.h"
 
+/* An XDP program that no pin of ours holds. */
+struct stranger {
+	__u32 id;		/* 0: none */
+	__u32 flags;		/* XDP_FLAGS_*_MODE it runs in */
+	char name[BPF_OBJ_NAME_LEN];
+};
+
 struct where {
 	struct datapath *d;
 	const char *ifname;
 	int ifindex;
 	char *why;
+	struct stranger displaced;	/* who has to go for our XDP program */
 };
 
 const char *attach_mode_name(enum attach_mode m)
@@ -51,34 +60,105 @@ static int attach_tc(const struct where *w)
 	return err ? why_set(w->why, err, "interface '%s': attach TC programs: %s", w->ifname, strerror(-err)) : 0;
 }
 
-/* An XDP program on the device that no pin of ours holds. */
-static int refuse_foreign(const struct where *w)
+/* Who is on the device that no pin of ours holds: false when nobody is. */
+static bool stranger_find(const struct where *w, struct stranger *ret)
 {
+	static const __u32 flags[] = { XDP_FLAGS_DRV_MODE, XDP_FLAGS_SKB_MODE, XDP_FLAGS_HW_MODE };
 	LIBBPF_OPTS(bpf_xdp_query_opts, query);
-	__u32 ids[3], ours = 0, ifindex;
+	__u32 ours = 0, ifindex;
 	struct pinned_link l;
-	char name[BPF_OBJ_NAME_LEN];
 
+	*ret = (struct stranger){ 0 };
 	if (bpf_xdp_query(w->ifindex, 0, &query))
-		return 0;
+		return false;
 	for (int hook = LINK_XDP; hook <= LINK_XDP_GENERIC && !ours; hook++)
 		if (link_name(&l, w->d->maps.pin_path, w->ifname, hook) || link_info(&l, &ifindex, &ours) ||
 		    (int)ifindex != w->ifindex)
 			ours = 0;
-	ids[0] = query.drv_prog_id;
-	ids[1] = query.skb_prog_id;
-	ids[2] = query.hw_prog_id;
-	for (int i = 0; i < 3; i++) {
-		if (!ids[i] || ids[i] == ours)
+	const __u32 ids[] = { query.drv_prog_id, query.skb_prog_id, query.hw_prog_id };
+
+	for (int i = 0; i < 3 && !ret->id; i++)
+		if (ids[i] && ids[i] != ours)
+			*ret = (struct stranger){ .id = ids[i], .flags = flags[i] };
+	if (ret->id)
+		program_name(ret->id, ret->name);
+	return ret->id;
+}
+
+/* The BPF link that holds it there: its id, 0 when there is none. */
+static __u32 stranger_link(const struct where *w, const struct stranger *s)
+{
+	__u32 id = 0;
+
+	while (!bpf_link_get_next_id(id, &id)) {
+		struct bpf_link_info info = { 0 };
+		__u32 length = sizeof(info);
+		int fd = bpf_link_get_fd_by_id(id), err;
+
+		if (fd < 0)
 			continue;
-		program_name(ids[i], name);
-		return why_set(w->why, -EBUSY, "interface '%s': XDP program '%s' (id %u) is there; "
-			       "remove it, or attach with tc", w->ifname, name, ids[i]);
+		err = bpf_obj_get_info_by_fd(fd, &info, &length);
+		close(fd);
+		if (!err && info.type == BPF_LINK_TYPE_XDP && info.prog_id == s->id &&
+		    (int)info.xdp.ifindex == w->ifindex)
+			return id;
 	}
 	return 0;
 }
 
-static int attach_xdp(const struct where *w, enum link_hook hook)
+/*
+ * What is to be done about a stranger: 0 with *mode TC, or with w->displaced
+ * set; else -EBUSY.  A program that a BPF link holds is its owner's: the kernel
+ * lets nobody else take it away.
+ */
+static int stranger_settle(struct where *w, enum attach_foreign foreign, enum attach_mode *mode)
+{
+	struct stranger s;
+	__u32 link;
+
+	if (*mode == ATTACH_TC || !stranger_find(w, &s))
+		return 0;
+	link = stranger_link(w, &s);
+	if (foreign == ATTACH_BESIDE) {
+		*mode = ATTACH_TC;
+		return why_set(w->why, 0, "XDP program '%s' (id %u) stays; perch goes beside it, by tc", s.name, s.id);
+	}
+	if (foreign == ATTACH_REFUSE)
+		return why_set(w->why, -EBUSY, "interface '%s': XDP program '%s' (id %u) is there; remove it, or set "
+			       "foreign: tc (it stays)%s", w->ifname, s.name, s.id,
+			       link ? "" : " or foreign: replace (it goes)");
+	if (link || s.flags == XDP_FLAGS_HW_MODE)
+		return why_set(w->why, -EBUSY, "interface '%s': XDP program '%s' (id %u) is held by %s %u, which cannot be "
+			       "displaced; end who made it, or set foreign: tc", w->ifname, s.name, s.id,
+			       link ? "BPF link" : "hardware of interface", link ?: (__u32)w->ifindex);
+	w->displaced = s;
+	return 0;
+}
+
+/*
+ * Ours in the stranger's place.  The kernel puts no link where a program is,
+ * so there are two steps; TC below carries our traffic between them, and only
+ * the program that was seen is taken away.  If ours can't be had it comes back.
+ */
+static int displace(struct where *w, const struct pinned_link *l, int program)
+{
+	int theirs = bpf_prog_get_fd_by_id(w->displaced.id), err;
+	LIBBPF_OPTS(bpf_xdp_attach_opts, expected, .old_prog_fd = theirs);
+
+	if (theirs < 0)
+		return theirs;
+	err = bpf_xdp_detach(w->ifindex, w->displaced.flags, &expected);
+	if (!err) {
+		err = link_create(l, w->ifindex, program);
+		if (err)
+			bpf_xdp_attach(w->ifindex, theirs, w->displaced.flags | XDP_FLAGS_UPDATE_IF_NOEXIST, NULL);
+	}
+	close(theirs);
+	return err ?: why_set(w->why, 0, "took the place of XDP program '%s' (id %u)", w->displaced.name,
+			      w->displaced.id);
+}
+
+static int attach_xdp(struct where *w, enum link_hook hook)
 {
 	enum link_hook other = hook == LINK_XDP ? LINK_XDP_GENERIC : LINK_XDP;
 	struct pinned_link l, before;
@@ -88,7 +168,7 @@ static int attach_xdp(const struct where *w, enum link_hook hook)
 	      link_name(&before, w->d->maps.pin_path, w->ifname, other) ?: link_remove(&before) ?:
 	      link_update(&l, w->ifindex, program);
 	if (err == -ENOENT)
-		err = link_create(&l, w->ifindex, program);
+		err = w->displaced.id ? displace(w, &l, program) : link_create(&l, w->ifindex, program);
 	return err ? why_set(w->why, err, "interface '%s': attach %s: %s%s", w->ifname,
 			     hook == LINK_XDP ? "xdp" : "xdp-generic", strerror(-err),
 			     hook == LINK_XDP ? " (a driver without native XDP, an MTU above its limit, or LRO on?)" : "")
@@ -107,7 +187,7 @@ static int detach_xdp(const struct where *w)
 
 /* `auto` is XDP on hardware if its driver takes it; why that was not so is of
  * no interest then. */
-static int attach_as(const struct where *w, enum attach_mode mode, enum attach_mode *ret_mode)
+static int attach_as(struct where *w, enum attach_mode mode, enum attach_mode *ret_mode)
 {
 	*ret_mode = mode;
 	switch (mode) {
@@ -119,6 +199,7 @@ static int attach_as(const struct where *w, enum attach_mode mode, enum attach_m
 		*ret_mode = ATTACH_XDP;
 		if (!attach_xdp(w, LINK_XDP))
 			return 0;
+		why_set(w->why, 0, "%s", "");
 		break;
 	case ATTACH_TC:
 		break;
@@ -132,14 +213,15 @@ static int any_link(void *arg, const struct pinned_link *l)
 	return !strcmp(l->ifname, arg);
 }
 
-int attach_interface(struct datapath *d, const char *ifname, enum attach_mode mode, enum attach_mode *ret_mode,
-		     char why[WHY])
+int attach_interface(struct datapath *d, const char *ifname, enum attach_mode mode, enum attach_foreign foreign,
+		     enum attach_mode *ret_mode, char why[WHY])
 {
-	struct where w = { d, ifname, if_nametoindex(ifname), why };
+	struct where w = { .d = d, .ifname = ifname, .ifindex = if_nametoindex(ifname), .why = why };
 	enum attach_mode came_to;
 	bool before;
 	int err = 0;
 
+	why_set(why, 0, "%s", "");
 	if (!w.ifindex)
 		return why_set(why, -ENODEV, "interface '%s': is not there", ifname);
 	if (mode == ATTACH_AUTO)
@@ -148,7 +230,7 @@ int attach_interface(struct datapath *d, const char *ifname, enum attach_mode mo
 		return why_set(why, err, "interface '%s': %s", ifname, strerror(-err));
 	if (err)
 		mode = ATTACH_TC;
-	err = mode == ATTACH_TC ? 0 : refuse_foreign(&w);
+	err = stranger_settle(&w, foreign, &mode);
 	if (err)
 		return err;
 	before = links_walk(d->maps.pin_path, any_link, (void *)ifname) > 0;

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
  * Owns the maps `devices` and `device_ids`: every Ethernet interface that is
- * up, but loopback, has an index that a next hop can name.
+ * up, but loopback, has an index that a next hop can name, and says whether our
+ * programs are on it.  Their pins are the truth about that, after a restart
+ * too.
  *
  * May XDP redirect frames to it?  The netdev family says so since Linux 6.3
  * (for a veth the answer follows what its peer does).  Before, only a device
@@ -9,6 +11,7 @@
  * a wrong yes loses packets without a trace, a wrong no sends them through TC.
  */
 #include "devices.h"
+#include "internal.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -53,7 +56,7 @@ static __u32 device_free_index(struct devices *d)
 	for (__u32 i = 0; i < PERCH_DEVICES; i++) {
 		__u32 index = (d->next + i) % PERCH_DEVICES;
 
-		if (index && !d->m->devices[index].in_use) {
+		if (index && index != PERCH_VIA_STACK && !d->m->devices[index].in_use) {
 			d->next = index + 1;
 			return index;
 		}
@@ -71,19 +74,22 @@ static void device_remove(struct devices *d, __u32 index)
 	d->changed = true;
 }
 
-/* An element is two words: ifindex and MTU, then MAC, xmit and in_use. */
+/* An element is three words: ifindex and MTU, then MAC, xmit and in_use, then
+ * attached.  in_use makes it known, so its word is written last. */
 static void device_write(struct devices *d, __u32 index, const struct device_link *l)
 {
 	struct perch_device e = {
 		.ifindex = l->ifindex, .mtu = l->mtu, .xmit = link_takes_redirects(l), .in_use = 1,
+		.attached = l->attached,
 	};
-	__u64 *to = (__u64 *)&d->m->devices[index], word[2];
+	__u64 *to = (__u64 *)&d->m->devices[index], word[3];
 
 	memcpy(e.mac, l->mac, sizeof(e.mac));
 	memcpy(word, &e, sizeof(word));
 	if (!memcmp(to, word, sizeof(word)))
 		return;
 	__atomic_store_n(&to[0], word[0], __ATOMIC_RELAXED);
+	__atomic_store_n(&to[2], word[2], __ATOMIC_RELAXED);
 	__atomic_store_n(&to[1], word[1], __ATOMIC_RELEASE);
 	d->changed = true;
 }
@@ -100,7 +106,7 @@ static void link_settle(struct devices *d, const struct device_link *l)
 	}
 	if (!index)
 		index = device_free_index(d);
-	/* With 255 devices in use the others are left to the stack. */
+	/* With 254 devices in use the others are left to the stack. */
 	if (!index)
 		return;
 	device_write(d, index, l);
@@ -258,6 +264,8 @@ static void link_changed(struct devices *d, const struct nlmsghdr *h)
 		d->changed = true;
 	if (name[0])
 		memcpy(l->name, name, sizeof(l->name));
+	if (added || strcmp(before.name, l->name))
+		l->attached = links_attached(d->m->pin_path, l->name, l->ifindex);
 	link_settle(d, l);
 	if (added)
 		features_ask(d, l->ifindex);
@@ -283,6 +291,28 @@ void devices_link_message(struct devices *d, const struct nlmsghdr *h)
 	l = link_find(d, i->ifi_index);
 	if (l)
 		link_gone(d, l);
+}
+
+void devices_attached(struct devices *d, const char *ifname, bool attached)
+{
+	for (size_t i = 0; i < d->n; i++) {
+		if (strcmp(d->link[i].name, ifname))
+			continue;
+		d->link[i].attached = attached;
+		link_settle(d, &d->link[i]);
+	}
+}
+
+void devices_check_attached(struct devices *d)
+{
+	for (size_t i = 0; i < d->n; i++) {
+		struct device_link *l = &d->link[i];
+
+		if (!l->attached || links_attached(d->m->pin_path, l->name, l->ifindex))
+			continue;
+		l->attached = false;
+		link_settle(d, l);
+	}
 }
 
 static int link_dumped(const struct nlmsghdr *h, void *arg)

@@ -20,6 +20,7 @@ struct device_link {
 	bool native_xdp;
 	bool features_known;
 	__u64 features;		/* XDP features of the netdev family */
+	bool attached;		/* our programs are on it */
 	bool seen;		/* in the dump under way */
 };
 
@@ -43,6 +44,10 @@ void devices_close(struct devices *d);
 int devices_resync(struct devices *d);
 /* RTM_NEWLINK and RTM_DELLINK. */
 void devices_link_message(struct devices *d, const struct nlmsghdr *h);
+/* Our programs are on the interface now, or are about to leave it. */
+void devices_attached(struct devices *d, const char *ifname, bool attached);
+/* See whether they are still there: nobody tells when somebody takes them. */
+void devices_check_attached(struct devices *d);
 /* Notifications of the netdev family. */
 int devices_feature_message(const struct nlmsghdr *h, void *devices);
 

@@ -66,6 +66,8 @@ int link_remove(const struct pinned_link *l);
 int link_program(const struct datapath *d, enum link_hook hook);
 /* All pinned links to the programs of d, without a gap. */
 int links_update(struct datapath *d, char *why);
+/* Are our programs on this device, by pins of this name? */
+bool links_attached(const char *pin_path, const char *ifname, int ifindex);
 /* All links of a pin path, or those of one interface (NULL: all). */
 int links_remove(const char *pin_path, const char *ifname);
 

@@ -18,6 +18,7 @@
 /* Linux 6.6; the headers of older distributions do not know them. */
 #define TCX_INGRESS 46
 #define TCX_EGRESS 47
+#define TCX_BEFORE (1u << 3)	/* BPF_F_BEFORE, relative to nobody: the first */
 
 static const struct {
 	const char *suffix;
@@ -26,8 +27,10 @@ static const struct {
 } hooks[LINK_HOOKS] = {
 	[LINK_XDP] = { "-xdp", BPF_XDP, XDP_FLAGS_DRV_MODE },
 	[LINK_XDP_GENERIC] = { "-xdp-generic", BPF_XDP, XDP_FLAGS_SKB_MODE },
-	[LINK_TC_IN] = { "-tc-in", TCX_INGRESS, 0 },
-	[LINK_TC_OUT] = { "-tc-out", TCX_EGRESS, 0 },
+	/* what is not ours goes on to the programs of others; theirs may end the
+	 * chain */
+	[LINK_TC_IN] = { "-tc-in", TCX_INGRESS, TCX_BEFORE },
+	[LINK_TC_OUT] = { "-tc-out", TCX_EGRESS, TCX_BEFORE },
 	[LINK_CLSACT] = { "-clsact", 0, 0 },
 };
 
@@ -116,6 +119,19 @@ int link_info(const struct pinned_link *l, __u32 *ret_ifindex, __u32 *ret_progra
 	err = fd_info(fd, ret_ifindex, ret_program);
 	close(fd);
 	return err;
+}
+
+bool links_attached(const char *pin_path, const char *ifname, int ifindex)
+{
+	__u32 at = 0, in = 0, out = 0;
+	struct pinned_link l;
+
+	if (!link_name(&l, pin_path, ifname, LINK_TC_IN) && !link_info(&l, &at, &in) && (int)at == ifindex)
+		return true;
+	if (link_name(&l, pin_path, ifname, LINK_CLSACT) || access(l.path, F_OK))
+		return false;
+	clsact_programs(ifname, &in, &out);
+	return in && out;
 }
 
 int link_update(const struct pinned_link *l, int ifindex, int program_fd)

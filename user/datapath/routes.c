@@ -221,6 +221,19 @@ void routes_on_link(struct routes *r, void (*fn)(void *arg, const char *ifname, 
 	}
 }
 
+void routes_attached(struct routes *r, const char *ifname, bool attached)
+{
+	devices_attached(&r->devices, ifname, attached);
+}
+
+bool routes_is_ethernet(const struct routes *r, const char *ifname)
+{
+	for (size_t i = 0; i < r->devices.n; i++)
+		if (!strcmp(r->devices.link[i].name, ifname))
+			return r->devices.link[i].ethernet && !(r->devices.link[i].flags & IFF_LOOPBACK);
+	return false;
+}
+
 static int routes_take_in(struct routes *r)
 {
 	int err = netlink_read(&r->events, route_event, r);
@@ -261,13 +274,22 @@ struct hop {
 	struct perch_address address;
 };
 
+struct hop_asked {
+	struct hop hop;
+	__u8 type;		/* of the route: RTN_UNICAST, RTN_LOCAL, … */
+};
+
 static int hop_answer(const struct nlmsghdr *h, void *arg)
 {
 	const struct rtmsg *m = mnl_nlmsg_get_payload(h);
+	struct hop_asked *asked = arg;
+	struct hop *hop = &asked->hop;
 	const struct nlattr *a;
-	struct hop *hop = arg;
 
-	if (h->nlmsg_type != RTM_NEWROUTE || m->rtm_type != RTN_UNICAST)
+	if (h->nlmsg_type != RTM_NEWROUTE)
+		return MNL_CB_OK;
+	asked->type = m->rtm_type;
+	if (asked->type != RTN_UNICAST)
 		return MNL_CB_OK;
 	mnl_attr_for_each(a, h, sizeof(*m)) {
 		const struct rtvia *via = mnl_attr_get_payload(a);
@@ -296,21 +318,42 @@ static void address_put(struct nlmsghdr *h, __u16 type, const struct perch_addre
 		mnl_attr_put(h, type, sizeof(*a), a);
 }
 
-/* The next hop towards an address, as the routes are now. */
-static int hop_find(struct routes *r, const struct perch_address *a, struct hop *ret)
+/* The route towards an address, as it is now. */
+static int hop_ask(struct netlink *n, const struct perch_address *a, struct hop_asked *ret)
 {
 	bool v4 = address_is_v4(a);
 	struct netlink_request q;
 	struct rtmsg *m;
-	int err;
 
-	*ret = (struct hop){ .address = *a };
+	*ret = (struct hop_asked){ .hop.address = *a };
 	m = netlink_begin(&q, RTM_GETROUTE, 0, sizeof(*m));
 	m->rtm_family = v4 ? AF_INET : AF_INET6;
 	m->rtm_dst_len = v4 ? 32 : 128;
 	address_put(q.header, RTA_DST, a);
-	err = netlink_ask(&r->devices.asks, &q, hop_answer, ret);
+	return netlink_ask(n, &q, hop_answer, ret);
+}
+
+/* The next hop towards an address of another host. */
+static int hop_find(struct routes *r, const struct perch_address *a, struct hop *ret)
+{
+	struct hop_asked asked;
+	int err = hop_ask(&r->devices.asks, a, &asked);
+
+	*ret = asked.hop;
 	return err ?: ret->ifindex ? 0 : -ENOENT;
+}
+
+bool routes_is_local(const struct perch_address *a)
+{
+	struct hop_asked asked;
+	struct netlink n;
+	int err = netlink_open(&n, NETLINK_ROUTE);
+
+	if (err)
+		return false;
+	err = hop_ask(&n, a, &asked);
+	netlink_close(&n);
+	return !err && asked.type == RTN_LOCAL;
 }
 
 static struct ndmsg *hop_begin(struct netlink_request *q, __u16 type, __u16 flags, const struct hop *hop)
@@ -364,6 +407,7 @@ void routes_refresh(struct routes *r)
 	struct hop hops[REFRESH_HOPS], hop;
 	size_t n_hops = 0;
 
+	devices_check_attached(&r->devices);
 	/* Nobody tells of a changed XDP program before Linux 6.3. */
 	if (!r->devices.features.socket)
 		devices_resync(&r->devices);
