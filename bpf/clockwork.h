@@ -2,9 +2,9 @@
 /*
  * The kernel's clockwork, a timer every 10 ms.  It writes cumulative samples
  * of what changed (services in a rollout at the agent's sampleInterval, the
- * rest at 1 Hz), then walks a part of the flow table and frees what has
- * expired.  Both go in slices: a run ends after PERCH_TIMER_SLICE_NS and the
- * next one goes on.
+ * rest at 1 Hz), rolls back what an agent that is gone left armed, then walks
+ * a part of the flow table and frees what has expired.  It goes in slices: a
+ * run ends after PERCH_TIMER_SLICE_NS and the next one goes on.
  */
 #ifndef PERCH_BPF_CLOCKWORK_H
 #define PERCH_BPF_CLOCKWORK_H
@@ -14,6 +14,7 @@
 #define CLOCK_MONOTONIC 1
 #define SWEEP_RUNS 500		/* timer runs for one walk over the flow table */
 #define SLICE_CHECK 64		/* elements between two looks at the clock */
+#define TRACE_ALONE_NS 5000000000ll	/* without a heartbeat */
 #define VIA_OLD 64		/* route generations until stale vias are cleared; a via
 				 * has 8 bits of them, and a walk takes less than 64 */
 
@@ -171,6 +172,24 @@ static long sample_votes(u32 i, struct slice *s)
 	return 0;
 }
 
+/* The dead-man: a service that is armed goes back when nobody watches it. */
+GLOBAL int deadman_look(u32 service)
+{
+	struct perch_split *s = element(splits, service);
+	struct perch_control *c = element(control, 0);
+	struct plan_now now = {};
+	u64 armed = (u64)PERCH_ARMED << 48, limit;
+
+	if (!s || !c || (READ(s->word) & (armed | PERCH_WORD_TWIN)) != armed)
+		return 0;
+	limit = READ(c->deadman);
+	if (!limit || (s64)(bpf_ktime_get_ns() - READ(c->heartbeat)) <= (s64)limit)
+		return 0;
+	if (plan_read(service, &now) && !(perch_word_epoch(now.word) & 1))
+		rollback_fire(s, service, &now.plan, PERCH_BY_DEADMAN);
+	return 0;
+}
+
 static long sample_service(u32 i, struct slice *s)
 {
 	u32 id = s->at;
@@ -184,6 +203,7 @@ static long sample_service(u32 i, struct slice *s)
 	s->at++;
 	if (!sv->in_use || !sample_due(id, s))
 		return 0;
+	deadman_look(id);
 	o = element(observed, sv->observed);
 	r = SAMPLE_RESERVE(PERCH_SAMPLE_SERVICE, id, struct perch_sample_service);
 	if (!r)
@@ -339,6 +359,8 @@ static int clockwork_run(void *map, u32 *key, struct clockwork *w)
 		return 0;
 	c->timer_generation = constants.generation;
 	c->tick = tick_now();
+	if (unlikely(READ(c->tracing)) && (s64)(now - READ(c->heartbeat)) > TRACE_ALONE_NS)
+		WRITE(c->tracing, 0);	/* who asked is gone */
 	clockwork_sample(w, c, now);
 	clockwork_sweep(w, c, now);
 	bpf_timer_start(&w->timer, PERCH_TIMER_PERIOD_NS, 0);

@@ -66,6 +66,7 @@ struct packet {
 	struct perch_address source, destination;
 	__be16 source_port, destination_port;
 	u8 protocol, v6, tcp, ttl;	/* tcp: enum tcp_bits */
+	u8 dscp;
 	u32 seq, ack;
 	u32 payload;		/* bytes behind the transport header */
 	u32 length;		/* of the frame */
@@ -81,9 +82,12 @@ struct packet {
 	u32 fingerprint, stripe, now;
 	u32 found_set, found_way;
 	u64 tag;
+	u32 alias_set, alias_way;	/* where a reply was found first, if that was */
+	u64 alias_tag;			/* an alias; 0: it was not */
 	struct perch_flow flow;	/* a copy; the key names client and listener */
 	struct perch_flow lapsed;	/* copy of an unanswered connect whose slot
 				 * this flow took; backend 0: none */
+	struct perch_flow spare;	/* the flow while its alias is entered */
 
 	/* decision */
 	u8 way;			/* enum way */
@@ -100,8 +104,17 @@ struct packet {
 	struct perch_address new_address;	/* backend's, or the listener's */
 	__be16 new_port;
 	u16 gso_size;
+	__be16 client_port;	/* the client's end gets this one; 0: its own */
 	u64 via;		/* next hop there, 0: not known */
 };
+
+/* The next hop is this host's stack, which gets the packet rewritten. */
+#define VIA_UP ((u64)PERCH_VIA_STACK << 48)
+
+static __always_inline bool via_up(u64 via)
+{
+	return perch_via_device(via) == PERCH_VIA_STACK;
+}
 
 static __always_inline u32 tick_now(void)
 {

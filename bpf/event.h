@@ -27,8 +27,8 @@ static __always_inline void event_send(u16 kind, u16 service, u16 backend, u64 w
 
 	if (!c)
 		return;
-	/* a reflex is never held back */
-	if (!event_allowed(c, now) && kind != PERCH_EVENT_REFLEX) {
+	/* a rollback is never held back */
+	if (!event_allowed(c, now) && kind != PERCH_EVENT_REFLEX && kind != PERCH_EVENT_DEADMAN) {
 		__sync_fetch_and_add(&c->events_lost, 1);
 		return;
 	}

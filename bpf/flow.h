@@ -22,7 +22,7 @@
 #define FLOW_AHEAD 0xff0000	/* ages beyond this come from a clock ahead of ours */
 
 enum { FLOW_MISS, FLOW_HIT, FLOW_MOVED, FLOW_MANY };
-enum { FLOW_FULL, FLOW_INSERTED, FLOW_LATE, FLOW_BUSY };
+enum { FLOW_FULL, FLOW_INSERTED, FLOW_LATE, FLOW_BUSY, FLOW_RIVAL };
 
 static __always_inline u64 flow_age(u64 now, u64 tick)
 {
@@ -65,11 +65,13 @@ static __always_inline u32 flow_match(const u64 *tag, u32 fingerprint)
 }
 
 /* Is the entry this packet's?  Forward: its listener is where the packet goes
- * to.  Reply: its backend is where the packet comes from. */
+ * to.  Reply: its backend is where the packet comes from, and its client's
+ * port is the one the backend knows: where that was translated, the alias has
+ * it. */
 static __always_inline bool flow_names(const struct perch_flow *f, const struct packet *p)
 {
 	const u64 *a = (const void *)&f->key, *b = (const void *)&p->flow.key;
-	u64 mask = p->way == WAY_FORWARD ? ~(0xffffull << 32) : 0xffff00000000ffffull;
+	u64 mask = p->way == WAY_FORWARD ? ~(0xffffull << 32) : 0x00ff00000000ffffull;
 
 	if ((READ(a[0]) ^ b[0]) | (READ(a[1]) ^ b[1]) | ((READ(a[2]) ^ b[2]) & mask))
 		return false;
@@ -81,7 +83,7 @@ static __always_inline bool flow_names(const struct perch_flow *f, const struct 
 		struct perch_backend *k = element(backends, READ(f->backend));
 		__be16 port;
 
-		if (!k || !address_equal(&k->address, &p->source))
+		if (!k || !address_equal(&k->address, &p->source) || (READ(f->translated) && !READ(f->key.alias)))
 			return false;
 		port = k->port;
 		return (port ? port : READ(f->key.port)) == p->source_port;
@@ -181,7 +183,8 @@ static long flow_search_way(u32 i, struct flow_search *s)
 }
 
 /* Slow and complete: every match of both lines, thrice if it moves.  1 and
- * where it is (not copied), or 0. */
+ * where it is (not copied); 0: it is not there, nor is any other of this
+ * fingerprint; -1: others are. */
 GLOBAL int flow_seek(struct packet *p)
 {
 	struct flow_search s = { .p = p };
@@ -194,7 +197,7 @@ GLOBAL int flow_seek(struct packet *p)
 	if (!a || !b || !(flow_match(a->tag, p->fingerprint) | flow_match(b->tag, p->fingerprint)))
 		return 0;
 	bpf_loop(3 * 2 * PERCH_WAYS, flow_search_way, &s, 0);
-	return s.result == FLOW_HIT;
+	return s.result == FLOW_HIT ? 1 : -1;
 }
 
 /* The entry of p's client tuple on p's way, copied into p: 1 or 0. */
@@ -208,7 +211,111 @@ static __always_inline int flow_find(struct packet *p)
 		return 0;
 	if (r == FLOW_HIT && !flow_second_best(p) && flow_copy(p))
 		return 1;
-	return flow_seek(p) && flow_copy(p);
+	return flow_seek(p) > 0 && flow_copy(p);
+}
+
+/* The one entry with all of p's key. */
+static long flow_follow_way(u32 i, struct flow_search *s)
+{
+	struct packet *p = s->p;
+	u32 way = i % PERCH_WAYS, set = i / PERCH_WAYS & 1 ? p->set[1] : p->set[0];
+	struct perch_flow_set *fs = element(flows, set);
+	const u64 *a, *b = (const void *)&p->flow.key;
+	u64 tag;
+
+	if (!fs)
+		return 1;
+	tag = READ(fs->tag[way]);
+	a = (const void *)&fs->flow[way].key;
+	if (perch_tag_fingerprint(tag) != p->fingerprint || perch_tag_class(tag) == PERCH_BUSY)
+		return 0;
+	if ((READ(a[0]) ^ b[0]) | (READ(a[1]) ^ b[1]) | (READ(a[2]) ^ b[2]))
+		return 0;
+	p->found_set = set;
+	p->found_way = way;
+	p->tag = tag;
+	s->result = FLOW_HIT;
+	return 1;
+}
+
+/* From the alias in p to the flow it stands for, copied into p: 1 or 0. */
+GLOBAL int flow_follow(struct packet *p)
+{
+	struct flow_search s = { .p = p };
+
+	if (!p)
+		return 0;
+	p->alias_set = p->found_set;
+	p->alias_way = p->found_way;
+	p->alias_tag = p->tag;
+	p->flow.key.client_port = p->flow.translated;
+	p->flow.key.alias = 0;
+	flow_place(p);
+	bpf_loop(2 * PERCH_WAYS, flow_follow_way, &s, 0);
+	return s.result == FLOW_HIT && flow_copy(p);
+}
+
+/* Last seen and class of the alias that p was found by or has just entered;
+ * who comes in between has said as much. */
+static __always_inline void flow_alias_touch(const struct packet *p, u32 class)
+{
+	struct perch_flow_set *fs = element(flows, p->alias_set);
+	u64 want = (p->alias_tag & PERCH_TAG_IDENTITY) | (u64)class << 24 | p->now;
+
+	if (fs && want != p->alias_tag)
+		__sync_val_compare_and_swap(&fs->tag[p->alias_way & (PERCH_WAYS - 1)], p->alias_tag, want);
+}
+
+/* Does an entry lead another connection of p's client port to p's backend?
+ * The backend would take the two for one. */
+static __always_inline bool flow_rivals(const struct perch_flow *f, const struct packet *p)
+{
+	const u64 *a = (const void *)&f->key, *b = (const void *)&p->flow.key;
+	struct perch_backend *k;
+	__be16 port;
+
+	if ((READ(a[0]) ^ b[0]) | (READ(a[1]) ^ b[1]) | ((READ(a[2]) ^ b[2]) & 0x00ff00000000ffffull))
+		return false;
+	if (READ(a[2]) == b[2] || (READ(f->translated) && !READ(f->key.alias)))
+		return false;	/* itself, from before; or one with another port there */
+	k = element(backends, READ(f->backend));
+	if (!k || !address_equal(&k->address, &p->new_address))
+		return false;
+	port = k->port;
+	return (port ? port : READ(f->key.port)) == p->new_port;
+}
+
+static long flow_rival_way(u32 i, struct flow_search *s)
+{
+	struct packet *p = s->p;
+	u32 way = i % PERCH_WAYS, set = i / PERCH_WAYS & 1 ? p->set[1] : p->set[0];
+	struct perch_flow_set *fs = element(flows, set);
+	u64 tag;
+
+	if (!fs)
+		return 1;
+	tag = READ(fs->tag[way]);
+	if (perch_tag_fingerprint(tag) != p->fingerprint || perch_tag_class(tag) == PERCH_CLOSING ||
+	    perch_tag_class(tag) == PERCH_BUSY || flow_expired(tag, p->now) || !flow_rivals(&fs->flow[way], p))
+		return 0;
+	s->result = FLOW_HIT;
+	return 1;
+}
+
+/* Will the backend know p's flow by its key's client port? */
+static __always_inline bool flow_claims(const struct packet *p)
+{
+	return !p->flow.translated || p->flow.key.alias;
+}
+
+GLOBAL int flow_has_rival(struct packet *p)
+{
+	struct flow_search s = { .p = p };
+
+	if (!p)
+		return 0;
+	bpf_loop(2 * PERCH_WAYS, flow_rival_way, &s, 0);
+	return s.result == FLOW_HIT;
 }
 
 /* What a flow's end means to the counters of its backend. */
@@ -225,7 +332,7 @@ static __always_inline void flow_ended(u16 backend)
 
 static __always_inline bool flow_counts(u32 class)
 {
-	return class != PERCH_FREE && class != PERCH_CLOSING && class != PERCH_BUSY;
+	return class != PERCH_FREE && class != PERCH_CLOSING && class != PERCH_ALIAS && class != PERCH_BUSY;
 }
 
 /* Smallest wins: free 0, expired 1, embryonic, new or closing 2 (oldest
@@ -379,13 +486,19 @@ static __always_inline int flow_insert_locked(struct packet *p, u32 class)
 	struct flow_slot at;
 
 	for (int i = 0; i < 3; i++) {
-		if (!flow_seek(p))
+		int there = flow_seek(p);
+
+		if (there < 0 && flow_claims(p) && flow_has_rival(p))
+			return FLOW_RIVAL;
+		if (there <= 0)
 			return flow_insert_new(p, class);
 		if (!flow_expired(p->tag, p->now) && !(p->replace && !((p->tag ^ seen) & PERCH_TAG_IDENTITY))) {
 			if (flow_copy(p))
 				return FLOW_LATE;
 			continue;
 		}
+		if (flow_claims(p) && flow_has_rival(p))
+			return FLOW_RIVAL;
 		at = (struct flow_slot){ .tag = p->tag, .set = p->found_set, .way = p->found_way };
 		if (flow_fill(&at, p, class))
 			return FLOW_INSERTED;

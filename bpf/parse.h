@@ -102,6 +102,7 @@ static __always_inline int parse_v4(struct iphdr *ip, void *end, struct packet *
 		return PERCH_R_MALFORMED;
 	p->protocol = ip->protocol;
 	p->ttl = ip->ttl;
+	p->dscp = ip->tos >> 2;
 	return parse_transport(ip + 1, end, p, sizeof(*ip));
 }
 
@@ -129,6 +130,7 @@ static __always_inline int parse_v6(struct ipv6hdr *ip, void *end, struct packet
 		return PERCH_R_MALFORMED;
 	p->protocol = ip->nexthdr;
 	p->ttl = ip->hop_limit;
+	p->dscp = bpf_ntohs(*(__be16 *)ip) >> 6 & 63;
 	if (p->protocol == IPPROTO_FRAGMENT)
 		return PERCH_R_FRAGMENT;
 	if (p->protocol == IPPROTO_HOPOPTS || p->protocol == IPPROTO_ROUTING || p->protocol == IPPROTO_DSTOPTS)

@@ -10,6 +10,7 @@
 #include "clockwork.h"
 #include "parse.h"
 #include "steer.h"
+#include "trace.h"
 
 /* The scratch packet of this CPU and hook, ready for parse. */
 static __always_inline struct packet *packet_begin(u32 hook, u32 bits, u32 length, u32 ifindex)
@@ -25,16 +26,23 @@ static __always_inline struct packet *packet_begin(u32 hook, u32 bits, u32 lengt
 	p->ifindex = ifindex;
 	p->segments = 1;
 	p->gso = 0;
+	p->service = PERCH_NO_SERVICE;
 	return p;
+}
+
+static __always_inline bool reason_drops(u32 reason)
+{
+	return reason == PERCH_R_SEVERED_DROP || reason == PERCH_R_STABLE_DOWN_DROP;
 }
 
 static __always_inline int xdp_pass(u32 reason)
 {
 	reason_count(PERCH_HOOK_XDP, reason);
-	return reason == PERCH_R_SEVERED_DROP ? XDP_DROP : XDP_PASS;
+	return reason_drops(reason) ? XDP_DROP : XDP_PASS;
 }
 
-/* The device that p leaves by: GO, or the reason to leave it to TC. */
+/* The device that p leaves by, NULL: up the stack.  GO, or the reason to leave
+ * it to TC. */
 static __always_inline int xdp_next_hop(struct xdp_md *ctx, struct packet *p, struct perch_device **ret)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
@@ -53,6 +61,8 @@ static __always_inline int xdp_next_hop(struct xdp_md *ctx, struct packet *p, st
 		if (r)
 			return r < 0 ? -r : PERCH_R_NO_NEIGHBOUR;
 	}
+	if (via_up(p->via))
+		return GO;
 	*ret = via_device(p, &reason);
 	return *ret ? GO : reason;
 }
@@ -82,13 +92,16 @@ int perch_xdp(struct xdp_md *ctx)
 		r = steer_commit(p);
 	if (r == GO && unlikely(p->moved))
 		r = xdp_next_hop(ctx, p, &d);
-	if (r != GO || !d)
+	trace(p, r == GO ? p->reason : (u32)r);
+	if (r != GO)
 		return xdp_pass(r);
 	reason_count(PERCH_HOOK_XDP, p->reason);
 	if (!(p->answer ? answer_xdp(ctx, p) : rewrite_xdp(ctx, p, d))) {
 		reason_count(PERCH_HOOK_XDP, PERCH_R_REWRITE_FAILED);
 		return XDP_DROP;
 	}
+	if (!d)
+		return XDP_PASS;
 	/* never XDP_TX: a veth whose peer has GRO but no program lets it lie */
 	return bpf_redirect(d->ifindex, 0);
 }
@@ -96,7 +109,7 @@ int perch_xdp(struct xdp_md *ctx)
 static __always_inline int tc_pass(u32 hook, u32 reason)
 {
 	reason_count(hook, reason);
-	return reason == PERCH_R_SEVERED_DROP ? TC_ACT_SHOT : TC_ACT_UNSPEC;
+	return reason_drops(reason) ? TC_ACT_SHOT : TC_ACT_UNSPEC;
 }
 
 /* The longest headers that `ours` and `parse` read. */
@@ -149,7 +162,7 @@ static __always_inline int tc_redirect_neighbour(const struct bpf_fib_lookup *fi
 }
 
 /* Next hop of p: GO with its device, or with NULL when the neighbour is for
- * the kernel to resolve; or the reason to pass it. */
+ * the kernel to resolve or it goes up the stack; or the reason to pass it. */
 static __always_inline int tc_next_hop(struct __sk_buff *skb, struct packet *p, struct bpf_fib_lookup *fib,
 				       struct perch_device **ret)
 {
@@ -162,7 +175,7 @@ static __always_inline int tc_next_hop(struct __sk_buff *skb, struct packet *p, 
 		if (r < 0)
 			return -r;
 	}
-	if (!p->via)
+	if (!p->via || via_up(p->via))
 		return GO;
 	*ret = via_device(p, &reason);
 	return *ret ? GO : reason;
@@ -180,9 +193,7 @@ int perch_tc_in(struct __sk_buff *skb)
 	if (r != PARSED || !p)
 		return tc_pass(PERCH_HOOK_TC_IN, r);
 	r = steer_find(p);
-	if (r != GO)
-		return tc_pass(PERCH_HOOK_TC_IN, r);
-	if (!p->answer)
+	if (r == GO && !p->answer)
 		r = tc_next_hop(skb, p, &fib, &d);
 	if (r == GO)
 		r = steer_commit(p);
@@ -190,15 +201,18 @@ int perch_tc_in(struct __sk_buff *skb)
 		fib = (struct bpf_fib_lookup){};
 		r = tc_next_hop(skb, p, &fib, &d);
 	}
+	trace(p, r == GO ? p->reason : (u32)r);
 	if (r != GO)
 		return tc_pass(PERCH_HOOK_TC_IN, r);
 	reason_count(PERCH_HOOK_TC_IN, p->reason);
 	if (p->answer)
 		return answer_tc(skb, p);
-	if (!rewrite_tc(skb, p, d, true)) {
+	if (!rewrite_tc(skb, p, d, !via_up(p->via))) {
 		reason_count(PERCH_HOOK_TC_IN, PERCH_R_REWRITE_FAILED);
 		return TC_ACT_SHOT;
 	}
+	if (via_up(p->via))
+		return TC_ACT_UNSPEC;
 	return d ? bpf_redirect(d->ifindex, 0) : tc_redirect_neighbour(&fib);
 }
 
@@ -212,9 +226,9 @@ int perch_tc_out(struct __sk_buff *skb)
 	if (r != PARSED || !p)
 		return tc_pass(PERCH_HOOK_TC_OUT, r);
 	r = steer_find(p);
-	if (r != GO)
-		return tc_pass(PERCH_HOOK_TC_OUT, r);
-	r = steer_commit(p);
+	if (r == GO)
+		r = steer_commit(p);
+	trace(p, r == GO ? p->reason : (u32)r);
 	if (r != GO)
 		return tc_pass(PERCH_HOOK_TC_OUT, r);
 	reason_count(PERCH_HOOK_TC_OUT, p->reason);

@@ -11,7 +11,9 @@
 #include "maps.h"
 
 /* What a choice went by; told once it is carried out. */
-enum pick_note { PICK_TORN = 1, PICK_AMBIGUOUS = 2, PICK_EMPTY = 4 };
+enum pick_note {
+	PICK_TORN = 1, PICK_AMBIGUOUS = 2, PICK_EMPTY = 4, PICK_PINNED = 8, PICK_RULED = 16, PICK_VOID = 32,
+};
 
 /* A whole copy of one plan, if it is the one of `epoch` before and after. */
 static __always_inline bool plan_copy(struct perch_plan *from, u32 epoch, struct perch_plan *to)
@@ -169,6 +171,70 @@ static __always_inline u32 pick_from(struct packet *p, u32 slot, u64 hash)
 	return v ? pick_backend(v, p->v6, hash) : 0;
 }
 
+/* What a pin or a rule asks for: a target with its note in p, or 0. */
+static __always_inline u32 pick_asked(struct packet *p, u32 choosers)
+{
+	if (choosers & PERCH_CHOOSE_PINS) {
+		struct perch_pin_key key = { .client = p->source, .service = p->service };
+		struct perch_pin *pin;
+
+		if (p->v6)	/* an IPv6 client is its /64 */
+			key.client.word[2] = key.client.word[3] = 0;
+		pin = bpf_map_lookup_elem(&pins, &key);
+		if (pin && (!pin->until || bpf_ktime_get_ns() < pin->until)) {
+			p->notes |= PICK_PINNED;
+			return pin->target;
+		}
+	}
+	p->notes |= PICK_RULED;
+	if (choosers & PERCH_CHOOSE_RULES) {
+		struct perch_rule_key key = { .prefix = 32 + 128, .service = p->service, .source = p->source };
+		u32 *target = bpf_map_lookup_elem(&rules, &key);
+
+		if (target)
+			return *target;
+	}
+	if (choosers & PERCH_CHOOSE_MARKS) {
+		struct perch_mark *m = element(marks, p->service);
+
+		if (m && m->target[p->dscp & 63])
+			return m->target[p->dscp & 63];
+	}
+	p->notes &= ~PICK_RULED;
+	return 0;
+}
+
+/* May a pin or rule lead to a version with this role?  After a rollback what
+ * it took away is nobody's target. */
+static __always_inline bool target_role(u32 role, u32 epoch)
+{
+	if (role == PERCH_ROLE_CANARY || role == PERCH_ROLE_BASELINE)
+		return !(epoch & 1);
+	return role == PERCH_ROLE_STABLE || role == PERCH_ROLE_PREVIOUS;
+}
+
+/* The slot that a pin or rule chose + 1; 0: the hash decides. */
+GLOBAL int pick_target(struct packet *p, const struct plan_now *now, u32 choosers)
+{
+	u32 target, found = 0;
+
+	if (!p || !now)
+		return 0;
+	target = pick_asked(p, choosers);
+	if (!target)
+		return 0;
+	for (u32 slot = 0; slot < PERCH_SLOTS; slot++) {
+		u32 role = plan_role(&now->plan, slot);
+
+		if (target_role(role, perch_word_epoch(now->word)) &&
+		    (target == role || target == (PERCH_TARGET_SLOT | slot)))
+			found = slot + 1;
+	}
+	if (!found)
+		p->notes = (p->notes & ~(PICK_PINNED | PICK_RULED)) | PICK_VOID;
+	return found;
+}
+
 /* Has the version a live backend at all? */
 static __always_inline bool version_lives(struct perch_version *v)
 {
@@ -185,13 +251,17 @@ static __always_inline bool pick(struct packet *p, const struct perch_listener *
 	u64 hash = pick_hash(p, sv->affinity);
 	struct plan_now now = {};
 	bool whole = plan_read(p->service, &now);
-	u32 slot;
+	u32 slot, chosen = 0;
 
 	p->notes = whole ? 0 : PICK_TORN;
 	p->flow.epoch = perch_word_epoch(now.word);
 	p->votes = 0;
+	if (sv->choosers && whole && !l->door)
+		chosen = pick_target(p, &now, sv->choosers);
 	if (l->door) {
 		slot = l->door - 1;
+	} else if (chosen) {
+		slot = chosen - 1;
 	} else if (start) {
 		slot = plan_slot(&now.plan, pick_value(hash, now.plan.salt));
 		p->votes = whole;
@@ -205,6 +275,9 @@ static __always_inline bool pick(struct packet *p, const struct perch_listener *
 		p->votes = 0;
 		p->flow.backend = pick_from(p, now.plan.rest, hash);
 	}
+	if (!p->flow.backend && !l->door && sv->stable_down == PERCH_DOWN_CANARY && now.plan.low_end &&
+	    !(perch_word_epoch(now.word) & 1))
+		p->flow.backend = pick_from(p, now.plan.low, hash);
 	return p->flow.backend;
 }
 
@@ -216,6 +289,12 @@ static __always_inline void pick_tell(const struct packet *p)
 		reason_count(p->hook, PERCH_R_AMBIGUOUS);
 	if (p->notes & PICK_EMPTY)
 		reason_count(p->hook, PERCH_R_EMPTY_VERSION);
+	if (p->notes & PICK_PINNED)
+		reason_count(p->hook, PERCH_R_PINNED);
+	if (p->notes & PICK_RULED)
+		reason_count(p->hook, PERCH_R_RULED);
+	if (p->notes & PICK_VOID)
+		reason_count(p->hook, PERCH_R_TARGET_VOID);
 }
 
 #endif

@@ -10,8 +10,7 @@
 #ifndef PERCH_BPF_REFLEX_H
 #define PERCH_BPF_REFLEX_H
 
-#include "event.h"
-#include "pick.h"
+#include "rollback.h"
 
 #define REFLEX_STABLE 10
 #define REFLEX_CLIENTS 3
@@ -66,86 +65,6 @@ static __always_inline bool reflex_proves(struct reflex r, u32 limit)
 	       bits_of(r.clients) >= REFLEX_CLIENTS;
 }
 
-/* Raise *at to value; never lower it.  Who tries at the same time means now. */
-static __always_inline void reflex_raise(u64 *at, u64 value)
-{
-	u64 old = READ(*at);
-
-	for (int i = 0; i < 4; i++) {
-		u64 got;
-
-		if (old >= value)
-			return;
-		got = __sync_val_compare_and_swap(at, old, value);
-		if (got == old)
-			return;
-		old = got;
-	}
-}
-
-/* As split_named in user space: without it misses would ask the plan before
- * the rollback for as long as no agent comes. */
-static __always_inline void reflex_named(struct perch_split *s, u64 word)
-{
-	u64 old = READ(s->named), epoch = perch_word_epoch(word | PERCH_WORD_TWIN);
-
-	if ((s32)(epoch - (old >> 32)) > 0)
-		__sync_val_compare_and_swap(&s->named, old, epoch << 32 | (u32)(bpf_ktime_get_ns() / 1000000000));
-}
-
-/* The canary's established flows, as the service wants it. */
-static __always_inline void reflex_established(u32 service, u32 slot)
-{
-	struct perch_service *sv = element(services, service);
-	struct perch_version *v = element(versions, service * PERCH_SLOTS + (slot & (PERCH_SLOTS - 1)));
-	u64 now = bpf_ktime_get_ns(), before;
-	bool pending;
-
-	if (!sv || !v || sv->established == PERCH_KEEP)
-		return;
-	if (sv->established == PERCH_SEVER) {
-		reflex_raise(&v->sever_before, now);
-		return;
-	}
-	/* as version_drain in user space: a drain that is due becomes a sever, one
-	 * that is pending keeps its time */
-	before = READ(v->drain_before);
-	pending = before > READ(v->sever_before) && READ(v->drain_at) > now;
-	if (!pending) {
-		if (before > READ(v->sever_before))
-			reflex_raise(&v->sever_before, before);
-		barrier();
-		reflex_raise(&v->drain_at, now + (u64)sv->drain_ms * 1000000);
-	}
-	barrier();
-	reflex_raise(&v->drain_before, now);
-}
-
-/* The rollback itself; the word before it. */
-static __always_inline u64 reflex_write(struct perch_split *s)
-{
-	return __sync_fetch_and_or(&s->word, PERCH_WORD_TWIN | (u64)(PERCH_BY_REFLEX | PERCH_ROLLED_BACK) << 48);
-}
-
-static __always_inline void reflex_fire(struct perch_split *s, struct perch_observed *o, const struct perch_backend *k,
-					const struct perch_plan *plan)
-{
-	struct perch_version *stable = element(versions, k->service * PERCH_SLOTS + (plan->rest & (PERCH_SLOTS - 1)));
-	struct perch_flow_key nobody = {};
-	u64 old;
-
-	if (!stable || !version_lives(stable))
-		return;
-	old = reflex_write(s);
-	WRITE(o->reflex, 0);
-	if (perch_word_epoch(old) & 1)
-		return;		/* somebody was first */
-	reflex_named(s, old);
-	reflex_established(k->service, plan->low);
-	reason_count(PERCH_HOOK_XDP, PERCH_R_REFLEX);
-	event_send(PERCH_EVENT_REFLEX, k->service, 0, old, &nobody);
-}
-
 /* One connect's outcome.  `client` is any hash of the client. */
 static __always_inline void reflex_vote(const struct perch_backend *k, u32 client, bool failed)
 {
@@ -173,8 +92,11 @@ static __always_inline void reflex_vote(const struct perch_backend *k, u32 clien
 			break;
 		old = got;
 	}
-	if (reflex_proves(r, o->reflex_limit))
-		reflex_fire(s, o, k, &now.plan);
+	if (!reflex_proves(r, o->reflex_limit))
+		return;
+	rollback_fire(s, k->service, &now.plan, PERCH_BY_REFLEX);
+	if (perch_word_epoch(READ(s->word)) & 1)
+		WRITE(o->reflex, 0);
 }
 
 #endif

@@ -31,6 +31,17 @@ static __always_inline u64 sum_address(const struct packet *p, const struct perc
 	return s;
 }
 
+/* The client's port as it came, and what its change adds to a sum. */
+static __always_inline u16 own_client_port(const struct packet *p)
+{
+	return p->way == WAY_REPLY ? p->destination_port : p->source_port;
+}
+
+static __always_inline u64 sum_client_port(const struct packet *p)
+{
+	return p->client_port ? (u64)(u16)~own_client_port(p) + p->client_port : 0;
+}
+
 /* IP header, the same for both hooks: address, hop count, IPv4's checksum. */
 static __always_inline void write_ip(struct ethhdr *eth, const struct packet *p, bool v6, u64 sum, bool hop)
 {
@@ -108,13 +119,14 @@ static __always_inline u16 sum_update(u16 check, u64 sum, bool udp)
 	return udp && !r ? 0xffff : r;	/* RFC 768: 0 means none */
 }
 
+/* d NULL: it goes up the stack, with its MACs and hop count. */
 static __always_inline bool rewrite_xdp(struct xdp_md *ctx, const struct packet *p, const struct perch_device *d)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	bool reply = p->way == WAY_REPLY, udp = p->protocol == IPPROTO_UDP;
 	const struct perch_address *old = reply ? &p->source : &p->destination;
 	u16 old_port = reply ? p->source_port : p->destination_port;
-	u64 sum = sum_address(p, old), all = sum + (u16)~old_port + p->new_port;
+	u64 sum = sum_address(p, old), all = sum + (u16)~old_port + p->new_port + sum_client_port(p);
 	struct ethhdr *eth = data;
 	void *at = data + transport_offset(p);
 	bool v6 = p->v6;
@@ -127,6 +139,8 @@ static __always_inline bool rewrite_xdp(struct xdp_md *ctx, const struct packet 
 		if (u->check)	/* over IPv6 too: RFC 6936 */
 			u->check = sum_update(u->check, all, true);
 		*(reply ? &u->source : &u->dest) = p->new_port;
+		if (unlikely(p->client_port))
+			*(reply ? &u->dest : &u->source) = p->client_port;
 	} else {
 		struct tcphdr *t = at;
 
@@ -134,11 +148,14 @@ static __always_inline bool rewrite_xdp(struct xdp_md *ctx, const struct packet 
 			return false;
 		t->check = sum_update(t->check, all, false);
 		*(reply ? &t->source : &t->dest) = p->new_port;
+		if (unlikely(p->client_port))
+			*(reply ? &t->dest : &t->source) = p->client_port;
 	}
 	if (!headers_whole(data, end, v6))
 		return false;
-	write_ip(eth, p, v6, sum, true);
-	via_write(eth, p->via, d);
+	write_ip(eth, p, v6, sum, d != NULL);
+	if (d)
+		via_write(eth, p->via, d);
 	return true;
 }
 
@@ -169,7 +186,9 @@ static __always_inline bool sum_tc(struct __sk_buff *skb, const struct packet *p
 	} else if (bpf_l4_csum_replace(skb, at, old.word[3], new.word[3], BPF_F_PSEUDO_HDR | flags | 4)) {
 		return false;
 	}
-	return !bpf_l4_csum_replace(skb, at, old_port, p->new_port, flags | 2);
+	if (bpf_l4_csum_replace(skb, at, old_port, p->new_port, flags | 2))
+		return false;
+	return !p->client_port || !bpf_l4_csum_replace(skb, at, own_client_port(p), p->client_port, flags | 2);
 }
 
 /* d NULL: MACs and hop count stay (the kernel, or tc_out, sees to them). */
@@ -190,6 +209,8 @@ static __always_inline bool rewrite_tc(struct __sk_buff *skb, const struct packe
 	if ((void *)(ports + 2) > end || !headers_whole(data, end, v6))
 		return false;
 	ports[!reply] = p->new_port;
+	if (unlikely(p->client_port))
+		ports[reply] = p->client_port;
 	write_ip(data, p, v6, sum_address(p, reply ? &p->source : &p->destination), hop);
 	if (d)
 		via_write(data, p->via, d);

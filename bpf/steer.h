@@ -41,6 +41,20 @@ static __always_inline u64 steer_via(u64 via)
 	return c && perch_via_device(via) && perch_via_generation(via) == (c->route_generation & 0xff) ? via : 0;
 }
 
+/* Towards a backend: through the stack when it is on this host. */
+static __always_inline u64 steer_towards(const struct perch_backend *k)
+{
+	return k->local ? VIA_UP : steer_via(READ(k->via));
+}
+
+static __always_inline void steer_aim(struct packet *p, const struct perch_backend *k)
+{
+	p->new_address = k->address;
+	p->new_port = k->port ? k->port : p->destination_port;
+	p->client_port = p->flow.translated;
+	p->via = steer_towards(k);
+}
+
 /* The entry in p is there: use it, end it, or decide anew (found stays 0). */
 static __always_inline int steer_hit(struct packet *p)
 {
@@ -71,9 +85,7 @@ static __always_inline int steer_hit(struct packet *p)
 	}
 	p->found = 1;
 	if (forward) {
-		p->new_address = k->address;
-		p->new_port = k->port ? k->port : p->destination_port;
-		p->via = steer_via(READ(k->via));
+		steer_aim(p, k);
 		return GO;
 	}
 	struct perch_listener *l = element(listeners, p->flow.key.listener);
@@ -82,16 +94,45 @@ static __always_inline int steer_hit(struct packet *p)
 		return PERCH_R_NOT_OUR_REPLY;
 	p->new_address = l->address;
 	p->new_port = p->flow.key.port;
+	p->client_port = p->alias_tag ? p->flow.key.client_port : 0;
 	p->via = steer_via(p->flow.via);
 	return GO;
 }
 
+/* Where p goes to: this port's listener, else that of every port; 0: nobody. */
 static __always_inline u32 steer_listener(const struct packet *p)
 {
 	struct perch_endpoint at = { .address = p->destination, .port = p->destination_port, .protocol = p->protocol };
 	u32 *id = bpf_map_lookup_elem(&addresses, &at);
+	struct perch_control *c;
 
+	if (id)
+		return *id;
+	c = element(control, 0);
+	if (!c || !c->any_port)
+		return 0;
+	at.port = 0;
+	id = bpf_map_lookup_elem(&addresses, &at);
 	return id ? *id : 0;
+}
+
+/* Is p of a connection that this listener does not take?  GO: it is not. */
+static __always_inline int steer_spares(const struct packet *p, const struct perch_listener *l)
+{
+	if (l->leaving)
+		return PERCH_R_LEAVING;
+	if (l->adopt_until && p->protocol == IPPROTO_TCP && !(p->tcp & TCP_SYN) && bpf_ktime_get_ns() < l->adopt_until)
+		return PERCH_R_ADOPTED;
+	return GO;
+}
+
+/* Nobody lives to take it: the client hears so, if it can. */
+static __always_inline int steer_refuse(struct packet *p)
+{
+	if (p->protocol != IPPROTO_TCP || (p->tcp & TCP_RST))
+		return PERCH_R_STABLE_DOWN_DROP;
+	p->answer = 1;
+	return GO;
 }
 
 /* A new flow's entry, as it goes into the table. */
@@ -101,6 +142,7 @@ static __always_inline void steer_entry(struct packet *p, u32 listener)
 
 	p->flow.key.listener = listener;
 	p->flow.key.port = p->destination_port;
+	p->flow.key.alias = 0;
 	p->flow.translated = 0;
 	p->flow.via = 0;
 	p->flow.client_next = !tcp ? 0 : p->tcp & TCP_SYN ? p->seq + 1 : track_end(p);
@@ -118,23 +160,27 @@ static __always_inline int steer_miss(struct packet *p)
 	struct perch_listener *l = id ? element(listeners, id) : NULL;
 	struct perch_service *sv;
 	struct perch_backend *k;
+	int r;
 
 	if (!l || !l->in_use)
 		return PERCH_R_NO_LISTENER;
+	r = steer_spares(p, l);
+	if (r != GO)
+		return r;
 	p->service = l->service;
 	sv = element(services, p->service);
 	/* before the split word is read: what a word chose that was then rolled
 	 * back is older than the sever that follows */
 	p->flow.created = bpf_ktime_get_ns();
-	if (!sv || !pick(p, l, sv))
+	if (!sv)
 		return PERCH_R_NO_BACKEND;
+	if (!pick(p, l, sv))
+		return steer_refuse(p);
 	k = element(backends, p->flow.backend);
 	if (!k)
 		return PERCH_R_NO_BACKEND;
 	steer_entry(p, id);
-	p->new_address = k->address;
-	p->new_port = k->port ? k->port : p->destination_port;
-	p->via = steer_via(READ(k->via));
+	steer_aim(p, k);
 	return GO;
 }
 
@@ -144,7 +190,21 @@ static __always_inline void steer_key(struct packet *p, const struct perch_addre
 	p->flow.key.client_port = port;
 	p->flow.key.port = p->destination_port;
 	p->flow.key.protocol = p->protocol;
+	p->flow.key.alias = 0;
 	flow_place(p);
+}
+
+/* A reply's flow: found by what the backend knows of the client. */
+static __always_inline int steer_reply(struct packet *p)
+{
+	p->way = WAY_REPLY;
+	p->replace = 0;
+	steer_key(p, &p->destination, p->destination_port);
+	if (!flow_find(p))
+		return PERCH_R_NOT_OUR_REPLY;
+	if (unlikely(p->flow.key.alias) && !flow_follow(p))
+		return PERCH_R_NOT_OUR_REPLY;
+	return steer_hit(p);
 }
 
 /* GO, or the reason to let the packet pass (or drop it, by its verdict). */
@@ -157,6 +217,7 @@ GLOBAL int steer_find(struct packet *p)
 	p->now = tick_now();
 	p->found = p->replace = p->answer = p->votes = p->moved = 0;
 	p->via = 0;
+	p->alias_tag = 0;
 	if (p->to_listener && p->hook != PERCH_HOOK_TC_OUT) {
 		p->way = WAY_FORWARD;
 		steer_key(p, &p->source, p->source_port);
@@ -164,13 +225,9 @@ GLOBAL int steer_find(struct packet *p)
 		if (r == GO && !p->found)
 			r = steer_miss(p);
 	}
-	if (r != GO && p->from_backend) {
-		p->way = WAY_REPLY;
-		p->replace = 0;
-		steer_key(p, &p->destination, p->destination_port);
-		r = flow_find(p) ? steer_hit(p) : PERCH_R_NOT_OUR_REPLY;
-	}
-	if (r == GO && !p->answer && p->ttl <= 1 && p->hook != PERCH_HOOK_TC_OUT)
+	if (r != GO && p->from_backend)
+		r = steer_reply(p);
+	if (r == GO && !p->answer && p->ttl <= 1 && p->hook != PERCH_HOOK_TC_OUT && !via_up(p->via))
 		r = PERCH_R_TTL;
 	return r;
 }
@@ -196,6 +253,8 @@ static __always_inline int steer_end(struct packet *p)
 
 static __always_inline void steer_track(struct packet *p)
 {
+	if (unlikely(p->alias_tag))
+		flow_alias_touch(p, perch_tag_class(p->tag) == PERCH_CLOSING ? PERCH_CLOSING : PERCH_ALIAS);
 	if (p->protocol != IPPROTO_TCP)
 		track_udp(p);
 	else if (p->way == WAY_FORWARD)
@@ -214,17 +273,89 @@ static __always_inline int steer_late(struct packet *p, u16 chosen)
 	if (!k)
 		return PERCH_R_NO_BACKEND;
 	p->found = 1;
+	p->client_port = p->flow.translated;
 	if (p->flow.backend == chosen)
 		return GO;
 	p->moved = 1;
 	p->version = k->version;
-	p->new_address = k->address;
-	p->new_port = k->port ? k->port : p->destination_port;
-	p->via = steer_via(READ(k->via));
+	steer_aim(p, k);
 	if (p->via || p->hook != PERCH_HOOK_XDP)
 		return GO;
 	p->found = 0;		/* nothing is to be tracked here */
 	return PERCH_R_RACE;
+}
+
+/* Enter p's flow; the unanswered connect whose slot it took is told. */
+static __always_inline int steer_insert(struct packet *p, u32 class)
+{
+	int r;
+
+	p->lapsed.backend = 0;
+	r = flow_insert(p, class);
+	if (unlikely(p->lapsed.backend))
+		evidence_connect_failed(&p->lapsed);
+	return r;
+}
+
+#define ALIAS_TRIES 8
+#define ALIAS_PORT_MIN 1024
+
+/* Enter an alias for the flow in spare, under some port that the client does
+ * not use there. */
+static __always_inline bool steer_alias(struct packet *p)
+{
+#pragma unroll
+	for (int i = 0; i < ALIAS_TRIES; i++) {
+		u16 port = ALIAS_PORT_MIN + bpf_get_prandom_u32() % (65536 - ALIAS_PORT_MIN);
+
+		p->flow = p->spare;
+		p->flow.translated = p->spare.key.client_port;
+		p->flow.key.client_port = bpf_htons(port);
+		p->flow.key.alias = 1;
+		flow_place(p);
+		if (steer_insert(p, PERCH_ALIAS) == FLOW_INSERTED)
+			return true;
+	}
+	return false;
+}
+
+/* The client's port is in use towards this backend, by way of another
+ * listener: there it gets another one, and an alias leads replies back. */
+GLOBAL int steer_insert_aliased(struct packet *p, u32 class)
+{
+	bool there;
+	int r = FLOW_RIVAL;
+
+	if (!p)
+		return r;
+	p->spare = p->flow;
+	there = steer_alias(p);
+	p->alias_set = p->found_set;
+	p->alias_way = p->found_way;
+	p->alias_tag = there ? p->tag : 0;
+	p->spare.translated = p->flow.key.client_port;
+	p->flow = p->spare;
+	p->tag = 0;
+	flow_place(p);
+	if (!there)
+		return r;
+	r = steer_insert(p, class);
+	if (r == FLOW_INSERTED) {
+		p->client_port = p->flow.translated;
+		reason_count(p->hook, PERCH_R_ALIASED);
+	} else {
+		flow_alias_touch(p, PERCH_CLOSING);
+	}
+	p->alias_tag = 0;
+	return r;
+}
+
+/* Why a first packet's flow is not in the table. */
+static __always_inline u32 steer_unlearned(int r)
+{
+	if (r == FLOW_BUSY)
+		return PERCH_R_LOCK_BUSY;
+	return r == FLOW_RIVAL ? PERCH_R_NO_ALIAS : PERCH_R_TABLE_FULL;
 }
 
 /* A first packet: enter it, or forward it by the hash alone. */
@@ -240,10 +371,9 @@ static __always_inline int steer_enter(struct packet *p)
 	p->reason = PERCH_R_UNLEARNED;
 	if (!c || (tcp && (p->tcp & TCP_RST)))
 		return GO;	/* a RST begins nothing */
-	p->lapsed.backend = 0;
-	r = flow_insert(p, tcp ? PERCH_EMBRYONIC : PERCH_UDP_NEW);
-	if (unlikely(p->lapsed.backend))
-		evidence_connect_failed(&p->lapsed);
+	r = steer_insert(p, tcp ? PERCH_EMBRYONIC : PERCH_UDP_NEW);
+	if (unlikely(r == FLOW_RIVAL))
+		r = steer_insert_aliased(p, tcp ? PERCH_EMBRYONIC : PERCH_UDP_NEW);
 	if (r == FLOW_LATE)
 		return steer_late(p, chosen);
 	if (r == FLOW_INSERTED) {
@@ -251,7 +381,7 @@ static __always_inline int steer_enter(struct packet *p)
 		p->reason = PERCH_R_NEW;
 		return GO;
 	}
-	reason_count(p->hook, r == FLOW_BUSY ? PERCH_R_LOCK_BUSY : PERCH_R_TABLE_FULL);
+	reason_count(p->hook, steer_unlearned(r));
 	if (!tcp || (p->tcp & TCP_SYN)) {
 		c->unlearned++;
 		event_send(PERCH_EVENT_TABLE_FULL, p->service, p->flow.backend, 0, &p->flow.key);
@@ -267,6 +397,10 @@ GLOBAL int steer_commit(struct packet *p)
 
 	if (!p)
 		return PERCH_R_NOT_OURS;
+	if (p->answer && !p->found) {
+		p->reason = PERCH_R_STABLE_DOWN;
+		return GO;
+	}
 	if (p->answer)
 		return steer_end(p);
 	if (!p->found)

@@ -22,6 +22,7 @@
  * object is loaded; the types leave room for the number in brackets. */
 #define PERCH_NAME_LEN 64	/* names, with their final 0 */
 #define PERCH_SERVICES 1024	/* (load) [16384] */
+#define PERCH_NO_SERVICE 0xffff
 #define PERCH_SLOTS 8		/* versions of one service that are loaded */
 #define PERCH_LISTENERS 4096	/* (load) [65535]; 0 is none */
 #define PERCH_BACKENDS 4096	/* (load) [65535]; 0 is none */
@@ -306,7 +307,8 @@ struct perch_backend {
 	__u32 incarnation;	/* of this element */
 	__u64 ended_outside;	/* flows that user space ended; part of `ended` */
 	__u8 held;		/* enum perch_backend_held, or'ed */
-	__u8 zero[7];
+	__u8 local;		/* 1: an address of this host */
+	__u8 zero[6];
 	__u64 reserved;
 };
 _Static_assert(sizeof(struct perch_backend) == 64, "backend");
@@ -344,7 +346,7 @@ struct perch_flow_key {
 	__be16 port;		/* the port the client connected to */
 	__u16 listener;
 	__u8 protocol;
-	__u8 zero;
+	__u8 alias;		/* 1: an alias, and client_port is the translated one */
 };
 _Static_assert(sizeof(struct perch_flow_key) == 24, "flow key");
 

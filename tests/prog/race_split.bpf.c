@@ -34,7 +34,7 @@ static __always_inline void delay(void)
 #undef barrier
 #define barrier() delay()
 
-#include "reflex.h"
+#include "rollback.h"
 
 #define CHOICES (1u << 20)
 #define STABLE 0
@@ -66,7 +66,7 @@ static __always_inline void check(const struct perch_plan *plan, u32 epoch, u32 
 
 static __always_inline void roll_back(struct perch_split *s)
 {
-	u64 before = reflex_write(s);
+	u64 before = rollback_write(s, PERCH_BY_REFLEX);
 
 	own_rollback = perch_word_epoch(before) | 1;
 	rollbacks++;

@@ -155,7 +155,7 @@ static void test_miss_of_a_version_without_backends_goes_to_stable(void **state)
 	}
 }
 
-static void test_miss_without_any_backend_passes(void **state)
+static void test_miss_without_any_backend_is_refused(void **state)
 {
 	struct flow_copy f;
 	static struct talk t;
@@ -164,12 +164,18 @@ static void test_miss_without_any_backend_passes(void **state)
 	lab_backends(*state, 1, 4, 0);
 	assert_int_equal(lab_apply(*state), 0);
 	for_each_mode(m) {
-		__u64 none = lab_reason(*state, mode_hook(m), PERCH_R_NO_BACKEND);
+		__u64 none = lab_reason(*state, mode_hook(m), PERCH_R_STABLE_DOWN);
+		__u64 dropped = lab_reason(*state, mode_hook(m), PERCH_R_STABLE_DOWN_DROP);
 
 		mode_talk(&t, *state, m, IPPROTO_TCP, 1);
-		assert_int_equal(talk_client(&t, TCP_SYN, 0), TALK_PASSED);
+		assert_int_equal(talk_client(&t, TCP_SYN, 0), TALK_ANSWERED);
 		assert_int_equal(talk_flow(&t, &f), -ENOENT);
-		assert_int_equal(lab_reason(*state, mode_hook(m), PERCH_R_NO_BACKEND), none + 1);
+		assert_int_equal(lab_reason(*state, mode_hook(m), PERCH_R_STABLE_DOWN), none + 1);
+		/* what can't be told is dropped */
+		assert_int_equal(talk_client(&t, TCP_RST, 0), TALK_DROPPED);
+		mode_talk(&t, *state, m, IPPROTO_UDP, 1);
+		assert_int_equal(talk_client(&t, 0, 10), TALK_DROPPED);
+		assert_int_equal(lab_reason(*state, mode_hook(m), PERCH_R_STABLE_DOWN_DROP), dropped + 2);
 	}
 }
 
@@ -210,7 +216,7 @@ int main(void)
 		prog_test(test_miss_of_udp_asks_the_current_plan),
 		prog_test(test_miss_in_midstream_is_established_by_a_reply),
 		prog_test_bare(test_miss_of_a_version_without_backends_goes_to_stable),
-		prog_test_bare(test_miss_without_any_backend_passes),
+		prog_test_bare(test_miss_without_any_backend_is_refused),
 		prog_test(test_miss_of_a_backend_that_is_down_decides_anew),
 	};
 

@@ -19,11 +19,12 @@
 #define OVER_MS 1000		/* a last ACK may still be under way */
 #define TOLD_BOTH (PERCH_FLOW_TOLD_CLIENT | PERCH_FLOW_TOLD_BACKEND)
 
+/* Of a connection: an alias leads to one that is an entry of its own. */
 static bool tag_live(__u64 tag)
 {
 	__u32 class = perch_tag_class(tag);
 
-	return perch_tag_fingerprint(tag) && class != PERCH_FREE && class != PERCH_BUSY;
+	return perch_tag_fingerprint(tag) && class != PERCH_FREE && class != PERCH_ALIAS && class != PERCH_BUSY;
 }
 
 /* A tick ahead of now is age 0: clocks of two CPUs are not one. */
