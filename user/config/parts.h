@@ -29,6 +29,8 @@ schema_reader schema_number_read;
  * of them begin with. */
 schema_reader service_read;
 void service_free(struct model_service *s);
+/* What a service has that says nothing. */
+void service_set_built_in(struct model_service *s);
 int defaults_read(struct reader *r, yaml_node_t *node, struct model_service **ret);
 /* Into a name of PERCH_NAME_LEN bytes. */
 schema_reader name_read;

@@ -196,9 +196,8 @@ int rules_copy(struct reader *r, const struct model_service *from, struct model_
 	return 0;
 }
 
-static int compare(const void *a, const void *b)
+int rules_compare(const struct model_rule *x, const struct model_rule *y)
 {
-	const struct model_rule *x = *(const struct model_rule *const *)a, *y = *(const struct model_rule *const *)b;
 	int order = (x->by_dscp - y->by_dscp) ?: (x->dscp - y->dscp);
 
 	if (!order)
@@ -213,7 +212,28 @@ static int compare_in_order(const void *a, const void *b)
 {
 	const struct model_rule *x = *(const struct model_rule *const *)a, *y = *(const struct model_rule *const *)b;
 
-	return compare(a, b) ?: (x > y) - (x < y);
+	return rules_compare(x, y) ?: (x > y) - (x < y);
+}
+
+const struct model_rule **rules_sorted(const struct model_service *s)
+{
+	const struct model_rule **sorted = malloc((s->n_rules ?: 1) * sizeof(*sorted));
+
+	if (!sorted)
+		return NULL;
+	for (size_t i = 0; i < s->n_rules; i++)
+		sorted[i] = &s->rules[i];
+	qsort(sorted, s->n_rules, sizeof(*sorted), compare_in_order);
+	return sorted;
+}
+
+const char *rules_format(const struct model_rule *rule, char out[ADDRESS_TEXT])
+{
+	if (rule->by_dscp)
+		snprintf(out, ADDRESS_TEXT, "dscp %u", rule->dscp);
+	else
+		prefix_format(&rule->source, rule->prefix, out);
+	return out;
 }
 
 /* A reader at a rule, which may be the line of a list, where no key stands. */
@@ -234,26 +254,20 @@ static int rule_twice(struct reader *r, const struct model_service *s, const str
 	struct reader at = at_rule(r, s, rule);
 	char text[ADDRESS_TEXT];
 
-	if (rule->by_dscp)
-		snprintf(text, sizeof(text), "dscp %u", rule->dscp);
-	else
-		prefix_format(&rule->source, rule->prefix, text);
-	return reader_fail_line(&at, rule->line, "%s is there twice, first on line %d%s%.160s; keep one", text,
-				first->line, same_file ? "" : " of ", same_file ? "" : first->file);
+	return reader_fail_line(&at, rule->line, "%s is there twice, first on line %d%s%.160s; keep one",
+				rules_format(rule, text), first->line, same_file ? "" : " of ",
+				same_file ? "" : first->file);
 }
 
 static int check_twice(struct reader *r, const struct model_service *s)
 {
-	const struct model_rule **sorted = malloc(s->n_rules * sizeof(*sorted));
+	const struct model_rule **sorted = rules_sorted(s);
 	int err = 0;
 
 	if (!sorted)
 		return reader_no_memory(r);
-	for (size_t i = 0; i < s->n_rules; i++)
-		sorted[i] = &s->rules[i];
-	qsort(sorted, s->n_rules, sizeof(*sorted), compare_in_order);
 	for (size_t i = 1; !err && i < s->n_rules; i++)
-		if (!compare(&sorted[i - 1], &sorted[i]))
+		if (!rules_compare(sorted[i - 1], sorted[i]))
 			err = rule_twice(r, s, sorted[i], sorted[i - 1]);
 	free(sorted);
 	return err;

@@ -100,7 +100,7 @@ static const struct schema_key defaults_keys[] = {
 };
 static const struct schema defaults_schema = { "defaults", defaults_keys };
 
-static void set_built_in(struct model_service *s)
+void service_set_built_in(struct model_service *s)
 {
 	s->affinity = PERCH_AFFINITY_CLIENT;
 	s->established = PERCH_DRAIN;
@@ -140,7 +140,7 @@ int defaults_read(struct reader *r, yaml_node_t *node, struct model_service **re
 	if (!s)
 		return reader_no_memory(r);
 	*ret = s;		/* freed with its configuration */
-	set_built_in(s);
+	service_set_built_in(s);
 	return schema_read(r, node, &defaults_schema, s);
 }
 
@@ -170,7 +170,7 @@ int service_read(struct reader *r, yaml_node_t *node, void *element)
 	if (r->defaults)
 		err = copy_policy(r, r->defaults, s);
 	else
-		set_built_in(s);
+		service_set_built_in(s);
 	if (!err)
 		err = schema_read(r, node, &service_schema, s);
 	return err ?: check_keys(r, node, s);

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+/* Owns how a rollout's steps, times and gates are written again. */
+#include <math.h>
+
+#include "leaves.h"
+#include "values.h"
+
+#define MILLION 1000000
+
+static void steps(struct leaves *l, const struct model_rollout *p)
+{
+	char weight[VALUE_TEXT], pause[VALUE_TEXT];
+	struct leaves_list list;
+
+	if (leaves_open(l, &list))
+		return;
+	for (size_t i = 0; i < p->n_steps; i++) {
+		const struct model_step *s = &p->step[i];
+
+		value_format_percent(s->share, weight);
+		if (s->manual || s->pause)
+			leaves_element(&list, "{ weight: %s, pause: %s }", weight,
+				       s->manual ? "manual" : value_format_duration(s->pause, pause));
+		else
+			leaves_element(&list, "%s", weight);
+	}
+	leaves_close(l, "steps", &list);
+}
+
+static void gates(struct leaves *l, const struct model_rollout *p)
+{
+	char quantile[VALUE_TEXT], max[VALUE_TEXT];
+	struct leaves_list list;
+
+	if (leaves_open(l, &list))
+		return;
+	for (size_t i = 0; i < p->n_gates; i++) {
+		const struct model_gate *g = &p->gate[i];
+
+		if (g->signal == MODEL_RESPONSE_TIME)
+			leaves_element(&list, "{ signal: response_time, quantile: %s, max: %s }",
+				       value_format_millionths(llround(g->quantile * MILLION), quantile),
+				       value_format_duration(g->limit, max));
+		else
+			leaves_element(&list, "{ signal: %s, max: %s }", g->name,
+				       value_format_percent(lround(g->max * PERCH_SHARE_ALL), max));
+	}
+	leaves_close(l, "gates", &list);
+}
+
+void leaves_of_rollout(struct leaves *l, const struct model_rollout *p)
+{
+	char alpha[VALUE_TEXT];
+	size_t back;
+
+	steps(l, p);
+	leaves_duration(l, "interval", p->interval);
+	leaves_count(l, "minConnections", p->min_connections);
+	leaves_duration(l, "maxStepTime", p->max_step_time);
+	leaves_duration(l, "progressDeadline", p->progress_deadline);
+	leaves_duration(l, "watch", p->watch);
+	leaves_percent(l, "holdback", p->holdback);
+	leaves_duration(l, "keepPrevious", p->keep_previous);
+	leaves_add(l, "alpha", value_format_millionths(llround(p->alpha * MILLION), alpha));
+	back = leaves_enter(l, "reflex");
+	leaves_count(l, "connectFailures", p->reflex);
+	leaves_leave(l, back);
+	gates(l, p);
+}
