@@ -14,6 +14,7 @@
 
 #include "alarms.h"
 #include "api.h"
+#include "api_trace.h"
 #include "apply.h"
 #include "clock.h"
 #include "collect.h"
@@ -276,6 +277,7 @@ static void second(uv_timer_t *timer)
 	deadman_beat(timer->data);
 	upkeep(timer->data);
 	api_events_beat(timer->data);
+	tracing_beat(timer->data);
 }
 
 void agent_set_pace(struct agent *a)
@@ -349,6 +351,7 @@ int agent_start(struct agent *a, const char *config_path)
 	interfaces_apply(a);
 	hostcheck_watch(a);
 	start_handles(a);
+	tracing_start(a);
 	r = start_http(a);
 	if (r)
 		return r;
@@ -391,12 +394,14 @@ void agent_stop(struct agent *a)
 {
 	if (a->events)
 		api_events_end(a);
+	tracing_end(a);
 	http_stop(a->socket_http);
 	http_stop(a->tcp_http);
 	uv_walk(&a->loop, close_handle, NULL);
 	uv_run(&a->loop, UV_RUN_DEFAULT);
 	uv_loop_close(&a->loop);
 	stop_services(a);
+	tracing_stop(a);
 	collect_stop(a);
 	routes_close(a->routes);
 	tables_close(a->tables);

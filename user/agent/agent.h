@@ -25,6 +25,7 @@
 struct alarm;
 struct attachment;
 struct http;
+struct tracing;
 
 struct agent {
 	uv_loop_t loop;
@@ -47,6 +48,7 @@ struct agent {
 	struct events *events;
 	struct alarm *alarms;
 	struct attachment *attachments;
+	struct tracing *tracing;
 	struct http *socket_http, *tcp_http;
 
 	struct service *services;	/* in the order of the file */

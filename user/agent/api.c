@@ -38,6 +38,8 @@ static const struct {
 	{ GET, "/v1/flows", api_flows, false },
 	{ GET, "/v1/flows/count", api_flow_count, false },
 	{ GET, "/v1/events", api_events, false },
+	{ GET, "/v1/trace", api_trace, false },
+	{ GET, "/v1/doctor", api_doctor, false },
 	{ GET, "/v1/reasons", api_reasons, false },
 	{ GET, "/v1/samples", api_samples, false },
 	{ GET, "/v1/datapath", api_datapath, false },

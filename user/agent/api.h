@@ -65,6 +65,7 @@ typedef void api_handler(struct request *q);
 api_handler api_status, api_services, api_service, api_versions, api_backends, api_weights, api_weights_set, api_rollback,
 	api_rollout, api_rollout_action, api_rollouts, api_flows, api_flow_count, api_events, api_reasons, api_samples, api_datapath,
 	api_config, api_healthz, api_readyz, api_metrics;
+api_handler api_trace, api_doctor;
 
 /* Wake or end those that follow events: see api_events.c. */
 void api_events_beat(struct agent *a);

@@ -1,140 +1,66 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
-/*
- * /v1/events, at once or followed.  A follower has a buffer; while it is empty
- * the connection is suspended and costs nothing.  One that does not read is
- * ended when its buffer is full.
- */
+/* /v1/events, at once or followed.  A follower that does not read is ended
+ * when it is too far behind: no event is left out in the middle. */
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "api.h"
-#include "http.h"
+#include "stream.h"
 
 #define LAST 100
-#define BUFFER_MOST (1u << 20)
 #define BEAT_S 15
 
-struct stream {
+struct event_stream {
 	struct follower follower;	/* first: events.c hands it back */
+	struct stream stream;
 	struct agent *agent;
-	struct http *http;
-	struct MHD_Connection *connection;
 	char service[PERCH_NAME_LEN];	/* "": all */
-	char *buffer;
-	size_t at, length;
-	unsigned idle_s;
-	bool suspended, ended;
 };
 
-static void stream_resume(struct stream *s)
+static void events_tell(struct follower *f, const json_t *event)
 {
-	if (!s->suspended)
-		return;
-	s->suspended = false;
-	MHD_resume_connection(s->connection);
-	http_kick(s->http);
-}
-
-static void stream_append(struct stream *s, const char *text, size_t length)
-{
-	char *buffer;
-
-	if (s->ended)
-		return;
-	if (s->at) {
-		memmove(s->buffer, s->buffer + s->at, s->length - s->at);
-		s->length -= s->at;
-		s->at = 0;
-	}
-	buffer = s->length + length <= BUFFER_MOST ? realloc(s->buffer, s->length + length) : NULL;
-	if (buffer) {
-		s->buffer = buffer;
-		memcpy(buffer + s->length, text, length);
-		s->length += length;
-	} else {
-		s->ended = true;
-	}
-	s->idle_s = 0;
-	stream_resume(s);
-}
-
-static void stream_event(struct follower *f, const json_t *event)
-{
-	struct stream *s = (struct stream *)f;
+	struct event_stream *s = (struct event_stream *)f;
 	const char *service = json_string_value(json_object_get(event, "service"));
-	char *text, *line;
 
 	if (s->service[0] && (!service || strcmp(service, s->service)))
 		return;
-	text = json_dumps(event, JSON_COMPACT | JSON_REAL_PRECISION(15));
-	line = text ? realloc(text, strlen(text) + 2) : NULL;
-	if (!line) {
-		free(text);
-		return;
-	}
-	strcat(line, "\n");
-	stream_append(s, line, strlen(line));
-	free(line);
+	if (!s->stream.ended && stream_send(&s->stream, event))
+		stream_end(&s->stream);
 }
 
-static ssize_t stream_read(void *arg, uint64_t position, char *out, size_t most)
+static void events_gone(struct stream *stream)
 {
-	struct stream *s = arg;
-	size_t n = s->length - s->at;
-
-	if (!n && s->ended)
-		return MHD_CONTENT_READER_END_OF_STREAM;
-	if (!n) {
-		s->suspended = true;
-		MHD_suspend_connection(s->connection);
-		return 0;
-	}
-	if (n > most)
-		n = most;
-	memcpy(out, s->buffer + s->at, n);
-	s->at += n;
-	return n;
-}
-
-static void stream_free(void *arg)
-{
-	struct stream *s = arg;
+	struct event_stream *s = (struct event_stream *)((char *)stream - offsetof(struct event_stream, stream));
 
 	events_unfollow(s->agent->events, &s->follower);
-	free(s->buffer);
 	free(s);
 }
 
-static void stream_beat(struct follower *f)
+static void events_beat(struct follower *f)
 {
-	struct stream *s = (struct stream *)f;
-
-	if (++s->idle_s >= BEAT_S)
-		stream_append(s, "\n", 1);
+	stream_beat(&((struct event_stream *)f)->stream, BEAT_S);
 }
 
 void api_events_beat(struct agent *a)
 {
-	events_each_follower(a->events, stream_beat);
+	events_each_follower(a->events, events_beat);
 }
 
-static void stream_end(struct follower *f)
+static void events_end(struct follower *f)
 {
-	struct stream *s = (struct stream *)f;
-
-	s->ended = true;
-	stream_resume(s);
+	stream_end(&((struct event_stream *)f)->stream);
 }
 
 void api_events_end(struct agent *a)
 {
-	events_each_follower(a->events, stream_end);
+	events_each_follower(a->events, events_end);
 }
 
 static void events_stream(struct request *q, const json_t *last, const char *service)
 {
-	struct stream *s = calloc(1, sizeof(*s));
+	struct event_stream *s = calloc(1, sizeof(*s));
 	json_t *event;
 	size_t i;
 
@@ -142,21 +68,16 @@ static void events_stream(struct request *q, const json_t *last, const char *ser
 		answer_error(q, MHD_HTTP_SERVICE_UNAVAILABLE, "out of memory");
 		return;
 	}
-	q->response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16384, stream_read, s, stream_free);
-	if (!q->response) {
+	if (stream_open(&s->stream, q, events_gone)) {
 		free(s);
-		answer_error(q, MHD_HTTP_SERVICE_UNAVAILABLE, "out of memory");
 		return;
 	}
 	s->agent = q->agent;
-	s->http = q->http;
-	s->connection = q->connection;
 	snprintf(s->service, sizeof(s->service), "%s", service ? service : "");
-	s->follower.fn = stream_event;
+	s->follower.fn = events_tell;
 	json_array_foreach(last, i, event)
-		stream_event(&s->follower, event);
+		events_tell(&s->follower, event);
 	events_follow(q->agent->events, &s->follower);
-	MHD_add_response_header(q->response, MHD_HTTP_HEADER_CONTENT_TYPE, "application/x-ndjson");
 }
 
 void api_events(struct request *q)

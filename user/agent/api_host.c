@@ -10,6 +10,7 @@
 #include "clock.h"
 #include "interfaces.h"
 #include "leaving.h"
+#include "reasons.h"
 #include "view.h"
 
 static json_t *text_or_null(const char *text)
@@ -32,31 +33,18 @@ void api_status(struct request *q)
 			    "takenOver", a->datapath.taken_over, "alarms", alarms_json(a), "services", services);
 }
 
-struct reason_text {
-	enum perch_verdict verdict;
-	const char *name, *text;
-};
-
-static const struct reason_text reasons[PERCH_REASON_COUNT] = {
-#define X(name, verdict, word, text) { PERCH_V_##verdict, word, text },
-	PERCH_REASONS(X)
-#undef X
-};
-
-static const char *const verdict_words[] = { "pass", "forward", "drop", "answer", "note" };
-
 void api_reasons(struct request *q)
 {
 	const struct perch_reason_counts *c = &q->agent->host.reasons;
 
 	q->json = json_array();
 	for (unsigned i = 0; i < PERCH_REASON_COUNT; i++) {
+		const struct reason_text *r = reason_find(i);
 		json_int_t xdp = c->n[PERCH_HOOK_XDP][i], in = c->n[PERCH_HOOK_TC_IN][i], out = c->n[PERCH_HOOK_TC_OUT][i];
 
-		json_array_append_new(q->json, json_pack("{s:s, s:s, s:I, s:{s:I, s:I, s:I}, s:s}", "name", reasons[i].name,
-							 "verdict", verdict_words[reasons[i].verdict], "count",
-							 xdp + in + out, "hooks", "xdp", xdp, "tcIn", in, "tcOut", out,
-							 "text", reasons[i].text));
+		json_array_append_new(q->json, json_pack("{s:s, s:s, s:I, s:{s:I, s:I, s:I}, s:s}", "name", r->name,
+							 "verdict", r->verdict, "count", xdp + in + out, "hooks", "xdp",
+							 xdp, "tcIn", in, "tcOut", out, "text", r->text));
 	}
 }
 

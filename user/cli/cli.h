@@ -70,11 +70,17 @@ int words_read(const struct cli *cli, int argc, char **argv, const struct word *
 int words_split(const struct cli *cli, int argc, char **argv, const struct word *words, char **rest, int *ret_n);
 /* A whole number from min to max after `key`. */
 int words_number(const struct cli *cli, const char *key, const char *text, long min, long max, long *ret);
+/* "100ms", "30s", "5m", "2h" after `key`, in ns, from min to max. */
+int words_duration(const struct cli *cli, const char *key, const char *text, unsigned long long min,
+		   unsigned long long max, unsigned long long *ret_ns);
 
 extern const struct command status_commands[], service_commands[], version_commands[], backend_commands[],
 	weight_commands[], rollout_commands[], flow_commands[], event_commands[], reason_commands[],
 	datapath_commands[], config_commands[];
 int do_status(struct cli *cli, int argc, char **argv);
 int do_rollback(struct cli *cli, int argc, char **argv);
+int do_trace(struct cli *cli, int argc, char **argv);
+int do_top(struct cli *cli, int argc, char **argv);
+int do_doctor(struct cli *cli, int argc, char **argv);
 
 #endif

@@ -15,7 +15,8 @@
 #include "output.h"
 
 static const struct command objects[] = {
-	COMMAND("status", do_status, "[service NAME] [quiet]", "one screen: services, phase, shares, agent, alarms"),
+	COMMAND("status", do_status, "[service NAME] [quiet]",
+		"one screen: services, phase, shares, agent, alarms; quiet: only what is wrong, and exit 1 then"),
 	COMMANDS("service", service_commands),
 	COMMANDS("version", version_commands),
 	COMMANDS("backend", backend_commands),
@@ -26,11 +27,15 @@ static const struct command objects[] = {
 	COMMANDS("rollout", rollout_commands),
 	COMMANDS("flow", flow_commands),
 	COMMANDS("event", event_commands),
+	COMMAND("trace", do_trace, "[service NAME] [client IP] [limit N]",
+		"packets as they pass, until interrupted; a document each with -j"),
 	COMMANDS("reason", reason_commands),
+	COMMAND("top", do_top, "[service NAME] [interval DURATION] [count N]", "live view; q leaves"),
+	COMMAND("doctor", do_doctor, NULL, "what this host lacks and how to mend it; exit 1 on errors"),
 	COMMANDS("datapath", datapath_commands),
 	COMMANDS("config", config_commands),
-	COMMAND_LATER("pin"), COMMAND_LATER("metric"), COMMAND_LATER("explain"), COMMAND_LATER("trace"),
-	COMMAND_LATER("judge"), COMMAND_LATER("top"), COMMAND_LATER("doctor"), COMMAND_LATER("batch"),
+	COMMAND_LATER("pin"), COMMAND_LATER("metric"), COMMAND_LATER("explain"), COMMAND_LATER("judge"),
+	COMMAND_LATER("batch"),
 	{}
 };
 

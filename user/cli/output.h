@@ -6,6 +6,8 @@
 #ifndef PERCH_CLI_OUTPUT_H
 #define PERCH_CLI_OUTPUT_H
 
+#include <stdio.h>
+
 #include <jansson.h>
 
 #include "cli.h"
@@ -41,7 +43,10 @@ void table_text(struct table *t, const json_t *object, const char *key);
 void table_count(struct table *t, const json_t *object, const char *key);
 void table_percent(struct table *t, const json_t *object, const char *key);
 void table_seconds(struct table *t, const json_t *object, const char *key);
+/* A line of its own between the rows; it makes no column wider. */
+void table_span(struct table *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Print and free; nothing when there are no rows. */
 void table_print(struct table *t);
+void table_write(struct table *t, FILE *to);
 
 #endif

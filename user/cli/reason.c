@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /* perch reason: why packets left the programs as they did. */
+#include "client.h"
 #include "output.h"
-#include "show.h"
+
+static bool shows_all;
 
 static void reason_list(const json_t *reasons)
 {
@@ -12,6 +14,8 @@ static void reason_list(const json_t *reasons)
 	json_array_foreach(reasons, i, reason) {
 		const json_t *hooks = json_object_get(reason, "hooks");
 
+		if (!shows_all && field_number(reason, "count") == 0)
+			continue;
 		table_text(t, reason, "name");
 		table_text(t, reason, "verdict");
 		table_count(t, hooks, "xdp");
@@ -25,10 +29,19 @@ static void reason_list(const json_t *reasons)
 
 static int do_show(struct cli *cli, int argc, char **argv)
 {
-	return show(cli, argc, argv, "/v1/reasons", reason_list);
+	const char *all = NULL;
+	const struct word words[] = { WORD_FLAG("all", &all), {} };
+	json_t *doc;
+	int ret;
+
+	ret = words_read(cli, argc, argv, words);
+	if (!ret)
+		ret = client_get(cli, "/v1/reasons", &doc);
+	shows_all = all;
+	return ret ?: cli_print(cli, doc, reason_list);
 }
 
 const struct command reason_commands[] = {
-	COMMAND("show", do_show, NULL, "counters of every pass, drop and error"),
+	COMMAND("show", do_show, "[all]", "counters of every pass, drop and error; all: those that are 0 too"),
 	{}
 };

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /*
  * perch status: one screen for who was woken by it.  Without perchd it shows
- * what the kernel does, from the pinned maps.
+ * what the kernel does, from the pinned maps.  `quiet` is for scripts: what is
+ * not as it should be, and exit 1 when anything is not.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -10,18 +11,13 @@
 #include "client.h"
 #include "direct.h"
 #include "output.h"
+#include "overview.h"
 #include "service.h"
 #include "text.h"
 
 static const json_t *rollout_of(const json_t *status, const char *service)
 {
-	const json_t *rollout;
-	size_t i;
-
-	json_array_foreach(field_list(status, "rollouts"), i, rollout)
-		if (strcmp(field_text(rollout, "service"), service) == 0)
-			return rollout;
-	return NULL;
+	return overview_rollout(field_list(status, "rollouts"), service);
 }
 
 static void status_agent(const json_t *status)
@@ -58,20 +54,24 @@ static void status_alarms(const json_t *status)
 	}
 }
 
+/* One service in full, several in little room. */
+static void status_services(const json_t *status)
+{
+	const json_t *services = field_list(status, "services"), *service = json_array_get(services, 0);
+
+	if (json_array_size(services) == 1)
+		service_text(service, rollout_of(status, field_text(service, "name")));
+	else
+		overview_services(services, field_list(status, "rollouts"));
+}
+
 static void status_text(const json_t *status)
 {
-	const json_t *service;
-	size_t i;
-
 	if (!field_true(status, "quiet") || !field_true(json_object_get(status, "agent"), "up") ||
 	    json_is_false(json_object_get(status, "ready")))
 		status_agent(status);
 	status_alarms(status);
-	json_array_foreach(field_list(status, "services"), i, service) {
-		if (!field_true(status, "quiet"))
-			putchar('\n');
-		service_text(service, rollout_of(status, field_text(service, "name")));
-	}
+	status_services(status);
 }
 
 static bool is_sick(const json_t *status, const json_t *service)
@@ -124,6 +124,15 @@ static bool has_service(const json_t *status, const char *name)
 		if (strcmp(field_text(service, "name"), name) == 0)
 			return true;
 	return false;
+}
+
+/* What `quiet` is about. */
+static bool is_well(const json_t *status)
+{
+	return field_true(json_object_get(status, "agent"), "up") &&
+	       !json_is_false(json_object_get(status, "ready")) &&
+	       !field_is(json_object_get(status, "config"), "error") && !json_array_size(field_list(status, "alarms")) &&
+	       !json_array_size(field_list(status, "services"));
 }
 
 static int status_of_kernel(const struct cli *cli, int silence, json_t **ret)
@@ -184,6 +193,7 @@ int do_status(struct cli *cli, int argc, char **argv)
 	keep_alarms(status, name);
 	if (quiet)
 		json_object_set_new(status, "quiet", json_true());
+	ret = silence || (quiet && !is_well(status)) ? CLI_FAILED : CLI_OK;
 	cli_print(cli, status, status_text);
-	return silence ? CLI_FAILED : CLI_OK;
+	return ret;
 }

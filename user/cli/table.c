@@ -14,6 +14,8 @@
 #define COLUMNS 16
 #define CELL 1024
 
+#define SPAN '\n'		/* begins the first cell of a row that spans all */
+
 struct table {
 	const char *indent;
 	size_t columns;
@@ -33,11 +35,8 @@ static int text_width(const char *text)
 	return width;
 }
 
-static void table_add(struct table *t, const char *text)
+static char *table_keep(struct table *t, const char *text)
 {
-	size_t column = t->n % t->columns;
-	int width;
-
 	if (t->n == t->room) {
 		t->room = t->room ? 2 * t->room : 64;
 		t->cells = realloc(t->cells, t->room * sizeof(*t->cells));
@@ -47,11 +46,19 @@ static void table_add(struct table *t, const char *text)
 	t->cells[t->n] = strdup(text);
 	if (!t->cells[t->n])
 		abort();
-	text_printable(t->cells[t->n]);
-	width = text_width(t->cells[t->n]);
+	return t->cells[t->n++];
+}
+
+static void table_add(struct table *t, const char *text)
+{
+	size_t column = t->n % t->columns;
+	char *cell = table_keep(t, text);
+	int width;
+
+	text_printable(cell);
+	width = text_width(cell);
 	if (width > t->width[column])
 		t->width[column] = width;
-	t->n++;
 }
 
 struct table *table_make(const char *indent, const char *const *titles)
@@ -107,33 +114,51 @@ void table_seconds(struct table *t, const json_t *object, const char *key)
 	table_add(t, text_seconds(field_number(object, key), number));
 }
 
-static void table_pad(int n)
+void table_span(struct table *t, const char *format, ...)
 {
-	printf("%*s", n, "");
+	char text[CELL] = { SPAN };
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text + 1, sizeof(text) - 1, format, args);
+	va_end(args);
+	text_printable(text + 1);
+	table_keep(t, text);
+	while (t->n % t->columns)
+		table_keep(t, "");
 }
 
-static void table_row(const struct table *t, size_t first)
+static void table_row(const struct table *t, size_t first, FILE *to)
 {
-	fputs(t->indent, stdout);
+	if (t->cells[first][0] == SPAN) {
+		fprintf(to, "%s\n", t->cells[first] + 1);
+		return;
+	}
+	fputs(t->indent, to);
 	for (size_t i = 0; i < t->columns; i++) {
 		const char *cell = t->cells[first + i];
 		int room = t->width[i] - text_width(cell);
 		bool last = i + 1 == t->columns;
 
 		if (t->right[i])
-			table_pad(room);
-		fputs(cell, stdout);
+			fprintf(to, "%*s", room, "");
+		fputs(cell, to);
 		if (!t->right[i] && !last)
-			table_pad(room);
-		fputs(last ? "\n" : "  ", stdout);
+			fprintf(to, "%*s", room, "");
+		fputs(last ? "\n" : "  ", to);
 	}
 }
 
 void table_print(struct table *t)
 {
+	table_write(t, stdout);
+}
+
+void table_write(struct table *t, FILE *to)
+{
 	if (t->n > t->columns)
 		for (size_t first = 0; first + t->columns <= t->n; first += t->columns)
-			table_row(t, first);
+			table_row(t, first, to);
 	for (size_t i = 0; i < t->n; i++)
 		free(t->cells[i]);
 	free(t->cells);

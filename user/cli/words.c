@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../config/config.h"
+#include "../config/values.h"
 #include "cli.h"
 #include "output.h"
 #include "text.h"
@@ -91,5 +93,18 @@ int words_number(const struct cli *cli, const char *key, const char *text, long 
 	if (errno || end == text || *end || n < min || n > max)
 		return cli_usage(cli, "%s '%s' is not a whole number from %ld to %ld", key, text, min, max);
 	*ret = n;
+	return 0;
+}
+
+int words_duration(const struct cli *cli, const char *key, const char *text, unsigned long long min,
+		   unsigned long long max, unsigned long long *ret_ns)
+{
+	char least[VALUE_TEXT], most[VALUE_TEXT];
+	__u64 ns;
+
+	if (config_duration(text, &ns) || ns < min || ns > max)
+		return cli_usage(cli, "%s '%s' is not a duration from %s to %s", key, text, value_format_duration(min, least),
+				 value_format_duration(max, most));
+	*ret_ns = ns;
 	return 0;
 }
