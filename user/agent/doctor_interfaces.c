@@ -14,7 +14,7 @@
 
 static int rp_filter(const char *ifname)
 {
-	char path[96];
+	char path[128];
 
 	snprintf(path, sizeof(path), "/proc/sys/net/ipv4/conf/%s/rp_filter", ifname);
 	return host_sysctl(path, 0);
@@ -43,7 +43,7 @@ void doctor_lro(struct doctor *d)
 	char remedy[REMEDY];
 
 	for (const struct attachment *t = d->agent->attachments; t; t = t->next) {
-		if (host_lro(t->name) != 1)
+		if (t->pattern || host_lro(t->name) != 1)
 			continue;
 		snprintf(remedy, sizeof(remedy), "ethtool -K %s lro off", t->name);
 		doctor_say(d, t->asked == ATTACH_TC ? DOCTOR_WARNING : DOCTOR_ERROR, t->name, remedy,
@@ -91,7 +91,7 @@ void doctor_foreign(struct doctor *d)
 	struct host_program p[STRANGERS];
 
 	for (const struct attachment *t = d->agent->attachments; t; t = t->next) {
-		int n = host_strangers(d->agent->datapath.maps.pin_path, t->name, p, STRANGERS);
+		int n = t->pattern ? 0 : host_strangers(d->agent->datapath.maps.pin_path, t->name, p, STRANGERS);
 
 		for (int i = 0; i < n && i < STRANGERS; i++)
 			stranger_say(d, t->name, &p[i]);

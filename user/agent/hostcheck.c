@@ -93,7 +93,7 @@ static void families_forwarded(const struct version *v, bool used[PERCH_FAMILIES
 	}
 }
 
-static void forwarding_watch(struct agent *a)
+void hostcheck_forwarding(struct agent *a)
 {
 	bool used[PERCH_FAMILIES] = { false };
 
@@ -168,6 +168,6 @@ static void rp_filter_watch(struct agent *a)
 
 void hostcheck_watch(struct agent *a)
 {
-	forwarding_watch(a);
+	hostcheck_forwarding(a);
 	rp_filter_watch(a);
 }

@@ -12,5 +12,7 @@ int hostcheck_config(const struct model_config *c, char why[CONFIG_ERROR]);
  * is off that backends on other hosts need, and while strict reverse path
  * filters drop what comes in. */
 void hostcheck_watch(struct agent *a);
+/* The first of the two, at once. */
+void hostcheck_forwarding(struct agent *a);
 
 #endif
