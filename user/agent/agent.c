@@ -20,6 +20,7 @@
 #include "collect.h"
 #include "deadman.h"
 #include "fault.h"
+#include "health.h"
 #include "hostcheck.h"
 #include "http.h"
 #include "interfaces.h"
@@ -66,6 +67,7 @@ void agent_drop_service(struct agent *a, struct service *s)
 		*at = s->next;
 	if (a->by_id[s->id] == s)
 		a->by_id[s->id] = NULL;
+	health_forget(a, s);
 	service_delete(s);
 }
 
@@ -276,6 +278,7 @@ static void second(uv_timer_t *timer)
 {
 	deadman_beat(timer->data);
 	upkeep(timer->data);
+	health_look(timer->data);
 	api_events_beat(timer->data);
 	tracing_beat(timer->data);
 }
@@ -323,6 +326,7 @@ int agent_start(struct agent *a, const char *config_path)
 
 	memset(a, 0, sizeof(*a));
 	a->lock_fd = -1;
+	TAILQ_INIT(&a->checks_waiting);
 	a->started = clock_wall();
 	fault_init();
 	uv_loop_init(&a->loop);
@@ -397,6 +401,7 @@ void agent_stop(struct agent *a)
 	tracing_end(a);
 	http_stop(a->socket_http);
 	http_stop(a->tcp_http);
+	health_stop(a);
 	uv_walk(&a->loop, close_handle, NULL);
 	uv_run(&a->loop, UV_RUN_DEFAULT);
 	uv_loop_close(&a->loop);
@@ -413,6 +418,7 @@ void agent_stop(struct agent *a)
 	store_close(a->store);
 	config_free(a->config);
 	free(a->by_id);
+	free(a->dead);
 	free(a->config_text);
 	free(a->tried_text);
 	free(a->config_path);

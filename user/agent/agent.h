@@ -8,6 +8,7 @@
 #define PERCH_AGENT_H
 
 #include <stdbool.h>
+#include <sys/queue.h>
 #include <uv.h>
 
 #include "../config/config.h"
@@ -49,6 +50,9 @@ struct agent {
 	struct alarm *alarms;
 	struct attachment *attachments;
 	struct tracing *tracing;
+	TAILQ_HEAD(, check) checks_waiting;	/* see health.c */
+	unsigned checks_running;
+	__u8 *dead;		/* by version and family: an alarm says so */
 	struct http *socket_http, *tcp_http;
 
 	struct service *services;	/* in the order of the file */

@@ -33,6 +33,8 @@ static const struct {
 	{ POST, "/v1/services/*/rollout", api_rollout_action, false },
 	{ GET, "/v1/versions", api_versions, false },
 	{ GET, "/v1/backends", api_backends, false },
+	{ POST, "/v1/services/*/backends/drain", api_backend_drain, false },
+	{ POST, "/v1/services/*/backends/resume", api_backend_resume, false },
 	{ GET, "/v1/weights", api_weights, false },
 	{ GET, "/v1/rollouts", api_rollouts, false },
 	{ GET, "/v1/flows", api_flows, false },
@@ -185,6 +187,35 @@ bool request_bool(struct request *q, const char *key, bool *ret)
 		return true;
 	answer_error(q, MHD_HTTP_BAD_REQUEST, "%s: must be true or false", key);
 	return false;
+}
+
+bool request_known(struct request *q, const char *const known[])
+{
+	const char *key;
+	json_t *value;
+
+	json_object_foreach(q->in, key, value) {
+		size_t i = 0;
+
+		while (known[i] && strcmp(known[i], key))
+			i++;
+		if (!known[i]) {
+			answer_error(q, MHD_HTTP_BAD_REQUEST, "%s: unknown", key);
+			return false;
+		}
+	}
+	return true;
+}
+
+void request_list(struct request *q, void (*add)(struct request *q, const struct service *s))
+{
+	struct service *only;
+
+	if (!request_query_service(q, &only))
+		return;
+	q->json = json_array();
+	for (const struct service *s = only ? only : q->agent->services; s; s = only ? NULL : s->next)
+		add(q, s);
 }
 
 struct request *request_new(struct agent *a, struct http *h, struct MHD_Connection *c, bool local, const char *method,

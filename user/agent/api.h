@@ -60,12 +60,17 @@ bool request_query_service(struct request *q, struct service **ret);
 /* A member of the body; false after answering 400 for a wrong type. */
 bool request_string(struct request *q, const char *key, const char **ret);
 bool request_bool(struct request *q, const char *key, bool *ret);
+/* Keys of the body that nobody knows are mistakes, not hints: false after
+ * answering 400.  A list of names that ends with NULL. */
+bool request_known(struct request *q, const char *const known[]);
+/* Answer an array over all services, or over the one of ?service=. */
+void request_list(struct request *q, void (*add)(struct request *q, const struct service *s));
 
 typedef void api_handler(struct request *q);
 api_handler api_status, api_services, api_service, api_versions, api_backends, api_weights, api_weights_set, api_rollback,
 	api_rollout, api_rollout_action, api_rollouts, api_flows, api_flow_count, api_events, api_reasons, api_samples, api_datapath,
 	api_config, api_healthz, api_readyz, api_metrics;
-api_handler api_trace, api_doctor;
+api_handler api_trace, api_doctor, api_backend_drain, api_backend_resume;
 
 /* Wake or end those that follow events: see api_events.c. */
 void api_events_beat(struct agent *a);

@@ -40,51 +40,19 @@ static void add_versions(struct request *q, const struct service *s)
 	}
 }
 
-static void add_backends(struct request *q, const struct service *s)
-{
-	for (int i = -1; (i = view_next_slot(s, i)) >= 0;) {
-		json_t *backends = view_backends(q->agent, s, i), *backend;
-		size_t at;
-
-		json_array_foreach(backends, at, backend) {
-			json_object_set_new(backend, "service", json_string(s->name));
-			json_object_set_new(backend, "version", json_string(s->slot[i].name));
-		}
-		json_array_extend(q->json, backends);
-		json_decref(backends);
-	}
-}
-
 static void add_weights(struct request *q, const struct service *s)
 {
 	json_array_append_new(q->json, view_weights(s));
 }
 
-/* An array over all services, or over the one of ?service=. */
-static void answer_list(struct request *q, void (*add)(struct request *q, const struct service *s))
-{
-	struct service *only;
-
-	if (!request_query_service(q, &only))
-		return;
-	q->json = json_array();
-	for (const struct service *s = only ? only : q->agent->services; s; s = only ? NULL : s->next)
-		add(q, s);
-}
-
 void api_versions(struct request *q)
 {
-	answer_list(q, add_versions);
-}
-
-void api_backends(struct request *q)
-{
-	answer_list(q, add_backends);
+	request_list(q, add_versions);
 }
 
 void api_weights(struct request *q)
 {
-	answer_list(q, add_weights);
+	request_list(q, add_weights);
 }
 
 /* Percent with at most two decimals, as a share. */
@@ -159,25 +127,6 @@ static bool established_read(struct request *q, int *ret)
 	return *ret >= 0;
 }
 
-/* Keys that nobody knows are mistakes, not hints. */
-static bool only_known(struct request *q, const char *const known[])
-{
-	const char *key;
-	json_t *value;
-
-	json_object_foreach(q->in, key, value) {
-		size_t i = 0;
-
-		while (known[i] && strcmp(known[i], key))
-			i++;
-		if (!known[i]) {
-			answer_error(q, MHD_HTTP_BAD_REQUEST, "%s: unknown", key);
-			return false;
-		}
-	}
-	return true;
-}
-
 static json_t *view_rollback(const struct service *s, const struct rollback *b)
 {
 	static const char *const outcomes[] = { "rolledBack", "alreadyRolledBack", "nothing" };
@@ -204,7 +153,7 @@ void api_rollback(struct request *q)
 	struct service *s;
 	int r;
 
-	if (!request_service(q, &s) || !only_known(q, known) || !established_read(q, &b.mode))
+	if (!request_service(q, &s) || !request_known(q, known) || !established_read(q, &b.mode))
 		return;
 	r = rollback_run(q->agent, s, &b);
 	if (r)

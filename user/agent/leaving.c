@@ -11,6 +11,7 @@
 #include "../datapath/flows.h"
 #include "../datapath/listeners.h"
 #include "clock.h"
+#include "health.h"
 #include "log.h"
 #include "save.h"
 #include "view.h"
@@ -62,6 +63,7 @@ static void disarm(struct agent *a, struct service *s)
 static void leaving_put(struct agent *a, struct service *s)
 {
 	list_take(&a->services, s);
+	health_forget(a, s);
 	forget_model(s);
 	s->next = a->leaving;
 	a->leaving = s;

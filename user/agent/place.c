@@ -11,7 +11,9 @@
 #include "../core/split.h"
 #include "clock.h"
 #include "deadman.h"
+#include "drains.h"
 #include "fault.h"
+#include "health.h"
 #include "lifecycle.h"
 #include "save.h"
 
@@ -195,7 +197,7 @@ int place_service(struct agent *a, struct service *s, char why[AGENT_WHY])
 		.id = s->id, .name = s->name, .listen = s->model->listen, .n_listen = s->model->n_listen,
 		.exclude = s->model->exclude, .n_exclude = s->model->n_exclude, .adopt = s->model->adopt,
 		.affinity = s->model->affinity, .established = s->model->established,
-		.drain_ms = s->model->drain_timeout / NS_PER_MS, .sampling = service_in_rollout(s),
+		.stable_down = s->model->stable_down, .drain_ms = s->model->drain_timeout / NS_PER_MS, .sampling = service_in_rollout(s),
 		.observed = s->observed, .reflex_limit = s->model->rollout.reflex,
 	};
 	struct perch_plan plan, twin;
@@ -208,6 +210,9 @@ int place_service(struct agent *a, struct service *s, char why[AGENT_WHY])
 		snprintf(why, AGENT_WHY, "%s: no version is stable", s->name);
 		return r;
 	}
+	drains_read(a, s);
+	p.drains = s->drains;
+	p.n_drains = s->n_drains;
 	placed_versions(&p, s);
 	placed_limits(&p, &s->model->rollout);
 	save_names(a, s);
@@ -221,6 +226,8 @@ int place_service(struct agent *a, struct service *s, char why[AGENT_WHY])
 		s->placed = true;
 		s->word = split_word(&a->datapath.maps.splits[s->id]);
 	}
+	drains_prune(a, s);
+	health_follow(a, s);
 	return 0;
 }
 

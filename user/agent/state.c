@@ -33,6 +33,7 @@ void service_delete(struct service *s)
 	slots_clear(s->slot);
 	for (int i = 0; i < PERCH_SLOTS; i++)
 		free(s->evidence[i].votes);
+	free(s->drains);
 	free(s);
 }
 

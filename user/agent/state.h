@@ -46,6 +46,9 @@ _Static_assert(sizeof(struct rollout_keep) <= PERCH_ROLLOUT_BYTES - 8, "rollout 
 enum rollback_by { BACK_COMMAND, BACK_DIRECT, BACK_REFLEX, BACK_DEADMAN, BACK_JUDGE, BACK_KINDS };
 const char *rollback_by_name(enum rollback_by by);
 
+struct check;
+struct placed_drain;
+
 struct service {
 	struct service *next;
 	char name[PERCH_NAME_LEN];
@@ -67,6 +70,10 @@ struct service {
 	__u64 next_save;	/* ns: rollout to the pinned map again */
 	__u64 stored_bad;	/* arm_bad of the canary when it went to the store */
 	__u64 rollbacks[BACK_KINDS];
+	struct check *checks;	/* of its backends, see health.h */
+	struct placed_drain *drains;	/* backends that a person drains */
+	size_t n_drains;
+	bool drains_known;	/* read from where they were kept */
 };
 
 struct service *service_new(const char *name);

@@ -7,6 +7,8 @@
 
 #include "../core/address.h"
 #include "../core/histogram.h"
+#include "drains.h"
+#include "health.h"
 
 json_t *view_percent(__u32 share)
 {
@@ -97,6 +99,18 @@ static __u32 backend_weight(const struct version *v, const struct perch_backend 
 	return 0;
 }
 
+/* Why it is not up; one that has left its service says nothing. */
+static json_t *view_held(const struct perch_backend *b)
+{
+	json_t *array = json_array();
+
+	if (b->held & PERCH_HELD_PERSON)
+		json_array_append_new(array, json_string("person"));
+	if (b->held & PERCH_HELD_HEALTH)
+		json_array_append_new(array, json_string("health"));
+	return array;
+}
+
 json_t *view_backends(const struct agent *a, const struct service *s, int slot)
 {
 	const struct maps *m = &a->datapath.maps;
@@ -106,14 +120,19 @@ json_t *view_backends(const struct agent *a, const struct service *s, int slot)
 		const struct perch_backend *b = &m->backends[id];
 		struct perch_counters counters;
 		char text[ADDRESS_TEXT];
+		__u64 drained;
 		json_t *o;
 
 		if (b->version != s->id * PERCH_SLOTS + slot || b->state == PERCH_BACKEND_NONE)
 			continue;
-		o = json_pack("{s:s, s:s, s:i}", "address", address_port_format(&b->address, b->port, text), "state",
-			      view_backend_state(b->state), "weight", (int)backend_weight(&s->slot[slot], b));
+		drained = drains_since(s, b);
+		o = json_pack("{s:s, s:s, s:o, s:o, s:i}", "address", address_port_format(&b->address, b->port, text), "state",
+			      view_backend_state(b->state), "held", view_held(b), "drainedSince",
+			      drained ? json_integer(drained) : json_null(), "weight",
+			      (int)backend_weight(&s->slot[slot], b));
 		counters = view_counters(a, id);
 		view_add_counters(o, &counters);
+		json_object_set_new(o, "check", tables_backend_named(b) ? health_view(s, id) : json_null());
 		json_array_append_new(array, o);
 	}
 	return array;

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+/* Alarms for versions of which nothing lives, by family, whoever holds their
+ * backends: nothing translates between IPv4 and IPv6. */
+#include "health.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "../core/address.h"
+#include "alarms.h"
+
+/* Backends of a version of one family. */
+struct living {
+	unsigned named, up, drained;
+};
+
+static bool role_serves(enum perch_role role)
+{
+	return role == PERCH_ROLE_STABLE || role == PERCH_ROLE_CANARY || role == PERCH_ROLE_BASELINE ||
+	       role == PERCH_ROLE_PREVIOUS;
+}
+
+static void remedy_say(const struct service *s, const struct living *l, char *out, size_t size)
+{
+	if (l->drained == l->named)
+		snprintf(out, size, "perch backend resume service %s address ADDRESS:PORT", s->name);
+	else
+		snprintf(out, size, "mend them; perch backend show service %s", s->name);
+}
+
+static const char *fate(const struct service *s, int slot)
+{
+	switch (s->slot[slot].role) {
+	case PERCH_ROLE_STABLE:
+		if (s->model->stable_down == PERCH_DOWN_REJECT)
+			return "new connections are refused (onStableDown: reject)";
+		return service_rolled_back(s) ? "new connections are refused: the canary was rolled back" :
+						"the canary takes new connections (onStableDown: canary)";
+	case PERCH_ROLE_PREVIOUS:
+		return "a rollback has nowhere to go";
+	default:
+		return "stable takes its connections";
+	}
+}
+
+static void living_count(const struct agent *a, struct living *living)
+{
+	const struct maps *m = &a->datapath.maps;
+
+	for (__u32 id = 1; id < m->control->backends_n; id++) {
+		const struct perch_backend *b = &m->backends[id];
+		struct living *l = &living[b->version * PERCH_FAMILIES + address_family(&b->address)];
+
+		if (!tables_backend_named(b))
+			continue;
+		l->named++;
+		l->up += !b->held;
+		l->drained += b->held == PERCH_HELD_PERSON;
+	}
+}
+
+/* `l` is the version's of this family, `other` its other family's. */
+static void dead_say(struct agent *a, const struct service *s, int slot, const struct living *l,
+		     const struct living *other, enum perch_family family, const char *subject)
+{
+	static const char *const words[PERCH_FAMILIES] = { "IPv4 ", "IPv6 " };
+	const struct version *v = &s->slot[slot];
+	char remedy[160];
+
+	remedy_say(s, l, remedy, sizeof(remedy));
+	alarm_raise(a, "backends", subject, s->name, remedy, "%s version '%s' has no live %sbackend: %s",
+		    role_name(v->role), v->name, other->named ? words[family] : "", fate(s, slot));
+}
+
+static void version_look(struct agent *a, __u32 version, const struct living l[PERCH_FAMILIES])
+{
+	const struct service *s = a->by_id[version / PERCH_SLOTS];
+	int slot = version % PERCH_SLOTS;
+	bool serves = s && s->model && s->slot[slot].name[0] && role_serves(s->slot[slot].role);
+
+	for (int family = 0; family < PERCH_FAMILIES; family++) {
+		__u8 *dead = &a->dead[version * PERCH_FAMILIES + family];
+		bool is = serves && l[family].named && !l[family].up;
+		char subject[32];
+
+		if (!is && !*dead)
+			continue;
+		snprintf(subject, sizeof(subject), "%u/%d", version, family);
+		*dead = is;
+		if (is)
+			dead_say(a, s, slot, &l[family], &l[!family], family, subject);
+		else
+			alarm_clear(a, "backends", subject);
+	}
+}
+
+void health_look(struct agent *a)
+{
+	__u32 versions = a->datapath.maps.control->services * PERCH_SLOTS;
+	struct living *living = calloc(versions * PERCH_FAMILIES, sizeof(*living));
+
+	if (!a->dead)
+		a->dead = calloc(versions * PERCH_FAMILIES, sizeof(*a->dead));
+	if (living && a->dead) {
+		living_count(a, living);
+		for (__u32 i = 0; i < versions; i++)
+			version_look(a, i, &living[i * PERCH_FAMILIES]);
+	}
+	free(living);
+}
