@@ -25,7 +25,8 @@ static void file_make(struct file *f, size_t n, const char *const names[], const
 {
 	memset(f, 0, sizeof(*f));
 	snprintf(f->service.name, sizeof(f->service.name), "web");
-	f->service.file = "perch.yaml";
+	f->service.file = f->service.origin = "perch.yaml";
+	snprintf(f->service.at, sizeof(f->service.at), "services[0].");
 	f->service.line = 7;
 	f->service.versions = f->version;
 	f->service.n_versions = n;

@@ -15,9 +15,11 @@
 #include "alarms.h"
 #include "api.h"
 #include "api_trace.h"
+#include "applied.h"
 #include "apply.h"
 #include "clock.h"
 #include "collect.h"
+#include "confirm.h"
 #include "deadman.h"
 #include "fault.h"
 #include "health.h"
@@ -33,6 +35,7 @@
 #include "severs.h"
 #include "takeover.h"
 #include "upkeep.h"
+#include "watch.h"
 
 #define LOOK_MS 100		/* at most; less when samples come more often */
 #define SECRET_BYTES 32
@@ -105,6 +108,23 @@ static void start_store(struct agent *a)
 			  a->config->agent.state_dir);
 	if (r)
 		log_error("store: %s", why);
+}
+
+/* The services that the API owns, beside the file's. */
+static int start_applied(struct agent *a)
+{
+	char why[CONFIG_ERROR] = "";
+	int r = applied_load(a);
+
+	if (r) {
+		log_error("services that the API owns can't be read from %s: %s", a->config->agent.state_dir,
+			  store_error(a->store) ?: strerror(-r));
+		return r;
+	}
+	r = reload_with_applied(a, why);
+	if (r)
+		log_error("%s", why);
+	return r;
 }
 
 static int secret_make(const char *path, __u8 secret[SECRET_BYTES])
@@ -224,6 +244,7 @@ static int start_routes(struct agent *a)
 static int start_services(struct agent *a)
 {
 	const struct timespec nap = { APPLY_AGAIN_MS / 1000, APPLY_AGAIN_MS % 1000 * NS_PER_MS };
+	const struct apply how = { .actor = &actor_file };
 	struct model_config *config = a->config;
 	char why[AGENT_WHY];
 	int r;
@@ -238,7 +259,7 @@ static int start_services(struct agent *a)
 	fault_point("takeover", "unplaced");
 	a->config = NULL;
 	for (int i = 0; i < APPLY_TRIES; i++) {
-		r = apply_config(a, config, false, why);
+		r = apply_config(a, config, &how, why);
 		if (r != -EAGAIN)
 			break;
 		log_warning("%s; trying again", why);
@@ -317,6 +338,7 @@ static void start_handles(struct agent *a)
 	uv_signal_start(&a->terminate, on_signal, SIGTERM);
 	uv_signal_start(&a->interrupt, on_signal, SIGINT);
 	reload_watch(a);
+	confirm_start(a);
 }
 
 int agent_start(struct agent *a, const char *config_path)
@@ -331,12 +353,17 @@ int agent_start(struct agent *a, const char *config_path)
 	fault_init();
 	uv_loop_init(&a->loop);
 	a->config_path = strdup(config_path);
+	if (a->config_path)
+		confirm_first(a);
 	r = a->config_path ? reload_first(a, why) : -ENOMEM;
 	if (r) {
 		log_error("%s", why);
 		return r;
 	}
 	start_store(a);
+	r = start_applied(a);
+	if (r)
+		return r;
 	r = agent_lock_state(a) ?: events_open(&a->events, a->store) ?: start_datapath(a);
 	if (r)
 		return r;
@@ -413,6 +440,9 @@ void agent_stop(struct agent *a)
 	if (a->datapath_open)
 		datapath_close(&a->datapath);
 	alarms_free(a);
+	applied_free(a);
+	confirm_free(a);
+	watch_free(a);
 	interfaces_free(a);
 	events_close(a->events);
 	store_close(a->store);
@@ -420,7 +450,6 @@ void agent_stop(struct agent *a)
 	free(a->by_id);
 	free(a->dead);
 	free(a->config_text);
-	free(a->tried_text);
 	free(a->config_path);
 	if (a->lock_fd >= 0)
 		close(a->lock_fd);

@@ -24,17 +24,21 @@
 #define AGENT_WHY 640		/* room for a configuration error and more */
 
 struct alarm;
+struct applied;
 struct attachment;
+struct confirm;
 struct http;
 struct tracing;
+struct watch;
 
 struct agent {
 	uv_loop_t loop;
 	char *config_path;
-	/* what is in force, and how the last try to change it ended */
+	/* what is in force, and how the last try to change it ended; the text
+	 * is the file's alone */
 	struct model_config *config;
 	char *config_text;
-	char *tried_text;
+	__u64 files_tried, files_seen;	/* what was tried last, and how it looked; 0: not known */
 	double config_loaded;
 	char config_error[CONFIG_ERROR];
 	bool config_waits;	/* will be tried again without being asked */
@@ -48,6 +52,9 @@ struct agent {
 	struct store *store;
 	struct events *events;
 	struct alarm *alarms;
+	struct applied *applied;	/* services that the API owns, the oldest first */
+	struct confirm *confirm;	/* a configuration that waits to be confirmed */
+	struct watch *watches;
 	struct attachment *attachments;
 	struct tracing *tracing;
 	TAILQ_HEAD(, check) checks_waiting;	/* see health.c */
@@ -63,9 +70,8 @@ struct agent {
 	bool host_seen;
 
 	uv_poll_t samples_poll, routes_poll;
-	uv_timer_t look_timer, second_timer, routes_timer, sever_timer, reload_timer, again_timer;
+	uv_timer_t look_timer, second_timer, routes_timer, sever_timer, reload_timer, again_timer, confirm_timer;
 	uv_signal_t hangup, terminate, interrupt;
-	uv_fs_event_t config_watch;
 	__u64 drain_due;	/* ns: next drain to end, 0: none */
 	unsigned sever_again;	/* walks to come after a sever */
 
@@ -96,6 +102,8 @@ void agent_add_service(struct agent *a, struct service *s);
 /* Forget and free it. */
 void agent_drop_service(struct agent *a, struct service *s);
 
-#define agent_emit(a, ...) events_emit((a)->events, &(struct event){ __VA_ARGS__ })
+/* An event with the labels of the version it is about; see labels.c. */
+void agent_tell(struct agent *a, struct event *event);
+#define agent_emit(a, ...) agent_tell((a), &(struct event){ __VA_ARGS__ })
 
 #endif

@@ -14,8 +14,9 @@
 #define GET MHD_HTTP_METHOD_GET
 #define PUT MHD_HTTP_METHOD_PUT
 #define POST MHD_HTTP_METHOD_POST
+#define DELETE MHD_HTTP_METHOD_DELETE
 
-/* `*` stands for one name.  The first path that fits counts. */
+/* `*` stands for one name, at most twice.  The first path that fits counts. */
 static const struct {
 	const char *method, *path;
 	api_handler *fn;
@@ -27,6 +28,10 @@ static const struct {
 	{ GET, "/v1/status", api_status, false },
 	{ GET, "/v1/services", api_services, false },
 	{ GET, "/v1/services/*", api_service, false },
+	{ PUT, "/v1/services/*", api_service_apply, false },
+	{ DELETE, "/v1/services/*", api_service_delete, false },
+	{ POST, "/v1/services/*/versions", api_version_add, false },
+	{ DELETE, "/v1/services/*/versions/*", api_version_delete, false },
 	{ PUT, "/v1/services/*/weights", api_weights_set, false },
 	{ POST, "/v1/services/*/rollback", api_rollback, false },
 	{ GET, "/v1/services/*/rollout", api_rollout, false },
@@ -46,24 +51,33 @@ static const struct {
 	{ GET, "/v1/samples", api_samples, false },
 	{ GET, "/v1/datapath", api_datapath, false },
 	{ GET, "/v1/config", api_config, false },
+	{ PUT, "/v1/config", api_config_apply, false },
+	{ POST, "/v1/config/confirm", api_config_confirm, false },
+	{ POST, "/v1/config/diff", api_config_diff, false },
 };
 #define ROUTES (sizeof(routes) / sizeof(routes[0]))
 
-static bool path_fits(const char *pattern, const char *path, char name[PERCH_NAME_LEN])
+static bool path_fits(const char *pattern, const char *path, struct request *q)
 {
-	const char *star = strchr(pattern, '*');
-	size_t head = star ? (size_t)(star - pattern) : strlen(pattern), n;
+	char *name = q->name;
+	const char *star;
 
-	if (!star)
-		return !strcmp(pattern, path);
-	if (strncmp(pattern, path, head))
-		return false;
-	n = strcspn(path + head, "/");
-	if (!n || n >= PERCH_NAME_LEN || strcmp(path + head + n, star + 1))
-		return false;
-	memcpy(name, path + head, n);
-	name[n] = 0;
-	return true;
+	while ((star = strchr(pattern, '*'))) {
+		size_t head = star - pattern, n;
+
+		if (strncmp(pattern, path, head))
+			return false;
+		path += head;
+		pattern = star + 1;
+		n = strcspn(path, "/");
+		if (!n || n >= PERCH_NAME_LEN)
+			return false;
+		memcpy(name, path, n);
+		name[n] = 0;
+		name = q->second;
+		path += n;
+	}
+	return !strcmp(pattern, path);
 }
 
 static api_handler *route_find(struct request *q)
@@ -73,7 +87,7 @@ static api_handler *route_find(struct request *q)
 	bool known = false;
 
 	for (size_t i = 0; i < ROUTES && !fn; i++) {
-		if (!path_fits(routes[i].path, q->path, q->name))
+		if (!path_fits(routes[i].path, q->path, q))
 			continue;
 		if (!q->local && !routes[i].open) {
 			answer_error(q, MHD_HTTP_FORBIDDEN, "%s: only over the unix socket", q->path);
@@ -218,6 +232,16 @@ void request_list(struct request *q, void (*add)(struct request *q, const struct
 		add(q, s);
 }
 
+/* A text of the configuration, not JSON. */
+static bool takes_text(struct request *q)
+{
+	for (size_t i = 0; i < ROUTES; i++)
+		if (!strcmp(routes[i].method, q->method) && path_fits(routes[i].path, q->path, q))
+			return routes[i].fn == api_service_apply || routes[i].fn == api_config_apply ||
+			       routes[i].fn == api_config_diff;
+	return false;
+}
+
 struct request *request_new(struct agent *a, struct http *h, struct MHD_Connection *c, bool local, const char *method,
 			    const char *path)
 {
@@ -231,6 +255,8 @@ struct request *request_new(struct agent *a, struct http *h, struct MHD_Connecti
 	q->local = local;
 	q->method = method;
 	q->path = strdup(path);
+	q->takes_text = local && q->path && takes_text(q);
+	q->most = q->takes_text ? API_TEXT : API_BODY;
 	if (q->path)
 		return q;
 	free(q);
@@ -241,8 +267,8 @@ void request_body(struct request *q, const char *data, size_t size)
 {
 	char *body = NULL;
 
-	if (q->length + size <= API_BODY)
-		body = realloc(q->body, q->length + size);
+	if (q->length + size <= q->most)
+		body = realloc(q->body, q->length + size + 1);
 	if (!body) {
 		q->too_big = true;
 		return;
@@ -250,6 +276,7 @@ void request_body(struct request *q, const char *data, size_t size)
 	memcpy(body + q->length, data, size);
 	q->body = body;
 	q->length += size;
+	body[q->length] = 0;
 }
 
 void request_free(struct request *q)
@@ -264,17 +291,11 @@ void request_free(struct request *q)
 	free(q);
 }
 
-/* The body as an object, with what every change has.  False: answered. */
-static bool request_read(struct request *q)
+/* The body as an object.  False: answered. */
+static bool request_read_json(struct request *q)
 {
 	json_error_t error = { .line = -1 };
 
-	if (q->too_big) {
-		answer_error(q, MHD_HTTP_CONTENT_TOO_LARGE, "body: more than %d bytes", API_BODY);
-		return false;
-	}
-	if (strcmp(q->method, PUT) && strcmp(q->method, POST))
-		return true;
 	q->in = q->length ? json_loadb(q->body, q->length, JSON_REJECT_DUPLICATES, &error) : json_object();
 	if (!q->in) {
 		answer_error(q, MHD_HTTP_BAD_REQUEST, "body: line %d, column %d: %s", error.line, error.column, error.text);
@@ -284,7 +305,23 @@ static bool request_read(struct request *q)
 		answer_error(q, MHD_HTTP_BAD_REQUEST, "body: must be an object");
 		return false;
 	}
-	if (!request_string(q, "comment", &q->comment))
+	return request_string(q, "comment", &q->comment);
+}
+
+/* The body, and what every change has.  False: answered. */
+static bool request_read(struct request *q)
+{
+	bool bodied = !strcmp(q->method, PUT) || !strcmp(q->method, POST);
+
+	if (q->too_big) {
+		answer_error(q, MHD_HTTP_CONTENT_TOO_LARGE, "body: more than %zu bytes", q->most);
+		return false;
+	}
+	if (!bodied && strcmp(q->method, DELETE))
+		return true;
+	if (!bodied || q->takes_text)
+		q->comment = request_query(q, "comment");
+	else if (!request_read_json(q))
 		return false;
 	if (q->comment && strlen(q->comment) > API_COMMENT) {
 		answer_error(q, MHD_HTTP_BAD_REQUEST, "comment: more than %d bytes", API_COMMENT);

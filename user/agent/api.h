@@ -11,6 +11,7 @@
 #include "agent.h"
 
 #define API_BODY 65536
+#define API_TEXT (4u << 20)	/* a part of the configuration */
 #define API_COMMENT 200
 
 struct request {
@@ -20,12 +21,13 @@ struct request {
 	bool local;		/* over the unix socket */
 	const char *method;
 	char *path;
-	char name[PERCH_NAME_LEN];	/* what stood for * in the path */
-	char *body;
-	size_t length;
+	char name[PERCH_NAME_LEN], second[PERCH_NAME_LEN];	/* what stood for each * in the path */
+	char *body;		/* 0-terminated, NULL without one */
+	size_t length, most;
 	bool too_big;
+	bool takes_text;	/* the body is no JSON; what belongs to it is in the query */
 
-	json_t *in;		/* the body, an object; NULL for GET */
+	json_t *in;		/* the body, an object; NULL for GET and texts */
 	struct actor actor;
 	const char *comment;	/* NULL: none */
 
@@ -71,6 +73,8 @@ api_handler api_status, api_services, api_service, api_versions, api_backends, a
 	api_rollout, api_rollout_action, api_rollouts, api_flows, api_flow_count, api_events, api_reasons, api_samples, api_datapath,
 	api_config, api_healthz, api_readyz, api_metrics;
 api_handler api_trace, api_doctor, api_backend_drain, api_backend_resume;
+api_handler api_config_apply, api_config_confirm, api_config_diff, api_service_apply, api_service_delete,
+	api_version_add, api_version_delete;
 
 /* Wake or end those that follow events: see api_events.c. */
 void api_events_beat(struct agent *a);

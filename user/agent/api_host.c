@@ -107,14 +107,6 @@ void api_datapath(struct request *q)
 			    "programs", view_programs(a), "maps", maps, "interfaces", interfaces_json(a));
 }
 
-void api_config(struct request *q)
-{
-	const struct agent *a = q->agent;
-
-	q->json = json_pack("{s:s, s:f, s:b, s:o, s:s}", "file", a->config_path, "loaded", a->config_loaded, "ok",
-			    !a->config_error[0], "error", text_or_null(a->config_error), "text", a->config_text);
-}
-
 void api_healthz(struct request *q)
 {
 	q->json = json_pack("{s:b}", "ok", 1);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /*
- * Three stages.  Plan: every service of the file is merged with what is known
+ * Three stages.  Plan: every service of the configuration is merged with what is known
  * of it, in memory, and anything may refuse.  Place: the kernel is brought to
  * it service by service; a failure puts those before it back.  Settle: what
- * the file no longer has is taken away.
+ * the configuration no longer has is taken away.
  */
 #include "apply.h"
 
@@ -75,7 +75,7 @@ static int change_find_service(struct agent *a, const struct model_config *confi
 static int change_plan(struct agent *a, const struct model_config *config, const struct model_service *m, bool strict,
 		       struct change *c, char why[AGENT_WHY])
 {
-	struct lifecycle l = { .model = m, .index = m - config->services, .strict = strict, .now = clock_wall(), .rejected = save_rejected, .arg = a };
+	struct lifecycle l = { .model = m, .strict = strict, .now = clock_wall(), .rejected = save_rejected, .arg = a };
 	int r = change_find_service(a, config, m, c, &l.fresh, why);
 
 	if (r)
@@ -85,15 +85,21 @@ static int change_plan(struct agent *a, const struct model_config *config, const
 	return lifecycle_merge(&l, c->slot, why);
 }
 
-/* A service that the file lost while its canary is under way. */
-static int check_gone(struct agent *a, const struct model_config *config, bool strict, char why[AGENT_WHY])
+static const struct model_service *model_find(const struct model_config *config, const char *name)
+{
+	for (size_t i = 0; i < config->n_services; i++)
+		if (!strcmp(config->services[i].name, name))
+			return &config->services[i];
+	return NULL;
+}
+
+/* A service that the configuration lost while its canary is under way. */
+static int check_gone(struct agent *a, const struct model_config *config, const struct apply *how, char why[AGENT_WHY])
 {
 	for (const struct service *s = a->services; s; s = s->next) {
-		bool there = false;
-
-		for (size_t i = 0; i < config->n_services; i++)
-			there = there || !strcmp(config->services[i].name, s->name);
-		if (there || !strict || !service_in_rollout(s))
+		if (!how->strict || !service_in_rollout(s) || model_find(config, s->name))
+			continue;
+		if (how->gone && !strcmp(how->gone, s->name))
 			continue;
 		snprintf(why, AGENT_WHY,
 			 "%s: services: '%s' is in a rollout and can't be taken out; put it back, or `perch rollout abort %s` first",
@@ -156,14 +162,20 @@ static void changes_undo(struct agent *a, struct change *c, size_t n, bool again
 	}
 }
 
-static void service_gone(struct agent *a, struct service *s)
+static void service_gone(struct agent *a, struct service *s, const struct apply *how)
 {
+	char why[AGENT_WHY];
+
+	if (how->gone && how->drain_ns && !strcmp(how->gone, s->name) &&
+	    !leaving_begin(a, s, how->drain_ns, how->actor, how->comment, why))
+		return;
 	service_remove(a, s);
-	agent_emit(a, .kind = "service", .service = s->name, .reason = "left the configuration");
+	agent_emit(a, .kind = "service", .actor = how->actor, .service = s->name, .reason = "left the configuration",
+		   .comment = how->comment);
 	agent_drop_service(a, s);
 }
 
-static void settle_gone(struct agent *a, const struct change *c, size_t n)
+static void settle_gone(struct agent *a, const struct change *c, size_t n, const struct apply *how)
 {
 	struct service *next;
 
@@ -174,7 +186,7 @@ static void settle_gone(struct agent *a, const struct change *c, size_t n)
 		for (size_t i = 0; i < n; i++)
 			there = there || c[i].service == s;
 		if (!there)
-			service_gone(a, s);
+			service_gone(a, s, how);
 	}
 }
 
@@ -224,7 +236,7 @@ static bool limits_differ(const struct model_rollout *x, const struct model_roll
 }
 
 /* Everything that is told or kept once the kernel has it. */
-static void settle_change(struct agent *a, struct change *c)
+static void settle_change(struct agent *a, struct change *c, const struct apply *how)
 {
 	struct service *s = c->service;
 	const struct version *was = c->slot;
@@ -233,8 +245,9 @@ static void settle_change(struct agent *a, struct change *c)
 		if (strcmp(was[i].name, s->slot[i].name) && was[i].name[0])
 			collect_forget(s, i);
 		if (s->slot[i].name[0] && (strcmp(was[i].name, s->slot[i].name) || was[i].role != s->slot[i].role))
-			agent_emit(a, .kind = "version", .service = s->name, .from = was[i].name[0] ? role_name(was[i].role) : NULL,
-				   .to = role_name(s->slot[i].role), .reason = s->slot[i].name);
+			agent_emit(a, .kind = "version", .actor = how->actor, .service = s->name,
+				   .version = s->slot[i].name, .from = was[i].name[0] ? role_name(was[i].role) : NULL,
+				   .to = role_name(s->slot[i].role), .reason = s->slot[i].name, .comment = how->comment);
 	}
 	/* other limits: what was counted against the old ones does not count */
 	if (service_in_rollout(s) && c->model && limits_differ(&c->model->rollout, &s->model->rollout)) {
@@ -269,7 +282,7 @@ static void changes_free(struct change *c, size_t n)
 	free(c);
 }
 
-static int changes_carry_out(struct agent *a, struct change *c, size_t n, char why[AGENT_WHY])
+static int changes_carry_out(struct agent *a, struct change *c, size_t n, const struct apply *how, char why[AGENT_WHY])
 {
 	int r;
 
@@ -283,7 +296,7 @@ static int changes_carry_out(struct agent *a, struct change *c, size_t n, char w
 	r = changes_place(a, c, n, why);
 	if (r == -EADDRINUSE) {
 		/* a service that goes may hold the address */
-		settle_gone(a, c, n);
+		settle_gone(a, c, n, how);
 		r = changes_place(a, c, n, why);
 	}
 	if (r)
@@ -291,13 +304,13 @@ static int changes_carry_out(struct agent *a, struct change *c, size_t n, char w
 	return r;
 }
 
-static void changes_settle(struct agent *a, struct change *c, size_t n)
+static void changes_settle(struct agent *a, struct change *c, size_t n, const struct apply *how)
 {
 	fault_point(window(a), "unsaved");
-	settle_gone(a, c, n);
+	settle_gone(a, c, n, how);
 	settle_list(a, c, n);
 	for (size_t i = 0; i < n; i++) {
-		settle_change(a, &c[i]);
+		settle_change(a, &c[i], how);
 		fault_point(window(a), "half-saved");
 		settle_missing(a, c[i].service);
 		if (!a->ready || c[i].created)
@@ -305,7 +318,7 @@ static void changes_settle(struct agent *a, struct change *c, size_t n)
 	}
 }
 
-int apply_config(struct agent *a, struct model_config *config, bool strict, char why[AGENT_WHY])
+int apply_config(struct agent *a, struct model_config *config, const struct apply *how, char why[AGENT_WHY])
 {
 	size_t n = config->n_services;
 	struct change *c = calloc(n + 1, sizeof(*c));
@@ -313,14 +326,14 @@ int apply_config(struct agent *a, struct model_config *config, bool strict, char
 
 	snprintf(why, AGENT_WHY, "%s", strerror(ENOMEM));
 	if (!r)
-		r = check_gone(a, config, strict, why);
+		r = check_gone(a, config, how, why);
 	for (size_t i = 0; i < n && !r; i++)
-		r = change_plan(a, config, &config->services[i], strict, &c[i], why);
+		r = change_plan(a, config, &config->services[i], how->strict, &c[i], why);
 	fault_point(window(a), "planned");
 	if (!r)
-		r = changes_carry_out(a, c, n, why);
+		r = changes_carry_out(a, c, n, how, why);
 	if (!r) {
-		changes_settle(a, c, n);
+		changes_settle(a, c, n, how);
 		config_free(a->config);
 		a->config = config;
 	}

@@ -134,10 +134,10 @@ static json_t *actor_json(const struct actor *a)
 
 static json_t *event_json(const struct event *v, __u64 id)
 {
-	return json_pack("{s:I, s:f, s:s?, s:s, s:o, s:s?, s:s?, s:o, s:s?, s:s?}", "id", (json_int_t)id, "time",
+	return json_pack("{s:I, s:f, s:s?, s:s, s:o, s:s?, s:s?, s:o, s:s?, s:s?, s:O?}", "id", (json_int_t)id, "time",
 			 clock_wall(), "service", v->service, "kind", v->kind, "actor", actor_json(v->actor), "from",
 			 v->from, "to", v->to, "epoch", v->epoch ? json_integer(v->epoch) : json_null(), "reason",
-			 v->reason, "comment", v->comment);
+			 v->reason, "comment", v->comment, "labels", v->labels);
 }
 
 static void event_log(const struct event *v)

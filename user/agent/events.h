@@ -39,6 +39,8 @@ struct event {
 	__u32 epoch;		/* 0: not said */
 	const char *reason;
 	const char *comment;
+	const char *version;	/* whose labels go along; NULL: the canary's */
+	json_t *labels;		/* of it, set by agent_tell */
 };
 
 struct events;

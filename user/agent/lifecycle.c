@@ -64,10 +64,9 @@ static int merge_previous(const struct lifecycle *l, const struct version *v, ch
 		if (version_serves(v, address_family(&e->address)))
 			continue;
 		snprintf(why, LIFECYCLE_WHY,
-			 "%s:%d: services[%zu].listen[%zu]: %s would find no backend after a rollback to '%s'; put that "
+			 "%s:%d: %slisten[%zu]: %s would find no backend after a rollback to '%s'; put that "
 			 "version back with one, or let it go with keepPrevious: 0",
-			 l->model->file ? l->model->file : "perch.yaml", l->model->line, l->index, i,
-			 endpoint_format(e, text), v->name);
+			 l->model->origin, l->model->line, l->model->at, i, endpoint_format(e, text), v->name);
 		return -EBUSY;
 	}
 	return 0;
@@ -80,9 +79,8 @@ static int merge_missing(const struct lifecycle *l, int slot, struct version *v,
 	v->in_file = false;
 	v->model = NULL;
 	if (needed && l->strict) {
-		snprintf(why, LIFECYCLE_WHY, "%s:%d: services[%zu].versions: '%s' of '%s' %s and can't be taken out; put it back%s",
-			 l->model->file ? l->model->file : "perch.yaml", l->model->line, l->index, v->name,
-			 l->model->name, needed,
+		snprintf(why, LIFECYCLE_WHY, "%s:%d: %sversions: '%s' of '%s' %s and can't be taken out; put it back%s",
+			 l->model->origin, l->model->line, l->model->at, v->name, l->model->name, needed,
 			 v->role == PERCH_ROLE_STABLE ? ", or promote another one first" :
 							", or `perch rollout abort` first");
 		return -EBUSY;
@@ -110,10 +108,9 @@ static int merge_new(const struct lifecycle *l, struct version slot[PERCH_SLOTS]
 
 	if (i < 0) {
 		snprintf(why, LIFECYCLE_WHY,
-			 "%s:%d: services[%zu].versions: no room for '%s': %d versions of '%s' are loaded, some only until "
+			 "%s:%d: %sversions: no room for '%s': %d versions of '%s' are loaded, some only until "
 			 "their connections end; try again later, or sever them",
-			 l->model->file ? l->model->file : "perch.yaml", m->line, l->index, m->name, PERCH_SLOTS,
-			 l->model->name);
+			 l->model->origin, m->line, l->model->at, m->name, PERCH_SLOTS, l->model->name);
 		return -ENOSPC;
 	}
 	if (l->fresh || (m->role == PERCH_ROLE_BASELINE && slot_of_role(slot, PERCH_ROLE_BASELINE) < 0))

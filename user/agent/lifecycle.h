@@ -14,7 +14,6 @@
 struct lifecycle {
 	const struct service *service;	/* slots, shares, rollout as they are */
 	const struct model_service *model;	/* as the file says now */
-	size_t index;		/* of model in the file, for errors */
 	bool fresh;		/* state and kernel do not know the service */
 	bool strict;		/* refuse what takes a version away that is
 				 * needed; else it stays from state */

@@ -7,6 +7,7 @@
 
 #include "../datapath/registry.h"
 #include "alarms.h"
+#include "applied.h"
 #include "log.h"
 #include "save.h"
 
@@ -48,7 +49,7 @@ static int write_all(struct agent *a)
 	for (struct service *s = a->services; s && !r; s = s->next)
 		r = write_pardons(a, s) ?: save_service(a, s) ?: save_rollout(a, s, true);
 	if (!r)
-		r = events_store(a->events, a->store);
+		r = applied_save(a) ?: events_store(a->events, a->store);
 	return store_end(a->store, r);
 }
 

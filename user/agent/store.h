@@ -75,6 +75,13 @@ int store_rejected(struct store *s, const char *service, const char *version, st
 /* All of them. */
 int store_rejections(struct store *s,
 		     void (*fn)(void *arg, const char *service, const char *version, const struct perch_rejection *r), void *arg);
+/* Services that the API owns, as they were applied.  -EROFS without a store. */
+int store_applied_put(struct store *s, const char *service, const char *text, __u64 since);
+int store_applied_delete(struct store *s, const char *service);
+/* The oldest first, until fn does not return 0. */
+int store_applied_each(struct store *s, int (*fn)(void *arg, const char *service, const char *text, __u64 since), void *arg);
+/* All that is kept of a service but its rejections. */
+int store_forget(struct store *s, const char *service);
 
 int store_event(struct store *s, __u64 id, const char *json);
 /* The last n, oldest first. */

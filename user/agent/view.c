@@ -170,7 +170,7 @@ static json_t *view_doors(const struct version *v)
 	return array;
 }
 
-static json_t *view_labels(const struct version *v)
+json_t *view_labels(const struct version *v)
 {
 	json_t *o = json_object();
 

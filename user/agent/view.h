@@ -14,6 +14,8 @@ json_t *view_backends(const struct agent *a, const struct service *s, int slot);
 json_t *view_weights(const struct service *s);
 /* What is kept of a version over time. */
 json_t *view_sample(const struct service *s, int slot);
+/* {} without. */
+json_t *view_labels(const struct version *v);
 json_t *view_rollout(const struct agent *a, const struct service *s);
 
 /* A share in 0.01 % as percent. */
