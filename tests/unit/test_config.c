@@ -54,7 +54,7 @@ static const char full[] =
 	"    attach: tc\n"
 	"  - name: bond0\n"
 	"include: []\n"
-	"defaults: {}\n"
+	"defaults: { affinity: client, onStableDown: reject, rollout: { interval: 60s, gates: [] } }\n"
 	"fleet: {}\n"
 	"services:\n"
 	"  - name: web\n"
@@ -103,7 +103,14 @@ static const char full[] =
 	"  - name: dns\n"
 	"    listen: [\"[2001:db8::10]:53/udp\"]\n"
 	"    versions:\n"
-	"      - { name: v1, role: stable, backends: [\"[2001:db8:1::2]\", \"[2001:db8:1::3]:5353\"] }\n";
+	"      - { name: v1, role: stable, backends: [\"[2001:db8:1::2]\", \"[2001:db8:1::3]:5353\"] }\n"
+	"  - name: ports\n"
+	"    listen: [\"192.0.2.12:0/tcp\"]\n"
+	"    exclude: [22, 179]\n"
+	"    onStableDown: canary\n"
+	"    healthCheck: { type: http, interval: 2s, timeout: 250ms, fall: 5, rise: 1, path: /ok, expect: 200-204 }\n"
+	"    rules: [{ source: 10.9.0.0/16, version: canary }, { dscp: 46, version: v1 }]\n"
+	"    versions: [{ name: v1, role: stable, backends: [10.0.1.2:80] }]\n";
 
 static struct model_config *parse(const char *text)
 {
@@ -210,7 +217,7 @@ static void test_config_full_services_are_read(void **state)
 	const struct model_service *s = c->services;
 	const struct model_version *v = s->versions;
 
-	assert_int_equal(c->n_services, 2);
+	assert_int_equal(c->n_services, 3);
 	assert_string_equal(s->name, "web");
 	assert_string_equal(s->file, "perch.yaml");
 	assert_int_equal(s->line, 22);

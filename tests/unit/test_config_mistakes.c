@@ -28,6 +28,10 @@
 #define BOTH TOP "services:\n  - name: web\n    listen:\n      - 192.0.2.10:80/tcp\n"             \
 	"      - \"[2001:db8::10]:80/tcp\"\n    versions:\n"
 #define STABLE_BOTH "      - { name: v1, role: stable, backends: [10.0.1.2, \"[2001:db8:1::2]\"] }\n"
+/* A service with every port at 192.0.2.10, up to line 6. */
+#define EVERY TOP "services:\n  - name: web\n    listen: [192.0.2.10:0/tcp]\n"                     \
+	"    versions: [{ name: v1, role: stable, backends: [10.0.1.2] }]\n"
+#define RULE WEB "    rules: ["
 #define ROLLOUT WEB "    rollout:\n"
 #define GATE ROLLOUT "      gates:\n"
 
@@ -199,6 +203,87 @@ static const struct mistake {
 	  SECOND("api", "192.0.2.11:81/tcp", "10.0.1.9"), 9, "services[0].versions[2].backends[0]",
 	  "192.0.2.11 is an address that perch splits (services[1].listen[0], line 11)" },
 
+	/* port 0: every port */
+	{ WEB "    exclude: [22]\n", 9, "services[0].exclude", "no listener has port 0 (every port); take it out, or listen like" },
+	{ EVERY "    exclude: [0]\n", 7, "services[0].exclude[0]", "must be from 1 to 65535" },
+	{ EVERY "    exclude: [65536]\n", 7, "services[0].exclude[0]", "must be from 1 to 65535" },
+	{ EVERY "    exclude: [22, 22]\n", 7, "services[0].exclude", "22 is there twice; keep one" },
+	{ EVERY "    exclude: 22\n", 7, "services[0].exclude", "write a list of ports" },
+	{ EVERY "    exclude: [ssh]\n", 7, "services[0].exclude[0]", "'ssh' is not understood; write a whole number" },
+	{ TOP "services:\n  - name: web\n    listen: [192.0.2.10:0/tcp, 192.0.2.10:80/tcp]\n    exclude: [80]\n"
+	  "    versions: [{ name: v1, role: stable, backends: [10.0.1.2] }]\n", 6, "services[0].exclude",
+	  "80 is a listener of its own here (192.0.2.10:80/tcp); take it out here or there" },
+	{ EVERY SECOND("api", "192.0.2.10:0/tcp", "10.0.1.9"), 8, "services[1].listen[0]", "192.0.2.10:0/tcp is used already" },
+	{ WEB "      - { name: v3, door: [192.0.2.10:0/tcp], backends: [10.0.1.4] }\n", 9, "services[0].versions[2].door[0]",
+	  "a door is one port, not every port; name the port" },
+	{ EVERY SECOND("api", "192.0.2.11:80/tcp", "192.0.2.10:8080"), 10, "services[1].versions[0].backends[0]",
+	  "192.0.2.10:8080 is an address whose every port perch splits (services[0].listen[0], line 5); give the server's own, or "
+	  "exclude: [8080] there" },
+	{ EVERY SECOND("api", "192.0.2.11:80/tcp", "192.0.2.10"), 10, "services[1].versions[0].backends[0]",
+	  "192.0.2.10 is an address whose every port perch splits" },
+	{ TOP "services:\n  - name: web\n    listen: [192.0.2.10:0/tcp]\n    versions:\n"
+	  "      - { name: v1, role: stable, backends: [192.0.2.10:8080] }\n", 7, "services[0].versions[0].backends[0]",
+	  "192.0.2.10:8080 is an address whose every port perch splits" },
+	{ TOP "services:\n  - name: web\n    listen: [192.0.2.10:0/tcp]\n    versions:\n"
+	  "      - { name: v1, role: stable, backends: [192.0.2.11] }\n" SECOND("api", "192.0.2.11:80/tcp", "10.0.1.9"), 7,
+	  "services[0].versions[0].backends[0]", "192.0.2.11 is an address that perch splits (services[1].listen[0], line 9)" },
+
+	/* health checks */
+	{ WEB "    healthCheck: tcp\n", 9, "services[0].healthCheck", "a health check is a mapping: { type: ... }" },
+	{ WEB "    healthCheck: { type: icmp }\n", 9, "services[0].healthCheck.type", "'icmp' is not known; write none, tcp or http" },
+	{ WEB "    healthCheck: { port: 80 }\n", 9, "services[0].healthCheck.port", "keys here: type, interval, timeout, fall, rise" },
+	{ WEB "    healthCheck: { interval: 10ms }\n", 9, "services[0].healthCheck.interval", "must be from 100ms to 1h" },
+	{ WEB "    healthCheck: { timeout: 1ms }\n", 9, "services[0].healthCheck.timeout", "must be from 10ms to 1m" },
+	{ WEB "    healthCheck:\n      interval: 1s\n      timeout: 2s\n", 11, "services[0].healthCheck.timeout",
+	  "2s is longer than interval (1s)" },
+	{ WEB "    healthCheck: { fall: 0 }\n", 9, "services[0].healthCheck.fall", "must be from 1 to 100" },
+	{ WEB "    healthCheck: { rise: 101 }\n", 9, "services[0].healthCheck.rise", "must be from 1 to 100" },
+	{ WEB "    healthCheck: { path: /healthz }\n", 9, "services[0].healthCheck.path", "is for http only; write type: http" },
+	{ WEB "    healthCheck: { type: tcp, expect: 200 }\n", 9, "services[0].healthCheck.expect", "is for http only" },
+	{ WEB "    healthCheck: { type: http, path: healthz }\n", 9, "services[0].healthCheck.path", "begin with /, like /healthz" },
+	{ WEB "    healthCheck: { type: http, path: /a b }\n", 9, "services[0].healthCheck.path", "what a URL writes as %XX" },
+	{ WEB "    healthCheck: { type: http, expect: ok }\n", 9, "services[0].healthCheck.expect", "write a status from 100 to 599" },
+	{ WEB "    healthCheck: { type: http, expect: 200-600 }\n", 9, "services[0].healthCheck.expect", "from 100 to 599" },
+	{ WEB "    healthCheck: { type: http, expect: 300-200 }\n", 9, "services[0].healthCheck.expect",
+	  "'300-200' ends before it begins; write 200-300" },
+	{ TOP "services:\n" SECOND("dns", "192.0.2.10:53/udp", "10.0.1.2") "    healthCheck: { type: tcp }\n", 8,
+	  "services[0].healthCheck", "tcp connects by TCP, and no listener is TCP; write healthCheck: { type: none }" },
+	{ TOP "defaults: { healthCheck: { type: http } }\nservices:\n" SECOND("dns", "192.0.2.10:53/udp", "10.0.1.2"), 5,
+	  "services[0].healthCheck", "http connects by TCP, and no listener is TCP; write healthCheck: { type: none }" },
+	{ TOP "services:\n" SECOND("web", "192.0.2.10:0/tcp", "10.0.1.2") "    healthCheck: {}\n", 8, "services[0].healthCheck",
+	  "backend 10.0.1.2 (line 7) has no port to check, nor has the listener; give the backend one" },
+
+	/* rules */
+	{ WEB "    rules: { dscp: 10 }\n", 9, "services[0].rules", "is not a list; write [{ source: " },
+	{ RULE "{ dscp: 10 }]\n", 9, "services[0].rules[0].version", "is missing; a rule needs it" },
+	{ RULE "{ version: canary }]\n", 9, "services[0].rules[0]", "has none of source, sourceFile and dscp; write {" },
+	{ RULE "{ source: 10.0.0.0/8, dscp: 1, version: canary }]\n", 9, "services[0].rules[0]", "has more than one of source" },
+	{ RULE "{ cookie: a, version: canary }]\n", 9, "services[0].rules[0].cookie", "keys here: source, sourceFile, dscp, version" },
+	{ RULE "{ dscp: 64, version: canary }]\n", 9, "services[0].rules[0].dscp", "must be from 0 to 63" },
+	{ RULE "{ source: 10.0.0.1/8, version: canary }]\n", 9, "services[0].rules[0].source",
+	  "'10.0.0.1/8' has bits set behind its prefix; write 10.0.0.0/8, or the address alone" },
+	{ RULE "{ source: 10.0.0.0/33, version: canary }]\n", 9, "services[0].rules[0].source", "write an address or CIDR" },
+	{ RULE "{ source: \"::/0\", version: canary }]\n", 9, "services[0].rules[0].source", "would hold all of IPv4 too; write 2000::/3" },
+	{ RULE "{ source: 10.0.0.0/8, version: v7 }]\n", 9, "services[0].rules",
+	  "'v7' is no version of 'web'; write a role (stable, canary, baseline or previous) or add the version" },
+	{ RULE "{ source: 10.0.0.0/8, version: v1 },\n      { source: 10.0.0.0/8, version: v2 }]\n", 10, "services[0].rules",
+	  "10.0.0.0/8 is there twice, first on line 9; keep one" },
+	{ RULE "{ dscp: 10, version: v1 },\n      { dscp: 10, version: v2 }]\n", 10, "services[0].rules",
+	  "dscp 10 is there twice, first on line 9" },
+	{ RULE "{ sourceFile: /none/there, version: v1 }]\n", 9, "services[0].rules[0].sourceFile",
+	  "/none/there can't be read: No such file or directory; name a file" },
+
+	/* defaults */
+	{ TOP "defaults: { name: web }\n", 3, "defaults.name", "does not belong here; each service has its own" },
+	{ TOP "defaults: { listen: [] }\n", 3, "defaults.listen", "does not belong here" },
+	{ TOP "defaults: { versions: [] }\n", 3, "defaults.versions", "does not belong here" },
+	{ TOP "defaults: { afinity: client }\n", 3, "defaults.afinity", "is not a key of defaults; did you mean 'affinity'?" },
+	{ TOP "defaults:\n  rollback: { established: kill }\n", 4, "defaults.rollback.established", "write keep, drain or sever" },
+	{ TOP "defaults:\n  rollout:\n    interval: 1h\n", 5, "defaults.rollout.maxStepTime", "30m is shorter than interval (1h)" },
+	{ TOP "defaults: { affinity: client }\ndefaults: {}\n", 4, "defaults", "is given twice, first on line 3" },
+	{ TOP "defaults: { rollout: { interval: 20m } }\n" NAMED STABLE "    rollout: { maxStepTime: 10m }\n", 9,
+	  "services[0].rollout.maxStepTime", "10m is shorter than interval (20m)" },
+
 	/* a rollout */
 	{ WEB "    rollout: [5, 100]\n", 9, "services[0].rollout", "is a list; a rollout is a mapping" },
 	{ ROLLOUT "      strategy: blueGreen\n", 10, "services[0].rollout.strategy", "not supported yet; write canary" },
@@ -294,6 +379,21 @@ static void test_config_without_mistake_is_taken(void **state)
 		ROLLOUT "      steps: [50, { weight: 100, pause: 2h }]\n",
 		/* the same address for tcp and udp, a backend on a listener's other port */
 		WEB SECOND("api", "192.0.2.10:80/udp", "192.0.2.10:81"),
+		/* what has its own listener is not for the one of every port, whose excluded ports are free */
+		EVERY SECOND("api", "192.0.2.10:80/tcp", "10.0.1.9"),
+		EVERY SECOND("api", "192.0.2.10:0/udp", "10.0.1.9"),
+		EVERY "    exclude: [8080]\n" SECOND("api", "192.0.2.11:80/tcp", "192.0.2.10:8080"),
+		EVERY "    exclude: [80]\n" SECOND("api", "192.0.2.10:80/tcp", "10.0.1.9"),
+		EVERY SECOND("api", "192.0.2.11:80/udp", "192.0.2.10:8080"),
+		EVERY "    exclude: [80]\n" SECOND("api", "10.0.1.2:80/tcp", "10.0.1.9"),
+		/* checks of a service that has TCP too, and rules by roles that none has yet */
+		TOP "services:\n  - name: web\n    listen: [192.0.2.10:443/udp, 192.0.2.10:443/tcp]\n    healthCheck: {}\n"
+		"    versions: [{ name: v1, role: stable, backends: [10.0.1.2] }]\n",
+		WEB "    healthCheck: { type: none, interval: 5s }\n",
+		RULE "{ source: 10.0.0.0/8, version: previous }, { source: 10.0.0.0/9, version: v2 },\n"
+		"      { source: 0.0.0.0/0, version: baseline }, { source: \"2000::/3\", version: stable }]\n",
+		"schema: 1\ninterfaces: [{ name: eth0 }, { name: eth*, foreign: replace }, { name: \"veth[0-9]\", foreign: tc }]\n",
+		TOP "agent: { deadman: 0, pinTableSize: 1 }\ndefaults: {}\ninclude: []\n",
 		/* both families in one service, or one of them by a door alone */
 		BOTH STABLE_BOTH "      - { name: v2, backends: [\"[2001:db8:1::3]:8080\", 10.0.1.3] }\n",
 		WEB "      - { name: v3, door: [\"[2001:db8::10]:81/tcp\"], backends: [\"[2001:db8:1::4]\", 10.0.1.4] }\n",
