@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../datapath/choices.h"
 #include "alarms.h"
 #include "api.h"
 #include "api_trace.h"
@@ -29,6 +30,7 @@
 #include "leaving.h"
 #include "log.h"
 #include "notify.h"
+#include "pins.h"
 #include "reload.h"
 #include "rollouts.h"
 #include "save.h"
@@ -172,7 +174,8 @@ static int secret_read(const char *path, __u8 secret[SECRET_BYTES])
 static int start_datapath(struct agent *a)
 {
 	const struct model_agent *m = &a->config->agent;
-	struct datapath_options o = { .pin_path = m->pin_path, .flow_entries = m->flow_table_size };
+	struct datapath_options o = { .pin_path = m->pin_path, .flow_entries = m->flow_table_size,
+				      .pins = m->pin_table_size };
 	__u8 secret[SECRET_BYTES];
 	char why[WHY] = "";
 	int r = 0;
@@ -193,6 +196,8 @@ static int start_datapath(struct agent *a)
 	a->datapath_open = true;
 	a->by_id = calloc(a->datapath.maps.control->services, sizeof(struct service *));
 	r = a->by_id ? tables_open(&a->tables, &a->datapath) : -ENOMEM;
+	if (!r)
+		r = choices_open(&a->choices, &a->datapath.maps);
 	if (r)
 		log_error("tables: %s", strerror(-r));
 	return r;
@@ -383,7 +388,7 @@ int agent_start(struct agent *a, const char *config_path)
 	hostcheck_watch(a);
 	start_handles(a);
 	tracing_start(a);
-	r = start_http(a);
+	r = pins_start(a) ?: start_http(a);
 	if (r)
 		return r;
 	a->ready = true;
@@ -436,6 +441,8 @@ void agent_stop(struct agent *a)
 	tracing_stop(a);
 	collect_stop(a);
 	routes_close(a->routes);
+	pins_stop(a);
+	choices_close(a->choices);
 	tables_close(a->tables);
 	if (a->datapath_open)
 		datapath_close(&a->datapath);

@@ -26,8 +26,10 @@
 struct alarm;
 struct applied;
 struct attachment;
+struct choices;
 struct confirm;
 struct http;
+struct pins;
 struct tracing;
 struct watch;
 
@@ -47,6 +49,7 @@ struct agent {
 	struct datapath datapath;
 	bool datapath_open;
 	struct tables *tables;
+	struct choices *choices;
 	struct routes *routes;
 	struct samples *samples;
 	struct store *store;
@@ -60,6 +63,7 @@ struct agent {
 	TAILQ_HEAD(, check) checks_waiting;	/* see health.c */
 	unsigned checks_running;
 	__u8 *dead;		/* by version and family: an alarm says so */
+	struct pins *pins;
 	struct http *socket_http, *tcp_http;
 
 	struct service *services;	/* in the order of the file */

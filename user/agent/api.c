@@ -34,6 +34,8 @@ static const struct {
 	{ DELETE, "/v1/services/*/versions/*", api_version_delete, false },
 	{ PUT, "/v1/services/*/weights", api_weights_set, false },
 	{ POST, "/v1/services/*/rollback", api_rollback, false },
+	{ PUT, "/v1/services/*/pins", api_pins_set, false },
+	{ DELETE, "/v1/services/*/pins", api_pins_delete, false },
 	{ GET, "/v1/services/*/rollout", api_rollout, false },
 	{ POST, "/v1/services/*/rollout", api_rollout_action, false },
 	{ GET, "/v1/versions", api_versions, false },
@@ -41,6 +43,8 @@ static const struct {
 	{ POST, "/v1/services/*/backends/drain", api_backend_drain, false },
 	{ POST, "/v1/services/*/backends/resume", api_backend_resume, false },
 	{ GET, "/v1/weights", api_weights, false },
+	{ GET, "/v1/pins", api_pins, false },
+	{ GET, "/v1/explain", api_explain, false },
 	{ GET, "/v1/rollouts", api_rollouts, false },
 	{ GET, "/v1/flows", api_flows, false },
 	{ GET, "/v1/flows/count", api_flow_count, false },
@@ -232,6 +236,12 @@ void request_list(struct request *q, void (*add)(struct request *q, const struct
 		add(q, s);
 }
 
+/* A bulk is longer than other bodies. */
+static bool takes_many(struct request *q)
+{
+	return !strcmp(q->method, PUT) && path_fits("/v1/services/*/pins", q->path, q);
+}
+
 /* A text of the configuration, not JSON. */
 static bool takes_text(struct request *q)
 {
@@ -256,7 +266,7 @@ struct request *request_new(struct agent *a, struct http *h, struct MHD_Connecti
 	q->method = method;
 	q->path = strdup(path);
 	q->takes_text = local && q->path && takes_text(q);
-	q->most = q->takes_text ? API_TEXT : API_BODY;
+	q->most = q->takes_text || (local && q->path && takes_many(q)) ? API_TEXT : API_BODY;
 	if (q->path)
 		return q;
 	free(q);

@@ -11,7 +11,7 @@
 #include "agent.h"
 
 #define API_BODY 65536
-#define API_TEXT (4u << 20)	/* a part of the configuration */
+#define API_TEXT (4u << 20)	/* a part of the configuration, or many pins */
 #define API_COMMENT 200
 
 struct request {
@@ -75,6 +75,9 @@ api_handler api_status, api_services, api_service, api_versions, api_backends, a
 api_handler api_trace, api_doctor, api_backend_drain, api_backend_resume;
 api_handler api_config_apply, api_config_confirm, api_config_diff, api_service_apply, api_service_delete,
 	api_version_add, api_version_delete;
+
+/* api_pins.c, api_explain.c */
+api_handler api_pins, api_pins_set, api_pins_delete, api_explain;
 
 /* Wake or end those that follow events: see api_events.c. */
 void api_events_beat(struct agent *a);

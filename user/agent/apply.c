@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../datapath/choices.h"
 #include "alarms.h"
 #include "clock.h"
 #include "collect.h"
@@ -123,8 +124,10 @@ static int change_place(struct agent *a, struct change *c, char why[AGENT_WHY])
 		s->id = r;
 	}
 	r = place_service(a, s, why);
-	if (r && !s->placed)
+	if (r && !s->placed) {
 		save_no_names(a, s->id);
+		choices_clear(a->choices, s->id);
+	}
 	if (!r)
 		a->by_id[s->id] = s;
 	c->placed = !r;
@@ -135,6 +138,7 @@ static int change_place(struct agent *a, struct change *c, char why[AGENT_WHY])
 static void service_remove(struct agent *a, const struct service *s)
 {
 	tables_remove(a->tables, s->id);
+	choices_clear(a->choices, s->id);
 	save_no_names(a, s->id);
 	severs_begin_gone(a);
 }

@@ -8,6 +8,7 @@
 
 #include "../core/address.h"
 #include "../core/split.h"
+#include "../datapath/choices.h"
 #include "../datapath/flows.h"
 #include "../datapath/listeners.h"
 #include "clock.h"
@@ -45,6 +46,7 @@ static void forget_model(struct service *s)
 {
 	s->model = NULL;
 	s->astray = false;
+	s->ruled = NULL;
 	for (int i = 0; i < PERCH_SLOTS; i++) {
 		s->slot[i].model = NULL;
 		s->slot[i].in_file = false;
@@ -154,6 +156,7 @@ static void leaving_end(struct agent *a, struct service *s)
 	if (s->left)
 		snprintf(reason, sizeof(reason), "left: its time is over; %zu connections are the stack's now", s->left);
 	tables_hand_back(a->tables, s->id);
+	choices_clear(a->choices, s->id);
 	save_no_names(a, s->id);
 	agent_emit(a, .kind = "service", .service = s->name, .from = "leaving", .reason = reason);
 	list_take(&a->leaving, s);

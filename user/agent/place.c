@@ -15,6 +15,8 @@
 #include "fault.h"
 #include "health.h"
 #include "lifecycle.h"
+#include "pins.h"
+#include "rules.h"
 #include "save.h"
 
 #define LOCK_MS 1000
@@ -215,6 +217,12 @@ int place_service(struct agent *a, struct service *s, char why[AGENT_WHY])
 	p.n_drains = s->n_drains;
 	placed_versions(&p, s);
 	placed_limits(&p, &s->model->rollout);
+	/* what leads to versions, before a name moves or a packet can ask */
+	r = rules_place(a, s, why) ?: pins_place(a, s, why);
+	if (r) {
+		s->astray = s->placed;
+		return r;
+	}
 	save_names(a, s);
 	r = tables_apply(a->tables, &p, s->placed ? NULL : &plan, s->placed ? NULL : &twin, detail);
 	s->astray = r && s->placed;

@@ -74,6 +74,11 @@ struct service {
 	struct placed_drain *drains;	/* backends that a person drains */
 	size_t n_drains;
 	bool drains_known;	/* read from where they were kept */
+	/* what rules and pins were last led by: names of slots, rules */
+	char chosen[PERCH_SLOTS][PERCH_NAME_LEN];
+	const struct model_service *ruled;
+	bool pins_known;	/* the kernel has those of the store */
+	bool pins_unsaved;	/* the store lacks what the kernel has */
 };
 
 struct service *service_new(const char *name);

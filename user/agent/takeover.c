@@ -8,10 +8,12 @@
 #include <string.h>
 
 #include "../core/split.h"
+#include "../datapath/choices.h"
 #include "../datapath/registry.h"
 #include "clock.h"
 #include "collect.h"
 #include "fault.h"
+#include "pins.h"
 #include "place.h"
 #include "rollback.h"
 #include "save.h"
@@ -140,6 +142,7 @@ static int service_read(struct agent *a, unsigned id)
 	/* without a store: the salt is that of the last rollout's canary */
 	memcpy(s->salt_for, s->keep.rollout.canary, sizeof(s->salt_for));
 	service_read_store(a, s);
+	pins_takeover(a, s);
 	agent_add_service(a, s);
 	a->by_id[id] = s;
 	return 0;
@@ -158,7 +161,9 @@ int takeover_registry(struct agent *a)
 			if (r)
 				return r;
 		} else if (m->services[id].in_use) {
-			tables_remove(a->tables, id);	/* killed while it came or went */
+			/* killed while it came or went */
+			tables_remove(a->tables, id);
+			choices_clear(a->choices, id);
 		} else if (named) {
 			save_no_names(a, id);
 		}

@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+/* /v1/pins, and a service's pins set and deleted, one or many. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../core/address.h"
+#include "../core/hash.h"
+#include "../core/split.h"
+#include "../datapath/choices.h"
+#include "api.h"
+#include "clock.h"
+#include "pins.h"
+#include "rules.h"
+
+#define LIMIT 1000
+#define LIMIT_MOST 10000000ull
+#define BULK_MOST 10000
+#define TTL_MOST (10 * 366 * 86400.0)
+
+static json_t *view_pin(const struct agent *a, const struct service *s, const struct perch_address *client,
+			const struct perch_pin *pin)
+{
+	char text[ADDRESS_TEXT + 4], buffer[PERCH_NAME_LEN];
+	const char *asks = pins_asks(a, s, client, pin, buffer);
+	__u64 now = clock_now();
+	int slot = asks ? slot_find(s->slot, asks) : -1;
+
+	address_format(client, text);
+	if (!address_is_v4(client))
+		strcat(text, "/64");
+	return json_pack("{s:s, s:s, s:s?, s:s?, s:o}", "service", s->name, "client", text, "version", asks, "leadsTo",
+			 slot >= 0 ? s->slot[slot].name : NULL, "ttl",
+			 pin->until ? json_real(pin->until > now ? (pin->until - now) / 1e9 : 0) : json_null());
+}
+
+struct listing {
+	const struct agent *agent;
+	const struct service *service;	/* NULL: all */
+	json_t *out;
+	__u64 limit, now;
+};
+
+static void list_pin(void *arg, const struct perch_pin_key *key, const struct perch_pin *pin)
+{
+	struct listing *l = arg;
+	const struct service *s = l->agent->by_id[key->service % l->agent->datapath.maps.control->services];
+
+	if (!s || (l->service && s != l->service) || (pin->until && pin->until <= l->now))
+		return;
+	if (!l->limit || json_array_size(l->out) < l->limit)
+		json_array_append_new(l->out, view_pin(l->agent, s, &key->client, pin));
+}
+
+static void list_of_client(const struct listing *l, const struct perch_address *client)
+{
+	struct perch_pin pin;
+
+	for (const struct service *s = l->agent->services; s; s = s->next)
+		if ((!l->service || s == l->service) &&
+		    !choices_pin_find(&l->agent->datapath.maps, s->id, client, &pin) &&
+		    (!pin.until || pin.until > l->now))
+			json_array_append_new(l->out, view_pin(l->agent, s, client, &pin));
+}
+
+/* An address, of IPv6 its /64, which may stand behind it. */
+static int client_read(const char *text, struct perch_address *ret)
+{
+	struct perch_address a;
+	char head[ADDRESS_TEXT];
+	const char *slash = strchr(text, '/');
+
+	if (slash && (strcmp(slash, "/64") || (size_t)(slash - text) >= sizeof(head)))
+		return -EINVAL;
+	snprintf(head, sizeof(head), "%.*s", slash ? (int)(slash - text) : (int)sizeof(head) - 1, text);
+	if (address_parse(head, &a) || (slash && address_is_v4(&a)))
+		return -EINVAL;
+	*ret = hash_client(&a);
+	return 0;
+}
+
+void api_pins(struct request *q)
+{
+	struct listing l = { .agent = q->agent, .now = clock_now() };
+	const char *client = request_query(q, "client");
+	struct choice_walk walk = { 0 };
+	struct perch_address address;
+	struct service *service;
+	int r = 1;
+
+	if (!request_query_service(q, &service) || !request_query_number(q, "limit", LIMIT, LIMIT_MOST, &l.limit))
+		return;
+	if (client && client_read(client, &address)) {
+		answer_error(q, MHD_HTTP_BAD_REQUEST, "client: '%s' is no IP address", client);
+		return;
+	}
+	l.service = service;
+	l.out = q->json = json_array();
+	if (client) {
+		list_of_client(&l, &address);
+		return;
+	}
+	while (r > 0 && (!l.limit || json_array_size(l.out) < l.limit))
+		r = choices_pins_walk(q->agent->choices, &walk, CHOICE_SLICE, list_pin, &l);
+	if (r < 0)
+		answer_error(q, MHD_HTTP_SERVICE_UNAVAILABLE, "pins: %s", strerror(-r));
+}
+
+/* Where in a bulk a mistake is: "pins[12].", or "". */
+static const char *place(char out[32], int i)
+{
+	out[0] = 0;
+	if (i >= 0)
+		snprintf(out, 32, "pins[%d].", i);
+	return out;
+}
+
+static bool known_keys(struct request *q, json_t *o, int i, const char *const known[])
+{
+	char at[32];
+	const char *key;
+	json_t *value;
+
+	json_object_foreach(o, key, value) {
+		size_t k = 0;
+
+		while (known[k] && strcmp(known[k], key))
+			k++;
+		if (!known[k]) {
+			answer_error(q, MHD_HTTP_BAD_REQUEST, "%s%s: unknown", place(at, i), key);
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool read_client(struct request *q, json_t *o, int i, struct perch_address *ret)
+{
+	const char *text = json_string_value(json_object_get(o, "client"));
+	char at[32];
+
+	if (text && !client_read(text, ret))
+		return true;
+	if (text)
+		answer_error(q, MHD_HTTP_BAD_REQUEST, "%sclient: '%s' is no IP address; many clients are a rule's matter",
+			     place(at, i), text);
+	else
+		answer_error(q, MHD_HTTP_BAD_REQUEST, "%sclient: an IP address is missing", place(at, i));
+	return false;
+}
+
+static bool read_pin(struct request *q, json_t *o, int i, struct pin_wanted *ret)
+{
+	json_t *version = json_object_get(o, "version"), *ttl = json_object_get(o, "ttl");
+	double seconds = json_number_value(ttl);
+	char at[32];
+
+	if (!json_is_object(o)) {
+		answer_error(q, MHD_HTTP_BAD_REQUEST, "pins[%d]: must be an object", i);
+		return false;
+	}
+	if (!read_client(q, o, i, &ret->client))
+		return false;
+	ret->version = json_string_value(version);
+	if (!ret->version) {
+		answer_error(q, MHD_HTTP_BAD_REQUEST, "%sversion: a name or a role is missing", place(at, i));
+		return false;
+	}
+	if (ttl && !json_is_null(ttl) && (!json_is_number(ttl) || seconds <= 0 || seconds > TTL_MOST)) {
+		answer_error(q, MHD_HTTP_BAD_REQUEST, "%sttl: must be seconds, above 0 and at most ten years; without it "
+			     "the pin stays for good", place(at, i));
+		return false;
+	}
+	ret->ttl = seconds * NS_PER_S;
+	return true;
+}
+
+/* One pin, or those in "pins". */
+static struct pin_wanted *read_pins(struct request *q, json_t *pins, size_t *ret_n)
+{
+	static const char *const one[] = { "client", "version", "ttl", "comment", NULL };
+	static const char *const many[] = { "pins", "comment", NULL }, *const each[] = { "client", "version", "ttl", NULL };
+	struct pin_wanted *p;
+	size_t n = pins ? json_array_size(pins) : 1;
+
+	if (!known_keys(q, q->in, -1, pins ? many : one))
+		return NULL;
+	if (pins && (!json_is_array(pins) || !n || n > BULK_MOST)) {
+		answer_error(q, MHD_HTTP_BAD_REQUEST, "pins: must be a list of 1 to %d", BULK_MOST);
+		return NULL;
+	}
+	p = calloc(n, sizeof(*p));
+	for (size_t i = 0; i < n && p; i++) {
+		json_t *o = pins ? json_array_get(pins, i) : q->in;
+
+		if (read_pin(q, o, pins ? (int)i : -1, &p[i]) && (!pins || known_keys(q, o, i, each)))
+			continue;
+		free(p);
+		return NULL;
+	}
+	if (!p)
+		answer_error(q, MHD_HTTP_SERVICE_UNAVAILABLE, "out of memory");
+	*ret_n = n;
+	return p;
+}
+
+static void answer_pins(struct request *q, const struct service *s, const char *what, size_t n)
+{
+	q->json = json_pack("{s:s, s:I, s:I}", "service", s->name, what, (json_int_t)n, "pins",
+			    (json_int_t)choices_pins_count(q->agent->choices, s->id));
+}
+
+/* -ENOSPC is a matter of the state, as 409 is. */
+static void answer_failed(struct request *q, int r, const char *why)
+{
+	answer_errno(q, r == -ENOSPC ? -EBUSY : r, why);
+}
+
+void api_pins_set(struct request *q)
+{
+	const struct pin_asker asker = { &q->actor, q->comment };
+	json_t *pins = json_object_get(q->in, "pins");
+	struct perch_pin pin;
+	struct pin_wanted *p;
+	char why[AGENT_WHY];
+	struct service *s;
+	size_t n = 0;
+	int r;
+
+	if (!request_service(q, &s))
+		return;
+	p = read_pins(q, pins, &n);
+	if (!p)
+		return;
+	r = pins_set(q->agent, s, p, n, &asker, why);
+	if (r)
+		answer_failed(q, r, why);
+	else if (pins)
+		answer_pins(q, s, "set", n);
+	else if (!choices_pin_find(&q->agent->datapath.maps, s->id, &p->client, &pin))
+		q->json = view_pin(q->agent, s, &p->client, &pin);
+	free(p);
+}
+
+static void delete_all(struct request *q, struct service *s, const struct pin_asker *asker)
+{
+	char why[AGENT_WHY];
+	int r = pins_delete_all(q->agent, s, asker, why);
+	if (r < 0)
+		answer_errno(q, r, why);
+	else
+		answer_pins(q, s, "deleted", r);
+}
+
+void api_pins_delete(struct request *q)
+{
+	const char *text = request_query(q, "client"), *all = request_query(q, "all");
+	const struct pin_asker asker = { &q->actor, q->comment };
+	struct perch_address client;
+	char why[AGENT_WHY];
+	struct service *s;
+	int r;
+
+	if (!request_service(q, &s))
+		return;
+	if (!text == !all || (all && strcmp(all, "1"))) {
+		answer_error(q, MHD_HTTP_BAD_REQUEST, "client=IP, or all=1: one of them is what is deleted");
+		return;
+	}
+	if (all) {
+		delete_all(q, s, &asker);
+		return;
+	}
+	if (client_read(text, &client)) {
+		answer_error(q, MHD_HTTP_BAD_REQUEST, "client: '%s' is no IP address", text);
+		return;
+	}
+	r = pins_delete(q->agent, s, &client, 1, &asker, why);
+	if (r)
+		answer_errno(q, r, why);
+	else
+		answer_pins(q, s, "deleted", 1);
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/* What pins.c and pins_sweep.c share.  Private to them. */
+#ifndef PERCH_AGENT_PINS_INSIDE_H
+#define PERCH_AGENT_PINS_INSIDE_H
+
+#include "pins.h"
+#include "store_pins.h"
+
+/* Monotonic ns as the store's ms since 1970; 0 stays 0. */
+__u64 pin_wall(__u64 until);
+/* The store's pins of a service brought in line with the kernel's.  0 or
+ * -errno; to be tried again then. */
+int pins_sync(struct agent *a, struct service *s);
+
+#endif
