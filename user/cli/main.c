@@ -25,8 +25,11 @@ static const struct command objects[] = {
 		"take the canary out now; writes the pinned map itself when perchd is silent",
 		.whole = true, .takes_direct = true),
 	COMMANDS("rollout", rollout_commands),
+	COMMANDS("pin", pin_commands),
 	COMMANDS("flow", flow_commands),
 	COMMANDS("event", event_commands),
+	COMMAND("explain", do_explain, "CLIENT:PORT LISTENER:PORT [tcp|udp] [dscp N]",
+		"which version and backend a packet gets, by what, and why not another"),
 	COMMAND("trace", do_trace, "[service NAME] [client IP] [limit N]",
 		"packets as they pass, until interrupted; a document each with -j"),
 	COMMANDS("reason", reason_commands),
@@ -34,8 +37,7 @@ static const struct command objects[] = {
 	COMMAND("doctor", do_doctor, NULL, "what this host lacks and how to mend it; exit 1 on errors"),
 	COMMANDS("datapath", datapath_commands),
 	COMMANDS("config", config_commands),
-	COMMAND_LATER("pin"), COMMAND_LATER("metric"), COMMAND_LATER("explain"), COMMAND_LATER("judge"),
-	COMMAND_LATER("batch"),
+	COMMAND_LATER("metric"), COMMAND_LATER("judge"), COMMAND_LATER("batch"),
 	{}
 };
 
