@@ -54,6 +54,15 @@ static __always_inline struct perch_device *device_by_index(u32 ifindex)
 	return id ? element(devices, *id) : NULL;
 }
 
+/* Can p go out by this device at once?  Where the programs are not attached
+ * the replies will go through the stack, so it is to see the requests. */
+static __always_inline bool via_leaves(const struct packet *p, u32 device)
+{
+	struct perch_device *d = element(devices, device);
+
+	return p->way == WAY_REPLY || !d || d->attached;
+}
+
 /*
  * Look the next hop of p up.  0: p->via holds it (and the backend's cache).
  * BPF_FIB_LKUP_RET_NO_NEIGH: the route is in f, the neighbour has to be
@@ -89,7 +98,7 @@ static __always_inline int via_look_up(void *ctx, struct packet *p, struct bpf_f
 	device = bpf_map_lookup_elem(&device_ids, &f->ifindex);
 	if (!device)
 		return BPF_FIB_LKUP_RET_NO_NEIGH;
-	p->via = via_pack(f->dmac, *device, generation);
+	p->via = via_pack(f->dmac, via_leaves(p, *device) ? *device : PERCH_VIA_STACK, generation);
 	k = element(backends, p->flow.backend);
 	if (k && p->way == WAY_FORWARD)
 		WRITE(k->via, p->via);

@@ -128,6 +128,9 @@ int lab_open(struct lab *lab, const struct lab_options *o)
 		err = routes_open(&lab->routes, &lab->datapath.maps, why);
 	if (!err)
 		err = routes_read(lab->routes, &wait_ms);
+	/* the programs are run, not attached, and to think that they are */
+	if (!err)
+		routes_attached(lab->routes, "c0", true), routes_attached(lab->routes, "b0", true);
 	if (err) {
 		lab_close(lab);
 		return say("tables and routes", err);

@@ -12,6 +12,7 @@
 #include "clock.h"
 #include "filter.h"
 #include "internal.h"
+#include "routes.h"
 
 #define REAP_AFTER_NS 2000000000ull
 
@@ -110,6 +111,7 @@ static int backend_take(struct tables *t, unsigned service, unsigned slot, const
 	b->observed = t->m->services[service].observed;
 	b->ended_outside = 0;
 	b->held = 0;
+	b->local = routes_is_local(&m->address);
 	store(b->via, 0);
 	store(b->incarnation, b->incarnation + 1);
 	t->backend[id] = (struct backend_note){ 0 };

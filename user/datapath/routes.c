@@ -37,6 +37,7 @@ struct routes {
 	int epoll;
 	struct devices devices;
 	struct neighbours neighbours;
+	bool addresses;		/* of this host changed */
 	bool changed;		/* since the last bump */
 	bool lost;		/* notifications were; everything is to be read again */
 	__u64 bumped_at;	/* ns */
@@ -99,7 +100,12 @@ static int route_event(const struct nlmsghdr *h, void *arg)
 		if (!(((struct rtmsg *)mnl_nlmsg_get_payload(h))->rtm_flags & RTM_F_CLONED))
 			r->changed = true;
 		break;
+	case RTM_NEWADDR:
+		r->addresses = true;
+		break;
 	case RTM_DELADDR:	/* takes IPv4 routes along without a word */
+		r->addresses = r->changed = true;
+		break;
 	case RTM_NEWNEXTHOP:
 	case RTM_DELNEXTHOP:
 	case RTM_NEWRULE:
@@ -130,7 +136,7 @@ static int routes_resync(struct routes *r)
 	if (err)
 		return err;
 	r->lost = false;
-	r->changed = true;
+	r->addresses = r->changed = true;
 	return 0;
 }
 
@@ -248,6 +254,8 @@ static int routes_take_in(struct routes *r)
 	return err == -ENOBUFS ? 0 : err;
 }
 
+static void locals_mark(struct routes *r);
+
 int routes_read(struct routes *r, int *ret_wait_ms)
 {
 	__u64 since;
@@ -259,6 +267,8 @@ int routes_read(struct routes *r, int *ret_wait_ms)
 		return err;
 	if (r->lost && routes_resync(r))
 		*ret_wait_ms = RESYNC_AFTER_MS;
+	if (r->addresses)
+		locals_mark(r);
 	if (!r->changed && !r->devices.changed)
 		return 0;
 	since = clock_ns() - r->bumped_at;
@@ -354,6 +364,22 @@ bool routes_is_local(const struct perch_address *a)
 	err = hop_ask(&n, a, &asked);
 	netlink_close(&n);
 	return !err && asked.type == RTN_LOCAL;
+}
+
+/* Which backends are this host's own now. */
+static void locals_mark(struct routes *r)
+{
+	for (__u32 id = 1; id < r->m->control->backends_n; id++) {
+		struct perch_backend *b = &r->m->backends[id];
+		struct hop_asked asked;
+
+		if (b->state == PERCH_BACKEND_NONE || hop_ask(&r->devices.asks, &b->address, &asked) ||
+		    b->local == (asked.type == RTN_LOCAL))
+			continue;
+		__atomic_store_n(&b->local, asked.type == RTN_LOCAL, __ATOMIC_RELAXED);
+		r->changed = true;
+	}
+	r->addresses = false;
 }
 
 static struct ndmsg *hop_begin(struct netlink_request *q, __u16 type, __u16 flags, const struct hop *hop)
