@@ -15,39 +15,24 @@
 #define RP_FILTER_STRICT 1	/* RFC 3704, 2.2 */
 #define CALM_LOOKS 6		/* without a drop, until the alarm is over */
 
-/* A listener or door with port 0 takes every port of its address.  When the
- * address is this host's, that is how one locks oneself out. */
-static int check_every_port(const struct model_service *s, const char *file, const char *path,
-			    const struct perch_endpoint *e, char why[CONFIG_ERROR])
+/* A listener with port 0 takes every port of its address.  When the address is
+ * this host's, that is how one locks oneself out. */
+static int check_every_port(const struct model_service *s, char why[CONFIG_ERROR])
 {
 	char text[ADDRESS_TEXT];
 
-	if (e->port || s->n_exclude || !routes_is_local(&e->address))
-		return 0;
-	snprintf(why, CONFIG_ERROR,
-		 "%s:%d: %s: %s takes every port of an address of this host, those of its own servers too; name the "
-		 "ports that stay with it, like exclude: [22]", file, s->line, path, endpoint_format(e, text));
-	return -EINVAL;
-}
+	for (size_t i = 0; i < s->n_listen; i++) {
+		const struct perch_endpoint *e = &s->listen[i];
 
-static int check_service(const struct model_config *c, size_t i, char why[CONFIG_ERROR])
-{
-	const struct model_service *s = &c->services[i];
-	const char *file = s->file ? s->file : c->file;
-	char path[96];
-	int r = 0;
-
-	for (size_t l = 0; l < s->n_listen && !r; l++) {
-		snprintf(path, sizeof(path), "services[%zu].listen[%zu]", i, l);
-		r = check_every_port(s, file, path, &s->listen[l], why);
+		if (e->port || s->n_exclude || !routes_is_local(&e->address))
+			continue;
+		snprintf(why, CONFIG_ERROR,
+			 "%s:%d: %slisten[%zu]: %s takes every port of an address of this host, those of its own servers "
+			 "too; name the ports that stay with it, like exclude: [22]", s->origin, s->line, s->at, i,
+			 endpoint_format(e, text));
+		return -EINVAL;
 	}
-	for (size_t v = 0; v < s->n_versions; v++) {
-		for (size_t d = 0; d < s->versions[v].n_doors && !r; d++) {
-			snprintf(path, sizeof(path), "services[%zu].versions[%zu].door[%zu]", i, v, d);
-			r = check_every_port(s, file, path, &s->versions[v].doors[d], why);
-		}
-	}
-	return r;
+	return 0;
 }
 
 int hostcheck_config(const struct model_config *c, char why[CONFIG_ERROR])
@@ -55,7 +40,7 @@ int hostcheck_config(const struct model_config *c, char why[CONFIG_ERROR])
 	int r = 0;
 
 	for (size_t i = 0; i < c->n_services && !r; i++)
-		r = check_service(c, i, why);
+		r = check_every_port(&c->services[i], why);
 	return r;
 }
 
