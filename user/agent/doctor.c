@@ -13,7 +13,7 @@
 #include "hostcheck.h"
 
 #define TEXT 512
-#define STANDS_NS (5 * NS_PER_S)
+#define STANDS_S 5
 #define FULL_PERCENT 80
 
 void doctor_say(struct doctor *d, enum doctor_level level, const char *subject, const char *remedy, const char *format,
@@ -96,11 +96,11 @@ static void check_clockwork(struct doctor *d)
 		doctor_say(d, DOCTOR_ERROR, NULL, "systemctl restart perchd",
 			   "the kernel's clockwork is that of load %u, the programs are of load %u", c->timer_generation,
 			   c->generation);
-	else if (a->host_seen && now > a->host.head.time + STANDS_NS)
+	else if (a->host_seen && now > a->host.head.time + STANDS_S * NS_PER_S)
 		doctor_say(d, DOCTOR_ERROR, NULL, "systemctl restart perchd",
 			   "the kernel has told nothing for %.0f s: its clockwork stands, evidence and dead-man with it",
 			   (now - a->host.head.time) / 1e9);
-	else if (!a->host_seen && clock_wall() - a->started > STANDS_NS / NS_PER_S)
+	else if (!a->host_seen && clock_wall() - a->started > STANDS_S)
 		doctor_say(d, DOCTOR_ERROR, NULL, "systemctl restart perchd",
 			   "the kernel has told nothing since perchd started: its clockwork stands");
 }

@@ -116,12 +116,10 @@ static int line_cut(const char *line, int length, int columns)
 
 static void line_draw(FILE *to, const char *line, int length, int columns, bool title)
 {
-	static int plain = -1;
-	const char *style = NULL;
+	const char *style = NULL, *no_color = getenv("NO_COLOR");
 	int shown = line_cut(line, length, columns);
+	bool plain = no_color && *no_color;
 
-	if (plain < 0)
-		plain = getenv("NO_COLOR") && *getenv("NO_COLOR");
 	if (title)
 		style = TITLE;
 	else if (!plain && length > 5 && !strncmp(line, "ALARM", 5))

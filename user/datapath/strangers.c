@@ -54,7 +54,7 @@ static void search_xdp(struct search *s)
 
 static void search_tcx(struct search *s, const char *hook, int type)
 {
-	__u32 ids[TCX_PROGRAMS];
+	__u32 ids[TCX_PROGRAMS] = { 0 };
 	LIBBPF_OPTS(bpf_prog_query_opts, query, .prog_ids = ids, .prog_cnt = TCX_PROGRAMS);
 
 	/* a kernel without TCX has none */
