@@ -21,14 +21,14 @@ service() {
 		    versions:
 		      - { name: v1, role: stable, backends: ["10.2.0.11:7000"] }
 		      - { name: v2, role: canary, backends: ["10.2.0.12:7000"] }
-		    rollout: { interval: 20m, $3 }
+		    rollout: { $3 }
 	END
 }
 {
-	service web 80 'steps: [30, 100]'
-	service paused 81 'steps: [30, 100]'
+	service web 80 'steps: [30, 100], interval: 20m'
+	service paused 81 'steps: [30, 100], interval: 20m'
 	service held 82 'steps: [30, 100], interval: 100ms, minConnections: 100000000, maxStepTime: 1s'
-	service watched 83 'steps: [30]'
+	service watched 83 'steps: [30], interval: 100ms, minConnections: 0, watch: 1h'
 } | perch_config "$MODE"
 sed -i "s/^agent:/agent:\n  deadman: ${DEADMAN}s/" "$LAB_DIR/perch.yaml"
 start_perchd

@@ -25,12 +25,6 @@
 #include "severs.h"
 #include "takeover.h"
 
-/* The operation under way, for fault.h. */
-static const char *window(const struct agent *a)
-{
-	return a->ready ? "reload" : "takeover";
-}
-
 struct change {
 	struct service *service;
 	bool created;		/* was not in a->services */
@@ -205,7 +199,7 @@ static int changes_place(struct agent *a, struct change *c, size_t n, char why[A
 		for (size_t i = 0; i < n; i++) {
 			int r = c[i].placed ? 0 : change_place(a, &c[i], why);
 
-			fault_point(window(a), "placing");
+			fault_point(FAULT_APPLY(a), "placing");
 			if (r && r != -EADDRINUSE)
 				return r;
 			left += r == -EADDRINUSE;
@@ -310,12 +304,12 @@ static int changes_carry_out(struct agent *a, struct change *c, size_t n, const 
 
 static void changes_settle(struct agent *a, struct change *c, size_t n, const struct apply *how)
 {
-	fault_point(window(a), "unsaved");
+	fault_point(FAULT_APPLY(a), "unsaved");
 	settle_gone(a, c, n, how);
 	settle_list(a, c, n);
 	for (size_t i = 0; i < n; i++) {
 		settle_change(a, &c[i], how);
-		fault_point(window(a), "half-saved");
+		fault_point(FAULT_APPLY(a), "half-saved");
 		settle_missing(a, c[i].service);
 		if (!a->ready || c[i].created)
 			takeover_finish(a, c[i].service);
@@ -333,7 +327,7 @@ int apply_config(struct agent *a, struct model_config *config, const struct appl
 		r = check_gone(a, config, how, why);
 	for (size_t i = 0; i < n && !r; i++)
 		r = change_plan(a, config, &config->services[i], how->strict, &c[i], why);
-	fault_point(window(a), "planned");
+	fault_point(FAULT_APPLY(a), "planned");
 	if (!r)
 		r = changes_carry_out(a, c, n, how, why);
 	if (!r) {

@@ -27,6 +27,7 @@
  * window reload/half-saved  a service of several is in the store
  * window takeover/read      a service of several was read back
  * window takeover/unplaced  all were, the configuration is not in force
+ * window takeover/named
  * window takeover/placing
  * window takeover/half-saved
  * window takeover/finished  in force, but nothing is attached or armed
@@ -44,6 +45,9 @@ extern bool fault_armed;
 /* Read the environment; before the first window. */
 void fault_init(void);
 void fault_hit(const char *operation, const char *point);
+
+/* An agent's first configuration is the take-over, the others are reloads. */
+#define FAULT_APPLY(a) ((a)->ready ? "reload" : "takeover")
 
 static inline void fault_point(const char *operation, const char *point)
 {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
-/* When the store is behind, all that belongs there is written in one go. */
+/* When the store is behind, all that belongs there is written in one go; so are
+ * the pins. */
 #include "mend.h"
 
 #include <stdio.h>
@@ -8,6 +9,7 @@
 #include "../datapath/registry.h"
 #include "alarms.h"
 #include "applied.h"
+#include "interfaces.h"
 #include "log.h"
 #include "save.h"
 
@@ -96,4 +98,27 @@ void mend_store(struct agent *a)
 		return;
 	store_is_whole(a->store);
 	alarm_clear(a, "store", "");
+}
+
+void mend_pins(struct agent *a)
+{
+	const char *path = a->datapath.maps.pin_path;
+	char why[WHY] = "";
+	int r;
+
+	if (datapath_pinned(&a->datapath)) {
+		alarm_clear(a, "pins", "");
+		return;
+	}
+	r = datapath_repin(&a->datapath, why);
+	if (r) {
+		alarm_raise(a, "pins", "", NULL, "mount -t bpf bpf /sys/fs/bpf; perchd pins again by itself",
+			    "the pins in '%s' are gone, and traffic stops when perchd does: %s", path, why[0] ? why : strerror(-r));
+		return;
+	}
+	alarm_raise(a, "pins", "", NULL, NULL, "the pins in '%s' were gone, and are made again", path);
+	/* links that were deleted with them are detached */
+	for (struct attachment *t = a->attachments; t; t = t->next)
+		t->ifindex = 0;
+	interfaces_apply(a);
 }

@@ -24,7 +24,7 @@ void save_names(struct agent *a, const struct service *s)
 
 		if (strcmp(n->name, v->name) || n->role != v->role || n->since != v->since)
 			registry_name_version(m, s->id, i, v->name, v->role, v->since);
-		fault_point("reload", "named");
+		fault_point(FAULT_APPLY(a), "named");
 	}
 }
 

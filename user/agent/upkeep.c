@@ -116,6 +116,7 @@ void upkeep(struct agent *a)
 		hostcheck_watch(a);
 	}
 	flow_table_calm(a);
+	mend_pins(a);
 	mend_store(a);
 	history_tick(a);
 }

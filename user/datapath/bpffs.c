@@ -117,8 +117,7 @@ int bpffs_prepare(const char *pin_path, char *why)
 		   : 0;
 }
 
-/* The directory may have been removed, and made again, while we waited. */
-static bool still_there(int fd, const char *directory)
+bool bpffs_same(int fd, const char *directory)
 {
 	struct stat ours, now;
 
@@ -146,7 +145,8 @@ int bpffs_lock(const char *directory, int timeout_ms)
 		close(fd);
 		return err == -EWOULDBLOCK ? -ETIMEDOUT : err;
 	}
-	if (still_there(fd, directory))
+	/* it may have been removed, and made again, while we waited */
+	if (bpffs_same(fd, directory))
 		return fd;
 	close(fd);
 	return -ENOENT;

@@ -81,6 +81,13 @@ struct datapath {
  * -EBUSY: another agent has this pin path; -EPROTO: pins of another ABI;
  * -EEXIST: see replace_sizes. */
 int datapath_open(struct datapath *d, const struct datapath_options *o, char why[WHY]);
+/* Are the pins there, and ours?  Not after bpffs was unmounted, or they were
+ * deleted. */
+bool datapath_pinned(const struct datapath *d);
+/* Pin all again where they belong, bpffs mounted if it must be.  Interfaces
+ * whose links were deleted are to be attached again.  -EBUSY: another agent has
+ * come to be there. */
+int datapath_repin(struct datapath *d, char why[WHY]);
 /* Leaves everything running. */
 void datapath_close(struct datapath *d);
 /* Takes links, programs and maps away, of any ABI.  Traffic goes to the stack

@@ -25,6 +25,8 @@ int bpffs_prepare(const char *pin_path, char *why);
 /* Exclusive flock on a directory, the one place that everybody who shares the
  * pins sees.  A descriptor, -ETIMEDOUT, -ENOENT, or another -errno. */
 int bpffs_lock(const char *directory, int timeout_ms);
+/* Is what was opened still what the path names? */
+bool bpffs_same(int fd, const char *directory);
 /* " (pid N)" of who holds that lock; "" when it is not seen from here. */
 struct lock_holder {
 	char text[24];
