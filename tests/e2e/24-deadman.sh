@@ -28,7 +28,7 @@ service() {
 	service web 80 'steps: [30, 100], interval: 20m'
 	service paused 81 'steps: [30, 100], interval: 20m'
 	service held 82 'steps: [30, 100], interval: 100ms, minConnections: 100000000, maxStepTime: 1s'
-	service watched 83 'steps: [30], interval: 100ms, minConnections: 0, watch: 1h'
+	service watched 83 'steps: [100], watch: 1h, holdback: 70'
 } | perch_config "$MODE"
 sed -i "s/^agent:/agent:\n  deadman: ${DEADMAN}s/" "$LAB_DIR/perch.yaml"
 start_perchd
@@ -69,6 +69,7 @@ test_armed_is_what_goes_on_by_itself() {
 	expect wait_for 5 phase_is held Holding
 	expect wait_for 5 phase_is web Progressing
 	expect wait_for 5 kernel_is web .armed true
+	expect phase_is watched Watching
 	expect wait_for 5 kernel_is watched .armed true
 	expect kernel_is paused .armed false
 	expect kernel_is paused .paused true

@@ -232,7 +232,7 @@ test_deleted_state_is_made_anew() {
 	expect wait_for 5 test -s "$LAB_DIR/state/state.db"
 	expect wait_for 5 agree
 	expect [ "$(kept store "$LAB_DIR/state" web | jq .canary)" = 1700 ]
-	expect grep -q 'was deleted' <<< "$(perch event show limit 20)"
+	expect grep -q 'was deleted' <<< "$(perch -j event show limit 50)"
 	rm -rf "$LAB_DIR/state"
 	expect wait_for 5 test -s "$LAB_DIR/state/state.db"
 	expect wait_for 5 agree
@@ -257,7 +257,7 @@ test_damaged_state_is_set_aside_and_built_from_the_kernel() {
 	expect wait_for 5 no_alarm store
 	expect agree
 	expect test -n "$(ls "$LAB_DIR"/state/state.db.corrupt-*)"
-	expect grep -q 'set aside' <<< "$(perch event show limit 20)"
+	expect grep -q 'set aside' <<< "$(perch -j event show limit 50)"
 	stop_loads
 	# and with the pins gone as well, nothing is the canary's
 	damage
@@ -276,7 +276,7 @@ test_unmounted_pins_are_pinned_again() {
 	start_loads
 	umount -l "$LAB_DIR/bpf"
 	expect wait_for 5 links
-	expect grep -q 'pins in .* gone' <<< "$(perch event show limit 20)"
+	expect grep -q 'pins in .* gone' <<< "$(perch -j event show limit 50)"
 	expect wait_for 5 no_alarm pins
 	expect wait_for 5 agree
 	# all hangs on the new pins now
