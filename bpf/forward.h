@@ -60,7 +60,7 @@ static __always_inline bool via_leaves(const struct packet *p, u32 device)
 {
 	struct perch_device *d = element(devices, device);
 
-	return p->way == WAY_REPLY || !d || d->attached;
+	return p->way == WAY_REPLY || (d && d->attached);
 }
 
 /*
@@ -73,6 +73,7 @@ static __always_inline int via_look_up(void *ctx, struct packet *p, struct bpf_f
 	struct perch_control *c = element(control, 0);
 	u32 generation = c ? READ(c->route_generation) : 0, *device;
 	struct perch_backend *k;
+	bool leaves;
 	int r;
 
 	f->ifindex = p->ifindex;
@@ -91,14 +92,14 @@ static __always_inline int via_look_up(void *ctx, struct packet *p, struct bpf_f
 	r = bpf_fib_lookup(ctx, f, sizeof(*f), 0);
 	if (r == BPF_FIB_LKUP_RET_FRAG_NEEDED)
 		return -PERCH_R_TOO_BIG;
-	if (r == BPF_FIB_LKUP_RET_NO_NEIGH)
-		return r;
-	if (r != BPF_FIB_LKUP_RET_SUCCESS)
+	if (r != BPF_FIB_LKUP_RET_SUCCESS && r != BPF_FIB_LKUP_RET_NO_NEIGH)
 		return -PERCH_R_NO_ROUTE;
 	device = bpf_map_lookup_elem(&device_ids, &f->ifindex);
-	if (!device)
+	leaves = via_leaves(p, device ? *device : 0);
+	if (leaves && (!device || r == BPF_FIB_LKUP_RET_NO_NEIGH))
 		return BPF_FIB_LKUP_RET_NO_NEIGH;
-	p->via = via_pack(f->dmac, via_leaves(p, *device) ? *device : PERCH_VIA_STACK, generation);
+	/* the stack finds the neighbour itself, and a device that we don't know */
+	p->via = via_pack(f->dmac, leaves && device ? *device : PERCH_VIA_STACK, generation);
 	k = element(backends, p->flow.backend);
 	if (k && p->way == WAY_FORWARD)
 		WRITE(k->via, p->via);

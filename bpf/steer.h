@@ -83,6 +83,9 @@ static __always_inline int steer_hit(struct packet *p)
 		p->replace = 1;
 		return GO;
 	}
+	/* its request went through the stack, which is to see this one too */
+	if (!forward && p->hook != PERCH_HOOK_TC_OUT && via_up(READ(k->via)))
+		return PERCH_R_TURNED_LATER;
 	p->found = 1;
 	if (forward) {
 		steer_aim(p, k);

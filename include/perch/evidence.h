@@ -111,6 +111,7 @@ enum perch_verdict { PERCH_V_PASS, PERCH_V_FORWARD, PERCH_V_DROP, PERCH_V_ANSWER
 	X(EMPTY_VERSION, NOTE, "empty_version", "chosen version has no live backend; stable took it") \
 	X(FOREIGN, NOTE, "foreign", "flow slot changed hands under us")           \
 	X(ADOPTED, PASS, "adopted", "a connection from before its address was taken over") \
+	X(TURNED_LATER, PASS, "turned_later", "a reply through the stack, as its request: turned where it leaves") \
 	X(LEAVING, PASS, "leaving", "its service is being handed back to the stack") \
 	X(STABLE_DOWN, ANSWER, "stable_down", "answered with a reset: no backend of stable lives") \
 	X(STABLE_DOWN_DROP, DROP, "stable_down_drop", "no backend of stable lives, and nothing to answer") \
