@@ -51,7 +51,7 @@ TEST_SKELETONS := $(patsubst %.bpf.c,$(O)/%.skel.h,$(TEST_BPF))
 all: deps
 	@$(MAKE) --no-print-directory $(O)/perch $(O)/perchd
 
-everything: $(O)/perch $(O)/perchd $(UNITS) $(PROGS) $(BENCHES) $(TOOLS)
+everything: $(O)/perch $(O)/perchd $(UNITS) $(PROGS) $(BENCHES) $(TOOLS) $(TEST_SKELETONS)
 
 deps:
 	@scripts/install-deps build

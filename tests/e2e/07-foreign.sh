@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 # What is not ours is not touched: odd packets arrive with perch as they do
-# without it, byte for byte, in both directions.
+# without it, byte for byte, in both directions; and another XDP program stays,
+# stays beside ours, or gives way, as the configuration says.
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -9,7 +10,8 @@ lab_up 1
 lab_namesrv s1 v1 8080
 LB_MAC=$(in_ns lb ip -j link show c | jq -r '.[0].address')
 LB_BACK_MAC=$(in_ns lb ip -j link show s1 | jq -r '.[0].address')
-perch_config "$MODE" <<-END
+services() {
+	cat <<-END
 	  - name: web
 	    listen: ["$VIP4:80/tcp"]
 	    versions:
@@ -18,7 +20,9 @@ perch_config "$MODE" <<-END
 	    listen: ["[$VIP6]:80/tcp"]
 	    versions:
 	      - { name: v1, role: stable, backends: ["[fd02::11]:8080"] }
-END
+	END
+}
+services | perch_config "$MODE"
 
 # From the client: to another address, to the listener's address, to its port.
 towards_backends() {
@@ -109,7 +113,84 @@ test_direct_connection_beside_a_steered_one_works() {
 	lab_kill TERM "$through"
 }
 
+# Another program on the clients' device; $THEIRS is its id.
+another_program() {
+	in_ns lb ip link set dev c xdpdrv obj "$BUILD/tests/e2e/passby.bpf.o" sec xdp
+	THEIRS=$(xdp_id)
+}
+
+xdp_id() {
+	in_ns lb ip -j -d link show c | jq '.[0].xdp.prog.id // 0'
+}
+
+# foreign WORD: the agent starts anew with the program there and this policy.
+foreign() {
+	lab_kill TERM "$PERCHD"
+	in_ns lb "$BUILD/perchd" -c "$LAB_DIR/perch.yaml" --detach
+	another_program
+	services | perch_config xdp
+	sed -i "s/{ name: c, attach: xdp }/{ name: c, attach: xdp, foreign: $1 }/" "$LAB_DIR/perch.yaml"
+	start_perchd
+}
+
+interface() {
+	field "$(perch -j datapath show)" ".interfaces[] | select(.name == \"c\") | $1"
+}
+
+steered() {
+	expect short -n 200 -s 10.1.1.0 -m 50 "$VIP4" 80
+	expect short -n 200 -s fd01::1 -m 50 "$VIP6" 80
+}
+
+test_another_program_is_refused_and_named() {
+	local alarm
+	foreign refuse
+	alarm=$(perch -j status | jq '.alarms[] | select(.kind == "interface")')
+	echo "$alarm"
+	expect grep -q "XDP program 'passby' (id $THEIRS) is there" <<< "$alarm"
+	expect grep -q 'remedy.*foreign: tc' <<< "$alarm"
+	expect [ "$(interface .mode)" = null ]
+	expect [ "$(xdp_id)" = "$THEIRS" ]
+	# once it is away perch comes by itself
+	in_ns lb ip link set dev c xdpdrv off
+	expect wait_for 15 interface_is xdp
+	expect [ "$(field "$(perch -j status)" '.alarms | length')" = 0 ]
+	steered
+}
+
+interface_is() {
+	[ "$(interface .mode)" = "$1" ]
+}
+
+test_another_program_stays_and_perch_goes_beside_it() {
+	foreign tc
+	expect interface_is tc
+	interface .note
+	expect grep -q "'passby' (id $THEIRS) stays" <<< "$(interface .note)"
+	expect [ "$(field "$(perch -j status)" '.alarms | length')" = 0 ]
+	expect [ "$(xdp_id)" = "$THEIRS" ]
+	steered
+	lab_kill TERM "$PERCHD"
+	in_ns lb "$BUILD/perchd" -c "$LAB_DIR/perch.yaml" --detach
+	expect [ "$(xdp_id)" = "$THEIRS" ]
+	in_ns lb ip link set dev c xdpdrv off
+	start_perchd
+}
+
+test_another_program_gives_way() {
+	foreign replace
+	expect interface_is xdp
+	interface .note
+	expect grep -q "took the place of XDP program 'passby' (id $THEIRS)" <<< "$(interface .note)"
+	expect [ "$(xdp_id)" = "$(interface .xdp)" ]
+	expect [ "$(field "$(perch -j status)" '.alarms | length')" = 0 ]
+	steered
+}
+
 run test_lab_forwards_all_kinds_without_perch test_perch_is_in_the_path test_packets_towards_backends_are_identical \
 	test_packets_towards_clients_are_identical test_each_pass_has_a_counted_reason \
 	test_direct_connections_to_a_backend_work test_direct_connection_beside_a_steered_one_works
+# attach: xdp is what these are about
+[ "$MODE" = tc ] || run test_another_program_is_refused_and_named test_another_program_stays_and_perch_goes_beside_it \
+	test_another_program_gives_way
 finish
