@@ -42,7 +42,7 @@ static void learn_backend(struct talk *t)
 	t->backend.from = t->seen.to;
 	t->backend.from_port = t->seen.to_port;
 	t->backend.to = t->client.from;
-	t->backend.to_port = t->client.from_port;
+	t->backend.to_port = t->translates ? t->seen.from_port : t->client.from_port;
 	t->backend.seq = 0x70000000 + t->client.seed * 104729;
 	lab_backend_mac(t->host, t->backend.from_mac);
 	memcpy(t->backend.to_mac, t->lab->backend.mac, 6);
@@ -109,6 +109,7 @@ int talk_client(struct talk *t, __u8 flags, unsigned payload)
 		return result;
 	if (!t->known)
 		learn_backend(t);
+	want.from_port = t->backend.to_port;
 	want.to = t->backend.from;
 	want.to_port = t->backend.from_port;
 	want.ttl--;
@@ -130,6 +131,7 @@ int talk_backend(struct talk *t, __u8 flags, unsigned payload)
 		return result;
 	want.from = t->client.to;
 	want.from_port = t->client.to_port;
+	want.to_port = t->client.from_port;
 	want.ttl--;
 	memcpy(want.from_mac, t->lab->client.mac, 6);
 	memcpy(want.to_mac, lab_gateway_mac(), 6);

@@ -16,6 +16,7 @@ struct talk {
 	struct lab *lab;
 	enum lab_hook hook;
 	bool complete;			/* TC: run with CHECKSUM_COMPLETE */
+	bool translates;		/* the backend may see another client port */
 	bool known;			/* the backend is; it shows in the first packet */
 	unsigned host;			/* the backend's */
 	struct packet_spec client;	/* what the client would send next */
