@@ -252,6 +252,7 @@ static void settle_change(struct agent *a, struct change *c, const struct apply 
 		arm_restart_responses(&s->keep.canary);
 		arm_restart_responses(&s->keep.stable);
 	}
+	place_roles(a, s);
 	save_service(a, s);
 	if (!a->ready || c->created)	/* map or store may be new */
 		save_rollout(a, s, true);

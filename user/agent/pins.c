@@ -13,7 +13,9 @@
 #include "alarms.h"
 #include "clock.h"
 #include "pins_inside.h"
+#include "place.h"
 #include "rules.h"
+#include "save.h"
 
 __u64 pin_wall(__u64 until)
 {
@@ -133,6 +135,7 @@ int pins_set(struct agent *a, struct service *s, const struct pin_wanted *p, siz
 	struct pin_before *before;
 	char buffer[PERCH_NAME_LEN];
 	const char *from = NULL;
+	__u64 word = s->word;
 	int r = pins_check(s, p, n, why);
 
 	if (r || !n)
@@ -148,6 +151,9 @@ int pins_set(struct agent *a, struct service *s, const struct pin_wanted *p, siz
 		if (n == 1 && before->known)
 			from = pins_asks(a, s, &p->client, &before->pin, buffer);
 		pins_store(a, s, p, n);
+		place_roles(a, s);
+		if (s->word != word)
+			save_service(a, s);
 		pins_tell(a, s, p, n, from, asker);
 	}
 	free(before);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "../core/split.h"
+#include "../datapath/choices.h"
 #include "clock.h"
 #include "deadman.h"
 #include "drains.h"
@@ -21,10 +22,15 @@
 
 #define LOCK_MS 1000
 
+/* What was rejected has no role for pins and rules to find, whatever plan comes
+ * after the rollback. */
 static void want_roles(__u8 out[PERCH_SLOTS], const struct version slot[PERCH_SLOTS])
 {
-	for (int i = 0; i < PERCH_SLOTS; i++)
-		out[i] = slot[i].name[0] ? slot[i].role : PERCH_ROLE_NONE;
+	for (int i = 0; i < PERCH_SLOTS; i++) {
+		bool out_of_use = !slot[i].name[0] || (slot[i].rejected && slot[i].role != PERCH_ROLE_STABLE);
+
+		out[i] = out_of_use ? PERCH_ROLE_NONE : slot[i].role;
+	}
 }
 
 /* What was rejected has no role in a plan that is made afterwards: it would be
@@ -137,9 +143,51 @@ static const struct perch_plan *plan_of(const struct agent *a, const struct serv
 	return &split->plan[twin ? plan | 1 : plan];
 }
 
+/* Do pins or rules lead to the canary? */
+static bool choosers_name_canary(const struct agent *a, const struct service *s)
+{
+	int canary = slot_of_role(s->slot, PERCH_ROLE_CANARY);
+
+	if (canary < 0 || s->slot[canary].rejected)
+		return false;
+	return choices_lead_to(a->choices, s->id, PERCH_ROLE_CANARY) ||
+	       choices_lead_to(a->choices, s->id, PERCH_TARGET_SLOT | canary);
+}
+
+/* Does the plan in force give pins and rules other roles than the state? */
+static bool roles_differ(const struct agent *a, const struct service *s)
+{
+	const struct perch_plan *plan = plan_of(a, s, false);
+	int canary = slot_of_role(s->slot, PERCH_ROLE_CANARY);
+	__u8 want[PERCH_SLOTS];
+
+	/* a rollback takes the canary from them until there is another one */
+	if (service_rolled_back(s))
+		return a->ready && canary >= 0 && !s->slot[canary].rejected;
+	want_roles(want, s->slot);
+	for (int i = 0; i < PERCH_SLOTS; i++)
+		if (want[i] != plan->role[i] && (want[i] != PERCH_ROLE_RETIRING || plan->role[i]))
+			return true;
+	return false;
+}
+
+int place_roles(struct agent *a, struct service *s)
+{
+	const struct step step = { .slot = s->slot, .canary_share = s->canary_share,
+				   .baseline_share = s->baseline_share, .flags = PERCH_BY_AGENT };
+
+	/* steps of a rollout bring their roles along */
+	if (!a->datapath.maps.services[s->id].choosers || service_in_rollout(s) || !roles_differ(a, s))
+		return 0;
+	return place_step(a, s, &step);
+}
+
 bool place_has_twin(const struct agent *a, const struct service *s)
 {
 	const struct perch_plan *plan = plan_of(a, s, false), *twin = plan_of(a, s, true);
+
+	if (!service_rolled_back(s) && choosers_name_canary(a, s))
+		return true;
 
 	for (int i = 0; i < PERCH_SLOTS; i++)
 		if (split_share(plan, i) != split_share(twin, i))

@@ -25,6 +25,10 @@ struct step {
  * of the planner lock.
  */
 int place_step(struct agent *a, struct service *s, const struct step *step);
+/* A version took a role without a step, as a canary does that enters at 0: the
+ * plan is written again with the roles of now, if pins or rules look at it.
+ * For what a person asked for, never by itself.  As place_step. */
+int place_roles(struct agent *a, struct service *s);
 /* Would a rollback change anything now? */
 bool place_has_twin(const struct agent *a, const struct service *s);
 /* Does the plan in force, or its twin, lead to this slot? */

@@ -136,7 +136,8 @@ static int direct_write(const struct maps *m, unsigned id, const struct pair *be
 	__u64 word = 0;
 	int err;
 
-	if (before && !pair_rolled_back(before) && pair_moves_nobody(before) && !m->services[id].sampling) {
+	if (before && !pair_rolled_back(before) && pair_moves_nobody(before) && !m->services[id].sampling &&
+	    !m->services[id].choosers) {
 		d->outcome = "nothing";
 		return 0;
 	}

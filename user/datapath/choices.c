@@ -90,6 +90,18 @@ void choices_clear(struct choices *c, unsigned service)
 	choice_pins_clear(c, service);
 }
 
+bool choices_lead_to(const struct choices *c, unsigned service, __u8 target)
+{
+	const struct choice_service *s = &c->service[service];
+
+	if (choices_pins_to(c, service, target) || memchr(c->m->marks[service].target, target, CHOICE_MARKS))
+		return true;
+	for (size_t i = 0; i < s->n_rules; i++)
+		if (s->rule[i].target == target)
+			return true;
+	return false;
+}
+
 int choices_void_slot(struct choices *c, unsigned service, unsigned slot)
 {
 	const __u8 target = PERCH_TARGET_SLOT | slot;

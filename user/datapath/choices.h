@@ -22,6 +22,8 @@ int choices_open(struct choices **ret, const struct maps *m);
 void choices_close(struct choices *c);
 /* A service goes: all that leads to its versions. */
 void choices_clear(struct choices *c, unsigned service);
+/* Is there a pin, rule or mark with this target? */
+bool choices_lead_to(const struct choices *c, unsigned service, __u8 target);
 /* A version leaves its slot: what led there leads nowhere from now on. */
 int choices_void_slot(struct choices *c, unsigned service, unsigned slot);
 

@@ -143,11 +143,16 @@ static int reject_slot(const struct aftermath *a, unsigned slot)
 	return registry_reject(a->m, service, version, &a->rejection);
 }
 
-/* A version with a share of the plan and none of its twin has lost it.  A
- * baseline is stable by another name: it is neither ended nor rejected. */
-static bool lost_share(const struct perch_plan *plan, const struct perch_plan *twin, unsigned slot)
+/* A version with a share of the plan and none of its twin has lost it, and so
+ * has a canary that only pins and rules led to.  A baseline is stable by
+ * another name: it is neither ended nor rejected. */
+static bool lost_share(const struct aftermath *a, const struct perch_plan *plan, const struct perch_plan *twin,
+		       unsigned slot)
 {
-	return split_share(plan, slot) && !split_share(twin, slot) && plan->role[slot] != PERCH_ROLE_BASELINE;
+	bool chosen = a->m->services[a->id].choosers && plan->role[slot] == PERCH_ROLE_CANARY;
+
+	return (split_share(plan, slot) || chosen) && !split_share(twin, slot) &&
+	       plan->role[slot] != PERCH_ROLE_BASELINE;
 }
 
 static int follow_up(const struct aftermath *a, const struct perch_plan *plan, const struct perch_plan *twin)
@@ -155,10 +160,10 @@ static int follow_up(const struct aftermath *a, const struct perch_plan *plan, c
 	int err = 0, failed;
 
 	for (unsigned slot = 0; slot < PERCH_SLOTS; slot++)
-		if (lost_share(plan, twin, slot))
+		if (lost_share(a, plan, twin, slot))
 			end_established(a, slot);
 	for (unsigned slot = 0; slot < PERCH_SLOTS; slot++) {
-		failed = lost_share(plan, twin, slot) ? reject_slot(a, slot) : 0;
+		failed = lost_share(a, plan, twin, slot) ? reject_slot(a, slot) : 0;
 		if (failed)
 			err = failed;
 	}
