@@ -214,11 +214,15 @@ test_doctor_finds_an_mtu_that_differs() {
 	expect doctor_says ok mtu same
 }
 
+is_attached() {
+	[ "$(field "$(perch -j datapath show)" ".interfaces[] | select(.name == \"$1\") | .mode")" = tc ]
+}
+
 test_doctor_finds_a_program_of_others() {
 	local bpftool=${BPFTOOL:-$(command -v bpftool || echo /usr/sbin/bpftool)} id
 	in_ns lb ip link add other type veth peer name other1
 	sed -i 's/^interfaces:/interfaces:\n  - { name: other, attach: tc }/' "$LAB_DIR/perch.yaml"
-	expect wait_for 5 doctor_says ok alarms none
+	expect wait_for 5 is_attached other
 	expect "$bpftool" prog load "$BUILD/tests/e2e/synflood.bpf.o" "$LAB_DIR/bpf/other" type xdp
 	id=$("$bpftool" -j prog show pinned "$LAB_DIR/bpf/other" | jq .id)
 	expect in_ns lb "$bpftool" net attach xdpgeneric pinned "$LAB_DIR/bpf/other" dev other
@@ -290,6 +294,16 @@ test_doctor_finds_a_change_that_was_refused() {
 	expect wait_for 5 doctor_says error config 'refused.*nonsense'
 	sed -i '/^nonsense/d' "$LAB_DIR/perch.yaml"
 	expect wait_for 5 doctor_says ok config 'in force'
+}
+
+# A mount over the file moves nothing in its directory, so nobody tells perchd.
+test_doctor_finds_a_change_that_was_not_loaded() {
+	sed 's/affinity: client/affinity: connection/' "$LAB_DIR/perch.yaml" > "$LAB_DIR/bpf.yaml"
+	expect doctor_says ok config 'in force'
+	mount --bind "$LAB_DIR/bpf.yaml" "$LAB_DIR/perch.yaml"
+	expect doctor_says warning config 'not loaded: services.few.affinity'
+	umount "$LAB_DIR/perch.yaml"
+	expect doctor_says ok config 'in force'
 }
 
 test_doctor_works_without_perchd() {
@@ -371,7 +385,7 @@ run test_trace_shows_a_connection_from_syn_to_fin test_trace_without_a_filter_sh
 	test_doctor_finds_an_mtu_that_differs test_doctor_finds_a_program_of_others \
 	test_doctor_finds_replies_that_bypass_this_host test_doctor_finds_an_address_that_nobody_announces \
 	test_doctor_finds_too_few_clients_for_a_small_weight test_doctor_finds_a_change_that_was_refused \
-	test_doctor_works_without_perchd test_top_draws_and_leaves_the_terminal_as_it_was \
+	test_doctor_finds_a_change_that_was_not_loaded test_doctor_works_without_perchd test_top_draws_and_leaves_the_terminal_as_it_was \
 	test_top_tells_rates_once_without_a_terminal test_status_of_five_services_fits_a_terminal \
 	test_reasons_of_zero_are_shown_when_asked_for
 finish

@@ -53,39 +53,6 @@ static void check_alarms(struct doctor *d)
 	}
 }
 
-/* True when the file reads as what is in force; one that can't be read is no
- * other text. */
-static bool file_is_loaded(const char *path, const char *text)
-{
-	FILE *f = fopen(path, "re");
-	bool same = true;
-	int c = 0;
-
-	if (!f)
-		return true;
-	while (same && (c = getc(f)) != EOF)
-		same = *text && *text++ == (char)c;
-	if (same && !ferror(f))
-		same = !*text;
-	fclose(f);
-	return same;
-}
-
-static void check_config(struct doctor *d)
-{
-	const struct agent *a = d->agent;
-
-	if (a->config_error[0])
-		doctor_say(d, DOCTOR_ERROR, a->config_path, "mend the file; it is loaded when it is saved",
-			   "the last change was refused, the one before is in force: %s", a->config_error);
-	else if (a->config_text && !file_is_loaded(a->config_path, a->config_text))
-		doctor_say(d, DOCTOR_WARNING, a->config_path, "kill -HUP $(pidof perchd)",
-			   "the file is not what is in force: it has changed and was not loaded");
-	if (!a->config->agent.deadman)
-		doctor_say(d, DOCTOR_NOTICE, a->config_path, "agent: { deadman: 30s }",
-			   "the dead-man is off: when perchd dies during a rollout, nobody takes the canary out");
-}
-
 static void check_clockwork(struct doctor *d)
 {
 	const struct agent *a = d->agent;
@@ -137,7 +104,7 @@ static const struct {
 	const char *fine;	/* when it says nothing */
 } checks[] = {
 	{ "alarms", check_alarms, "none" },
-	{ "config", check_config, "the file is in force" },
+	{ "config", doctor_config, "the file is in force" },
 	{ "clockwork", check_clockwork, "the kernel's timer runs, of the programs that are loaded" },
 	{ "flow_table", check_flow_table, "has room" },
 	{ "lost", check_lost, "no record, no event" },

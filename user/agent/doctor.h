@@ -30,6 +30,8 @@ void doctor_say(struct doctor *d, enum doctor_level level, const char *subject, 
 		...) __attribute__((format(printf, 5, 6)));
 
 typedef void doctor_check(struct doctor *d);
+/* doctor_config.c */
+doctor_check doctor_config;
 /* doctor_interfaces.c */
 doctor_check doctor_rp_filter, doctor_lro, doctor_xdp, doctor_foreign, doctor_mtu;
 /* doctor_traffic.c */

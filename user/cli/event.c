@@ -31,6 +31,21 @@ static void event_who(const json_t *event)
 	puts(")");
 }
 
+/* " {commit=ab12 pipeline=1234}" of the version it is about. */
+static void event_labels(const json_t *event)
+{
+	const json_t *labels = json_object_get(event, "labels");
+	const char *key, *before = "  {";
+	json_t *value;
+
+	json_object_foreach((json_t *)labels, key, value) {
+		printf("%s%s=%s", before, key, field_line(labels, key));
+		before = " ";
+	}
+	if (json_object_size(labels))
+		putchar('}');
+}
+
 static void event_line(const json_t *event)
 {
 	char when[TEXT_NUMBER];
@@ -42,6 +57,7 @@ static void event_line(const json_t *event)
 		printf("  %s -> %s", field_line(event, "from"), field_line(event, "to"));
 	if (field_is(event, "reason"))
 		printf("  %s", field_line(event, "reason"));
+	event_labels(event);
 	event_who(event);
 }
 
