@@ -23,6 +23,7 @@
 #include "confirm.h"
 #include "deadman.h"
 #include "fault.h"
+#include "findings.h"
 #include "health.h"
 #include "hostcheck.h"
 #include "http.h"
@@ -353,7 +354,6 @@ int agent_start(struct agent *a, const char *config_path)
 
 	memset(a, 0, sizeof(*a));
 	a->lock_fd = -1;
-	TAILQ_INIT(&a->checks_waiting);
 	a->started = clock_wall();
 	fault_init();
 	uv_loop_init(&a->loop);
@@ -373,7 +373,7 @@ int agent_start(struct agent *a, const char *config_path)
 	if (r)
 		return r;
 	deadman_set(a);		/* what is armed there has an agent again */
-	r = collect_start(a);
+	r = health_start(a) ?: collect_start(a);
 	if (r)
 		return r;
 	severs_start(a);	/* what is taken over may have to be severed */
@@ -456,6 +456,7 @@ void agent_stop(struct agent *a)
 	config_free(a->config);
 	free(a->by_id);
 	free(a->dead);
+	findings_free(a);
 	free(a->config_text);
 	free(a->config_path);
 	if (a->lock_fd >= 0)

@@ -61,7 +61,8 @@ struct agent {
 	struct attachment *attachments;
 	struct tracing *tracing;
 	TAILQ_HEAD(, check) checks_waiting;	/* see health.c */
-	unsigned checks_running;
+	unsigned checks_running, checks_most;
+	struct findings *findings;
 	__u8 *dead;		/* by version and family: an alarm says so */
 	struct pins *pins;
 	struct http *socket_http, *tcp_http;

@@ -2,7 +2,7 @@
 /*
  * Which backends are checked, when, and what follows from it.  The checks of a
  * round are spread over the interval; of those that are due at once no more
- * than RUNNING_MOST run, the others wait in line.
+ * run than there are descriptors for, the others wait in line.
  */
 #include "health.h"
 
@@ -11,14 +11,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "../core/address.h"
 #include "clock.h"
-#include "log.h"
+#include "findings.h"
 #include "probe.h"
 #include "view.h"
 
-#define RUNNING_MOST 256
+#define RUNNING_MOST 2048
+#define FILES_MOST 65536
 
 enum check_state { CHECK_RESTS, CHECK_WAITS, CHECK_RUNS };
 
@@ -44,8 +46,6 @@ struct check {
 	__u64 took;			/* ns */
 	char text[PROBE_TEXT];
 };
-
-static const struct actor actor_health = { .via = "health" };
 
 static void check_begin(struct check *c);
 
@@ -87,7 +87,7 @@ static void check_due(uv_timer_t *timer)
 {
 	struct check *c = timer->data;
 
-	if (c->agent->checks_running < RUNNING_MOST) {
+	if (c->agent->checks_running < c->agent->checks_most) {
 		check_begin(c);
 		return;
 	}
@@ -111,30 +111,10 @@ static void check_somewhen(struct check *c)
 	check_after(c, (double)turn / 0x100000000ull * c->policy.interval);
 }
 
-/* Its checks are of this mind: hold it, or let it go. */
-static void check_decides(struct check *c, bool down)
-{
-	const struct perch_backend *b = check_element(c);
-	__u8 held = down ? b->held | PERCH_HELD_HEALTH : b->held & ~PERCH_HELD_HEALTH;
-	const char *from = view_backend_state(b->state);
-	struct service *s = c->service;
-	unsigned slot = b->version % PERCH_SLOTS;
-	char address[ADDRESS_TEXT], reason[ADDRESS_TEXT + PERCH_NAME_LEN + PROBE_TEXT + 48];
-	int r = tables_backend_hold(c->agent->tables, s->id, slot, &b->address, b->port, held);
-
-	if (r == -ENOENT)
-		return;
-	if (r)
-		s->astray = true;	/* the tables follow within a second */
-	snprintf(reason, sizeof(reason), "%s of %s: %s, %u in a row", address_port_format(&b->address, b->port, address),
-		 s->slot[slot].name, c->text, c->row);
-	agent_emit(c->agent, .kind = "backend", .actor = &actor_health, .service = s->name, .from = from,
-		   .to = view_backend_state(b->state), .reason = reason);
-}
-
 static void check_take(struct check *c, const struct probe *p)
 {
 	bool passed = p->verdict == PROBE_PASSED, down = check_element(c)->held & PERCH_HELD_HEALTH;
+	char reason[PROBE_TEXT + 32];
 
 	c->at = clock_wall();
 	c->took = p->took;
@@ -145,10 +125,10 @@ static void check_take(struct check *c, const struct probe *p)
 	c->passed = passed;
 	c->n_passed += passed;
 	c->n_failed += !passed;
-	if (passed && down && c->row >= c->policy.rise)
-		check_decides(c, false);
-	else if (!passed && !down && c->row >= c->policy.fall)
-		check_decides(c, true);
+	if (passed != down || c->row < (passed ? c->policy.rise : c->policy.fall))
+		return;
+	snprintf(reason, sizeof(reason), "%s, %u in a row", c->text, c->row);
+	findings_add(c->agent, c->backend, !down, reason);
 }
 
 static void probe_done(struct probe *p)
@@ -167,7 +147,7 @@ static void probe_done(struct probe *p)
 		check_free(c);
 	}
 	first = TAILQ_FIRST(&a->checks_waiting);
-	if (first && a->checks_running < RUNNING_MOST) {
+	if (first && a->checks_running < a->checks_most) {
 		TAILQ_REMOVE(&a->checks_waiting, first, line);
 		check_begin(first);
 	}
@@ -284,6 +264,21 @@ static void release(struct agent *a, struct service *s, const struct perch_backe
 		 address_port_format(&b->address, b->port, address), s->slot[slot].name);
 	agent_emit(a, .kind = "backend", .actor = &actor_file, .service = s->name, .from = view_backend_state(PERCH_BACKEND_DOWN),
 		   .to = view_backend_state(b->state), .reason = reason);
+}
+
+/* Half of the descriptors that this process may have; the rest is for others. */
+int health_start(struct agent *a)
+{
+	struct rlimit files;
+
+	TAILQ_INIT(&a->checks_waiting);
+	if (getrlimit(RLIMIT_NOFILE, &files))
+		return -errno;
+	files.rlim_cur = files.rlim_max < FILES_MOST ? files.rlim_max : FILES_MOST;
+	setrlimit(RLIMIT_NOFILE, &files);
+	getrlimit(RLIMIT_NOFILE, &files);
+	a->checks_most = files.rlim_cur / 2 < RUNNING_MOST ? files.rlim_cur / 2 : RUNNING_MOST;
+	return findings_start(a);
 }
 
 void health_follow(struct agent *a, struct service *s)

@@ -12,6 +12,8 @@
 
 #include "agent.h"
 
+/* Before any service is placed.  0 or -errno. */
+int health_start(struct agent *a);
 /* Checks as the service's configuration and versions ask for: after each time
  * it was placed. */
 void health_follow(struct agent *a, struct service *s);

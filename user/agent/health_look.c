@@ -34,8 +34,10 @@ static const char *fate(const struct service *s, int slot)
 	case PERCH_ROLE_STABLE:
 		if (s->model->stable_down == PERCH_DOWN_REJECT)
 			return "new connections are refused (onStableDown: reject)";
-		return service_rolled_back(s) ? "new connections are refused: the canary was rolled back" :
-						"the canary takes new connections (onStableDown: canary)";
+		if (service_rolled_back(s))
+			return "new connections are refused: the canary was rolled back";
+		return s->canary_share ? "the canary takes new connections (onStableDown: canary)" :
+					 "new connections are refused: no canary has a share";
 	case PERCH_ROLE_PREVIOUS:
 		return "a rollback has nowhere to go";
 	default:

@@ -308,24 +308,50 @@ static int slice_renew(struct tables *t, __u32 version, enum perch_family family
 	return err;
 }
 
+/* Is what h[i] changes a table that one before it does not? */
+static bool hold_opens(const struct tables *t, const struct tables_hold *h, size_t i)
+{
+	const struct perch_backend *b = &t->m->backends[h[i].backend];
+
+	for (size_t k = 0; k < i; k++) {
+		const struct perch_backend *before = &t->m->backends[h[k].backend];
+
+		if (before->version == b->version && address_family(&before->address) == address_family(&b->address))
+			return false;
+	}
+	return true;
+}
+
+int tables_hold(struct tables *t, const struct tables_hold *h, size_t n)
+{
+	struct perch_backend *b;
+	int err = 0, r;
+
+	for (size_t i = 0; i < n; i++) {
+		b = &t->m->backends[h[i].backend];
+		if (h[i].held)
+			store(b->held, h[i].held);
+		else
+			backend_hold(b, 0);
+	}
+	for (size_t i = 0; i < n; i++) {
+		b = &t->m->backends[h[i].backend];
+		r = hold_opens(t, h, i) ? slice_renew(t, b->version, address_family(&b->address)) : 0;
+		err = err ?: r;
+	}
+	for (size_t i = 0; i < n; i++)
+		backend_hold(&t->m->backends[h[i].backend], h[i].held);
+	return err;
+}
+
 int tables_backend_hold(struct tables *t, unsigned service, unsigned slot, const struct perch_address *a, __be16 port,
 			__u8 held)
 {
-	__u32 id = tables_backend_id(t, service, slot, a, port);
-	struct perch_backend *b = &t->m->backends[id];
-	enum perch_family family = address_family(a);
-	int err;
+	const struct tables_hold h = { .backend = tables_backend_id(t, service, slot, a, port), .held = held };
 
-	if (!id || !t->backend[id].wanted)
+	if (!h.backend || !t->backend[h.backend].wanted)
 		return -ENOENT;
-	if (b->held == held)
-		return 0;
-	store(b->held, held);
-	if (!held)
-		backend_hold(b, held);
-	err = slice_renew(t, b->version, family);
-	backend_hold(b, held);
-	return err;
+	return t->m->backends[h.backend].held == held ? 0 : tables_hold(t, &h, 1);
 }
 
 static void service_take_down(struct tables *t, unsigned service)

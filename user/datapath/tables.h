@@ -89,10 +89,16 @@ int tables_votes(const struct tables *t, unsigned service, unsigned slot, struct
 void version_sever(struct perch_version *v, __u64 now);
 void version_drain(struct perch_version *v, __u64 now, __u32 drain_ms);
 
-/* A backend of a slot is held for these reasons (enum perch_backend_held, 0:
- * none).  No packet chooses it before it is DOWN or DRAINING, nor is it
- * chosen before it is UP.  0, -ENOENT: the slot has none; -EAGAIN, -errno: its
- * state is as said, and the next tables_apply brings the slice to it. */
+/* Backends are held for these reasons (enum perch_backend_held, 0: none).  No
+ * packet chooses one before it is UP, nor any more when it is DOWN or DRAINING.
+ * 0, or -errno (-EAGAIN) when a slice could not follow: their states are as
+ * said, and the next tables_apply brings the slices to it. */
+struct tables_hold {
+	__u32 backend;		/* one that its service names */
+	__u8 held;
+};
+int tables_hold(struct tables *t, const struct tables_hold *h, size_t n);
+/* The same for one, by its address; -ENOENT: the slot has none. */
 int tables_backend_hold(struct tables *t, unsigned service, unsigned slot, const struct perch_address *a, __be16 port,
 			__u8 held);
 /* Its service names it: it has not left. */
