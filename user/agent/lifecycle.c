@@ -8,6 +8,8 @@
 
 #include "../core/address.h"
 
+#define WAY_OUT 192
+
 static void version_role(struct version *v, enum perch_role role, __u64 now)
 {
 	v->role = role;
@@ -72,17 +74,29 @@ static int merge_previous(const struct lifecycle *l, const struct version *v, ch
 	return 0;
 }
 
+/* What lets a version go that is needed. */
+static const char *way_out(const struct service *s, const struct version *v, char out[WAY_OUT])
+{
+	if (v->role == PERCH_ROLE_STABLE)
+		return "promote another one first";
+	if (service_in_rollout(s) && v->role == PERCH_ROLE_CANARY)
+		snprintf(out, WAY_OUT, "`perch rollout abort %s` first", s->name);
+	else
+		snprintf(out, WAY_OUT, "`perch weight set service %s %s 0` first", s->name, v->name);
+	return out;
+}
+
 static int merge_missing(const struct lifecycle *l, int slot, struct version *v, char why[LIFECYCLE_WHY])
 {
 	const char *needed = version_needed(l->service, slot, v);
+	char out[WAY_OUT];
 
 	v->in_file = false;
 	v->model = NULL;
 	if (needed && l->strict) {
-		snprintf(why, LIFECYCLE_WHY, "%s:%d: %sversions: '%s' of '%s' %s and can't be taken out; put it back%s",
+		snprintf(why, LIFECYCLE_WHY, "%s:%d: %sversions: '%s' of '%s' %s and can't be taken out; put it back, or %s",
 			 l->model->origin, l->model->line, l->model->at, v->name, l->model->name, needed,
-			 v->role == PERCH_ROLE_STABLE ? ", or promote another one first" :
-							", or `perch rollout abort` first");
+			 way_out(l->service, v, out));
 		return -EBUSY;
 	}
 	if (v->role == PERCH_ROLE_PREVIOUS && l->strict)

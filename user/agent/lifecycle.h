@@ -9,7 +9,7 @@
 
 #include "state.h"
 
-#define LIFECYCLE_WHY 384
+#define LIFECYCLE_WHY 576
 
 struct lifecycle {
 	const struct service *service;	/* slots, shares, rollout as they are */

@@ -76,35 +76,27 @@ static int read_all(struct http *h, char **ret, size_t *ret_length)
 	return 0;
 }
 
-static int request(struct http *h, const char *method, const char *path, const json_t *body)
+static int request(struct http *h, const char *method, const char *path, const char *body, size_t length)
 {
-	char *text = NULL;
 	int err;
 
 	if (strlen(path) + 1 >= sizeof(struct client_path))
 		return -ENAMETOOLONG;
-	if (body) {
-		text = json_dumps(body, JSON_COMPACT);
-		if (!text)
-			return -ENOMEM;
-	}
-	err = http_request(h, method, path, text ?: "", text ? strlen(text) : 0);
-	free(text);
+	err = http_request(h, method, path, body, length);
 	return err ?: http_answer(h);
 }
 
-int client_call(const struct cli *cli, const char *method, const char *path, const json_t *body, int timeout_ms,
-		int *ret_status, json_t **ret)
+static int call(const struct cli *cli, const char *method, const char *path, const char *body, size_t length,
+		int timeout_ms, int *ret_status, json_t **ret)
 {
 	char *text = NULL;
 	struct http h;
-	size_t length;
 	int err;
 
 	err = http_open(&h, cli->socket, timeout_ms);
 	if (err)
 		return err;
-	err = request(&h, method, path, body);
+	err = request(&h, method, path, body, length);
 	if (!err)
 		err = read_all(&h, &text, &length);
 	http_close(&h);
@@ -116,6 +108,19 @@ int client_call(const struct cli *cli, const char *method, const char *path, con
 		return -EPROTO;
 	*ret_status = h.status;
 	return 0;
+}
+
+int client_call(const struct cli *cli, const char *method, const char *path, const json_t *body, int timeout_ms,
+		int *ret_status, json_t **ret)
+{
+	char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+	int err;
+
+	if (body && !text)
+		return -ENOMEM;
+	err = call(cli, method, path, text ?: "", text ? strlen(text) : 0, timeout_ms, ret_status, ret);
+	free(text);
+	return err;
 }
 
 const char *client_silence(const struct cli *cli, int err, char *out, size_t size)
@@ -148,19 +153,34 @@ static int client_refused(const struct cli *cli, int status, json_t *doc)
 	return CLI_FAILED;
 }
 
-int client_send(const struct cli *cli, const char *method, const char *path, const json_t *body, json_t **ret)
+/* Of a call: the document, or what went wrong, said. */
+static int answered(const struct cli *cli, int err, int status, json_t *doc, json_t **ret)
 {
 	char why[512];
-	int status, err;
-	json_t *doc;
 
-	err = client_call(cli, method, path, body, CLIENT_MS, &status, &doc);
 	if (err)
 		return cli_error(cli, "%s", client_silence(cli, err, why, sizeof(why)));
 	if (status >= 300)
 		return client_refused(cli, status, doc);
 	*ret = doc;
 	return CLI_OK;
+}
+
+int client_send(const struct cli *cli, const char *method, const char *path, const json_t *body, json_t **ret)
+{
+	json_t *doc = NULL;
+	int status = 0, err = client_call(cli, method, path, body, CLIENT_MS, &status, &doc);
+
+	return answered(cli, err, status, doc, ret);
+}
+
+int client_send_text(const struct cli *cli, const char *method, const char *path, const char *body, size_t length,
+		     json_t **ret)
+{
+	json_t *doc = NULL;
+	int status = 0, err = call(cli, method, path, body, length, CLIENT_MS, &status, &doc);
+
+	return answered(cli, err, status, doc, ret);
 }
 
 int client_get(const struct cli *cli, const char *path, json_t **ret)
@@ -233,7 +253,7 @@ int client_follow(const struct cli *cli, const char *path, bool (*fn)(void *arg,
 
 	err = http_open(&h, cli->socket, CLIENT_MS);
 	if (!err)
-		err = request(&h, "GET", path, NULL);
+		err = request(&h, "GET", path, "", 0);
 	if (!err && h.status != 200)
 		err = follow_refused(cli, &h);
 	else if (!err) {

@@ -34,6 +34,9 @@ const char *client_silence(const struct cli *cli, int err, char *out, size_t siz
 /* The same with every failure said; return an exit code. */
 int client_get(const struct cli *cli, const char *path, json_t **ret);
 int client_send(const struct cli *cli, const char *method, const char *path, const json_t *body, json_t **ret);
+/* With a body that is no JSON. */
+int client_send_text(const struct cli *cli, const char *method, const char *path, const char *body, size_t length,
+		     json_t **ret);
 
 /* Each document of an answer that goes on, until it ends, fn returns false,
  * or *stop is set.  Returns an exit code. */

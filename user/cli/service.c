@@ -2,14 +2,18 @@
 /* perch service: what is split, and how it goes. */
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "../config/config.h"
+#include "../config/document.h"
 #include "client.h"
 #include "output.h"
 #include "service.h"
 #include "text.h"
 
 #define LISTENERS 1024
+#define DRAIN_MOST_NS (86400 * 1000000000ull)
 
 void service_backends(const json_t *version, char *out, size_t size)
 {
@@ -155,9 +159,79 @@ static int do_show(struct cli *cli, int argc, char **argv)
 	return cli_print(cli, doc, name ? service_one : service_list);
 }
 
+static void service_changed(const json_t *service)
+{
+	service_text(service, NULL);
+}
+
+static int do_apply(struct cli *cli, int argc, char **argv)
+{
+	const char *file = NULL, *comment = NULL;
+	const struct word words[] = { WORD_NEEDED("file", "FILE", &file), WORD("comment", "TEXT", &comment), {} };
+	char error[CONFIG_ERROR], name[PERCH_NAME_LEN], *text;
+	struct client_path path;
+	size_t length;
+	json_t *doc;
+	int ret;
+
+	ret = words_read(cli, argc, argv, words);
+	if (ret)
+		return ret;
+	if (document_read(strcmp(file, "-") ? file : "/dev/stdin", &text, &length, error))
+		return cli_error(cli, "%s", error);
+	if (config_service_name(file, text, length, name, error)) {
+		free(text);
+		return cli_error(cli, "%s", error);
+	}
+	client_path(&path, "/v1/services/", name, "");
+	client_query(&path, "comment", comment);
+	ret = client_send_text(cli, "PUT", path.text, text, length, &doc);
+	free(text);
+	return ret ?: cli_print(cli, doc, service_changed);
+}
+
+static void service_deleted(const json_t *service)
+{
+	const json_t *leaving = json_object_get(service, "leaving");
+	char number[TEXT_NUMBER], time[TEXT_NUMBER];
+
+	if (leaving)
+		printf("%s: leaving; %s connections have %s\n", field_line(service, "name"),
+		       text_count(field_number(leaving, "connections"), number),
+		       text_seconds(field_number(leaving, "seconds"), time));
+	else
+		printf("%s: deleted\n", field_line(service, "name"));
+}
+
+static int do_delete(struct cli *cli, int argc, char **argv)
+{
+	const char *name = NULL, *drain = NULL, *force = NULL, *comment = NULL;
+	const struct word words[] = { WORD_NEEDED("service", "NAME", &name), WORD("drain", "DURATION", &drain),
+				      WORD_FLAG("force", &force), WORD("comment", "TEXT", &comment), {} };
+	unsigned long long ns;
+	struct client_path path;
+	json_t *doc;
+	int ret;
+
+	ret = words_read(cli, argc, argv, words);
+	if (!ret && drain)
+		ret = words_duration(cli, "drain", drain, 0, DRAIN_MOST_NS, &ns);
+	if (ret)
+		return ret;
+	client_path(&path, "/v1/services/", name, "");
+	client_query(&path, "drain", drain);
+	client_query(&path, "force", force ? "1" : NULL);
+	client_query(&path, "comment", comment);
+	ret = client_send(cli, "DELETE", path.text, NULL, &doc);
+	return ret ?: cli_print(cli, doc, service_deleted);
+}
+
 const struct command service_commands[] = {
 	COMMAND("show", do_show, "[NAME]", "services with their versions"),
-	COMMAND_LATER("apply"),
-	COMMAND_LATER("delete", .whole = true),
+	COMMAND("apply", do_apply, "FILE [comment TEXT]",
+		"make or change the service that FILE (YAML or JSON, - is stdin) says; not one that perch.yaml has"),
+	COMMAND("delete", do_delete, "NAME [drain DURATION] [force] [comment TEXT]",
+		"take away one that was applied; drain lets its connections end, force ends a rollout",
+		.whole = true),
 	{}
 };

@@ -46,6 +46,10 @@ int config_parse_with(const char *name, const char *text, size_t length, const s
 int config_parse_service(const char *name, const char *text, size_t length, const struct model_config *defaults_from,
 			 struct model_config **ret, char error[CONFIG_ERROR]);
 
+/* The name in such a text, without a look at the rest. */
+int config_service_name(const char *name, const char *text, size_t length, char ret[PERCH_NAME_LEN],
+			char error[CONFIG_ERROR]);
+
 /* A service that state and kernel do not know must name exactly one stable
  * version; one they know need not.  -EINVAL with the line in error. */
 int config_check_new_service(const struct model_config *c, const struct model_service *s, char error[CONFIG_ERROR]);
