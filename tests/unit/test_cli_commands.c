@@ -33,7 +33,7 @@ static const struct command objects[] = {
 static int run(const char *line)
 {
 	struct cli cli = { .json = true, .socket = "/nonexistent/perch.sock", .bpffs = "/nonexistent" };
-	char words[256], *argv[16], *rest = words;
+	char words[256], *argv[24], *rest = words;
 	int argc = 0, ret, keep = dup(STDOUT_FILENO);
 	FILE *file = tmpfile();
 
@@ -73,7 +73,11 @@ static void test_right_words_get_as_far_as_the_agent(void **state)
 		"rollout pause web", "rollout resume web", "rollout retry web",
 		"flow show", "flow show client 2001:db8::1 limit 0 service web", "flow count",
 		"event show limit 1000", "event watch limit 1", "reason show", "datapath show", "config show",
-		"config check /nonexistent", NULL
+		"config show text", "config check /nonexistent", "config diff", "config diff /dev/null", "config apply /dev/null",
+		"config apply /dev/null confirm 60s comment x", "config confirm", "config confirm comment x",
+		"service apply /dev/null", "service delete web", "service delete web drain 30s force comment x",
+		"service delete service web", "version add web v2 backend 10.0.0.1", "version delete service web v2",
+		"version add service web v2 backend 10.0.0.1:80 [2001:db8::1]:80 label a=b c=d door 10.0.0.2:80/tcp comment x", NULL
 	};
 
 	expect(lines, CLI_FAILED);
@@ -82,7 +86,11 @@ static void test_right_words_get_as_far_as_the_agent(void **state)
 static void test_wrong_words_are_refused_before_anybody_is_asked(void **state)
 {
 	static const char *const lines[] = {
-		"status loud quiet web", "status web shop", "service show web shop", "service delete web", "service apply x",
+		"status loud quiet web", "status web shop", "service show web shop", "service delete", "service del web",
+		"service delete web drain", "service delete web drain soon", "service delete web keep", "service apply", "service apply a b",
+		"version add", "version add web", "version add web v2", "version add web v2 10.0.0.1", "version add web v2 backend",
+		"version add web v2 backend 10.0.0.1 label commit", "version add web v2 backend 10.0.0.1 label a=b a=c",
+		"version delete", "version delete web", "version del web v2", "version delete web v2 v3",
 		"weight set", "weight set web", "weight set web canary", "weight set web 5", "weight set canary 5",
 		"weight set web canary five", "weight set web canary 101", "weight set web canary 5.001",
 		"weight set web canary -1", "weight set web canary 5 canary 6", "weight set web canary 5 comment",
@@ -90,7 +98,8 @@ static void test_wrong_words_are_refused_before_anybody_is_asked(void **state)
 		"rollout start", "rollout start web force", "rollout wait web", "rollout pause web shop",
 		"flow show client web", "flow show limit -1", "flow show limit all", "flow count web",
 		"event show limit 0", "event show limit 1001", "event watch until", "reason show web", "datapath show x",
-		"config check", "config check a b", "config diff", "backend drain service web", NULL
+		"config check", "config check a b", "config diff a b", "config apply", "config apply a confirm", "config apply a confirm 0s",
+		"config apply a confirm 25h", "config apply a now", "config confirm now", "config show all", "backend drain service web", NULL
 	};
 
 	expect(lines, CLI_USAGE);
