@@ -325,6 +325,36 @@ static void test_refresh_leaves_static_neighbours_and_local_addresses_alone(void
 	assert_false(neighbour_is("203.0.113.9", "r0"));
 }
 
+/* By how much the command moved the generation, and is backend 1 ours then? */
+static bool makes_local(const char *command)
+{
+	assert_int_not_equal(bumps(command), 0);
+	return backends[1].local;
+}
+
+static void test_backends_of_this_host_are_marked_as_addresses_move(void **state)
+{
+	backend(1, "10.9.0.77");
+	backend(2, "10.9.0.78");
+	settle();
+	assert_int_equal(backends[1].local, 0);
+	assert_true(makes_local("ip addr add 10.9.0.77/32 dev r0"));
+	assert_int_equal(backends[2].local, 0);
+	assert_false(makes_local("ip addr del 10.9.0.77/32 dev r0"));
+	/* without any other route to it, too */
+	backend(1, "203.0.113.9");
+	assert_true(makes_local("ip addr add 203.0.113.9/32 dev r0"));
+	assert_false(makes_local("ip addr del 203.0.113.9/32 dev r0"));
+	/* and whole ranges */
+	assert_true(makes_local("ip route add local 203.0.113.0/24 dev lo"));
+	assert_false(makes_local("ip route del local 203.0.113.0/24 dev lo"));
+	assert_true(makes_local("ip route add local 203.0.113.9/32 dev lo"));
+	assert_false(makes_local("ip route del local 203.0.113.9/32 dev lo"));
+	backend(1, "fd09::77");
+	assert_true(makes_local("ip addr add fd09::77/128 dev r0 nodad"));
+	assert_false(makes_local("ip addr del fd09::77/128 dev r0"));
+}
+
 static void test_links_are_told_as_they_come_and_go(void **state)
 {
 	told[0] = '\0';
@@ -412,6 +442,7 @@ int main(void)
 		TEST(test_xmit_follows_what_the_peer_of_a_veth_does),
 		TEST(test_refresh_resolves_the_next_hops_of_backends),
 		TEST(test_refresh_leaves_static_neighbours_and_local_addresses_alone),
+		TEST(test_backends_of_this_host_are_marked_as_addresses_move),
 		TEST(test_links_are_told_as_they_come_and_go),
 		TEST(test_take_over_keeps_indices_and_drops_what_went),
 	};

@@ -4,6 +4,7 @@
  * count are the stack's; replies turn on their way out. */
 #include "prog.h"
 
+#include <stdlib.h>
 #include <unistd.h>
 
 #include <arpa/inet.h>
@@ -147,6 +148,56 @@ static void test_up_takes_super_packets(void **state)
 	}
 }
 
+/* A reply to what went up comes in by a device with programs, as from a port of
+ * a bridge that has none: the stack is to see it, then it turns. */
+static void test_up_lets_replies_in_untouched(void **state)
+{
+	struct lab *lab = *state;
+	static struct talk t;
+
+	set_up(lab, UNATTACHED, true);
+	for_each_mode(m) {
+		struct lab_run how = { .hook = m.hook, .ifindex = lab->backend.ifindex };
+		__u64 before = lab_reason(lab, mode_hook(m), PERCH_R_TURNED_LATER);
+		struct packet_spec s;
+
+		mode_talk(&t, lab, m, IPPROTO_TCP, 50);
+		client_goes_up(&t, TCP_SYN, 0);
+		s = t.client;
+		s.from = t.seen.to;
+		s.from_port = t.seen.to_port;
+		s.to = t.client.from;
+		s.to_port = t.client.from_port;
+		s.flags = TCP_SYN | TCP_ACK;
+		s.ack = t.client.seq;
+		packet_build(&t.in, &s);
+		assert_int_equal(lab_run(lab, &how, &t.in, &t.out), lab_pass(m.hook));
+		assert_true(packet_same(&t.out, &t.in, stderr));
+		assert_int_equal(lab_reason(lab, mode_hook(m), PERCH_R_TURNED_LATER), before + 1);
+		assert_int_equal(talk_class(&t), PERCH_EMBRYONIC);
+		backend_turns(&t, TCP_SYN | TCP_ACK, 0);
+		client_goes_up(&t, TCP_ACK, 0);
+		assert_int_equal(talk_class(&t), PERCH_TCP);
+	}
+}
+
+/* Past the stack with the first packet, whose reply it then sees alone: no. */
+static void test_up_is_where_an_unknown_neighbour_is_asked_for(void **state)
+{
+	struct lab *lab = *state;
+	static struct talk t;
+
+	set_up(lab, UNATTACHED, true);
+	assert_int_equal(system("i=2; while [ $i -le 3 ]; do ip neigh del 10.2.0.$i dev b0;"
+				"ip neigh del fd02::$i dev b0; i=$((i+1)); done"), 0);
+	for_each_mode(m) {
+		mode_talk(&t, lab, m, IPPROTO_TCP, 60);
+		client_goes_up(&t, TCP_SYN, 0);
+	}
+	assert_int_equal(system("i=2; while [ $i -le 3 ]; do ip neigh replace 10.2.0.$i lladdr 02:00:00:00:02:0$i dev b0 nud permanent;"
+				"ip neigh replace fd02::$i lladdr 02:00:00:00:02:0$i dev b0 nud permanent; i=$((i+1)); done"), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -154,6 +205,8 @@ int main(void)
 		prog_test(test_up_takes_a_packet_at_the_end_of_its_life_when_local),
 		prog_test(test_up_ends_when_the_programs_come),
 		prog_test(test_up_takes_super_packets),
+		prog_test(test_up_lets_replies_in_untouched),
+		prog_test(test_up_is_where_an_unknown_neighbour_is_asked_for),
 	};
 
 	if (lab_enter())

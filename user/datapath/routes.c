@@ -16,9 +16,9 @@
 #include <linux/rtnetlink.h>
 #include <sys/epoll.h>
 
-#include "../core/address.h"
 #include "clock.h"
 #include "devices.h"
+#include "hops.h"
 #include "internal.h"
 #include "neighbours.h"
 
@@ -44,18 +44,6 @@ struct routes {
 	__u32 next_backend;	/* to be refreshed */
 };
 
-static int address_of(const struct nlattr *attr, struct perch_address *ret)
-{
-	*ret = (struct perch_address){ .word = { 0, 0, htonl(0xffff) } };
-	if (mnl_attr_get_payload_len(attr) == 4)
-		memcpy(&ret->word[3], mnl_attr_get_payload(attr), 4);
-	else if (mnl_attr_get_payload_len(attr) == sizeof(*ret))
-		memcpy(ret, mnl_attr_get_payload(attr), sizeof(*ret));
-	else
-		return -EINVAL;
-	return 0;
-}
-
 /* True when it changes a next hop that may be cached.  One that is new is in
  * no cache: the programs keep no failed look-ups. */
 static bool neighbour_message(struct routes *r, const struct nlmsghdr *h)
@@ -69,7 +57,7 @@ static bool neighbour_message(struct routes *r, const struct nlmsghdr *h)
 		return false;
 	mnl_attr_for_each(a, h, sizeof(*m)) {
 		if (mnl_attr_get_type(a) == NDA_DST)
-			known = !address_of(a, &n.address);
+			known = !hop_address(a, &n.address);
 		if (mnl_attr_get_type(a) == NDA_LLADDR && mnl_attr_get_payload_len(a) == sizeof(n.mac))
 			memcpy(n.mac, mnl_attr_get_payload(a), sizeof(n.mac));
 	}
@@ -79,6 +67,39 @@ static bool neighbour_message(struct routes *r, const struct nlmsghdr *h)
 		return neighbours_remove(&r->neighbours, n.ifindex, &n.address);
 	/* Without memory to compare with, it counts as changed. */
 	return neighbours_set(&r->neighbours, &n) != 0;
+}
+
+/* Each device that comes has an address and routes of its own link, which are
+ * no backend's. */
+static bool route_is_of_link(const struct nlmsghdr *h)
+{
+	struct perch_address to = { 0 };
+	const struct nlattr *a;
+
+	mnl_attr_for_each(a, h, sizeof(struct rtmsg))
+		if (mnl_attr_get_type(a) == RTA_DST)
+			hop_address(a, &to);
+	return (to.word[0] & htonl(0xffc00000)) == htonl(0xfe800000);	/* RFC 4291, 2.5.6 */
+}
+
+static void route_message(struct routes *r, const struct nlmsghdr *h)
+{
+	const struct rtmsg *m = mnl_nlmsg_get_payload(h);
+
+	/* Clones are the answers to somebody's look-up. */
+	if (m->rtm_flags & RTM_F_CLONED)
+		return;
+	r->changed = true;
+	r->addresses |= m->rtm_type == RTN_LOCAL && !route_is_of_link(h);
+}
+
+static void address_message(struct routes *r, const struct nlmsghdr *h)
+{
+	const struct ifaddrmsg *m = mnl_nlmsg_get_payload(h);
+
+	r->addresses |= m->ifa_scope < RT_SCOPE_LINK;
+	/* IPv4 routes go along without a word */
+	r->changed |= h->nlmsg_type == RTM_DELADDR;
 }
 
 static int route_event(const struct nlmsghdr *h, void *arg)
@@ -96,15 +117,11 @@ static int route_event(const struct nlmsghdr *h, void *arg)
 		break;
 	case RTM_NEWROUTE:
 	case RTM_DELROUTE:
-		/* Clones are the answers to somebody's look-up. */
-		if (!(((struct rtmsg *)mnl_nlmsg_get_payload(h))->rtm_flags & RTM_F_CLONED))
-			r->changed = true;
+		route_message(r, h);
 		break;
 	case RTM_NEWADDR:
-		r->addresses = true;
-		break;
-	case RTM_DELADDR:	/* takes IPv4 routes along without a word */
-		r->addresses = r->changed = true;
+	case RTM_DELADDR:
+		address_message(r, h);
 		break;
 	case RTM_NEWNEXTHOP:
 	case RTM_DELNEXTHOP:
@@ -254,7 +271,39 @@ static int routes_take_in(struct routes *r)
 	return err == -ENOBUFS ? 0 : err;
 }
 
-static void locals_mark(struct routes *r);
+bool routes_is_local(const struct perch_address *a)
+{
+	struct netlink n;
+	struct hop hop;
+	__u8 type = RTN_UNSPEC;
+	int err = netlink_open(&n, NETLINK_ROUTE);
+
+	if (err)
+		return false;
+	err = hop_ask(&n, a, &hop, &type);
+	netlink_close(&n);
+	return !err && type == RTN_LOCAL;
+}
+
+/* Which backends are this host's own now. */
+static void locals_mark(struct routes *r)
+{
+	for (__u32 id = 1; id < r->m->control->backends_n; id++) {
+		struct perch_backend *b = &r->m->backends[id];
+		struct hop hop;
+		bool local;
+		__u8 type;
+
+		if (b->state == PERCH_BACKEND_NONE)
+			continue;
+		local = !hop_ask(&r->devices.asks, &b->address, &hop, &type) && type == RTN_LOCAL;
+		if (b->local == local)
+			continue;
+		__atomic_store_n(&b->local, local, __ATOMIC_RELAXED);
+		r->changed = true;
+	}
+	r->addresses = false;
+}
 
 int routes_read(struct routes *r, int *ret_wait_ms)
 {
@@ -279,146 +328,6 @@ int routes_read(struct routes *r, int *ret_wait_ms)
 	return 0;
 }
 
-struct hop {
-	__u32 ifindex;
-	struct perch_address address;
-};
-
-struct hop_asked {
-	struct hop hop;
-	__u8 type;		/* of the route: RTN_UNICAST, RTN_LOCAL, … */
-};
-
-static int hop_answer(const struct nlmsghdr *h, void *arg)
-{
-	const struct rtmsg *m = mnl_nlmsg_get_payload(h);
-	struct hop_asked *asked = arg;
-	struct hop *hop = &asked->hop;
-	const struct nlattr *a;
-
-	if (h->nlmsg_type != RTM_NEWROUTE)
-		return MNL_CB_OK;
-	asked->type = m->rtm_type;
-	if (asked->type != RTN_UNICAST)
-		return MNL_CB_OK;
-	mnl_attr_for_each(a, h, sizeof(*m)) {
-		const struct rtvia *via = mnl_attr_get_payload(a);
-
-		switch (mnl_attr_get_type(a)) {
-		case RTA_OIF:
-			hop->ifindex = mnl_attr_get_u32(a);
-			break;
-		case RTA_GATEWAY:
-			address_of(a, &hop->address);
-			break;
-		case RTA_VIA:	/* an IPv4 route by an IPv6 gateway */
-			if (mnl_attr_get_payload_len(a) == sizeof(*via) + sizeof(hop->address))
-				memcpy(&hop->address, via->rtvia_addr, sizeof(hop->address));
-			break;
-		}
-	}
-	return MNL_CB_OK;
-}
-
-static void address_put(struct nlmsghdr *h, __u16 type, const struct perch_address *a)
-{
-	if (address_is_v4(a))
-		mnl_attr_put(h, type, 4, &a->word[3]);
-	else
-		mnl_attr_put(h, type, sizeof(*a), a);
-}
-
-/* The route towards an address, as it is now. */
-static int hop_ask(struct netlink *n, const struct perch_address *a, struct hop_asked *ret)
-{
-	bool v4 = address_is_v4(a);
-	struct netlink_request q;
-	struct rtmsg *m;
-
-	*ret = (struct hop_asked){ .hop.address = *a };
-	m = netlink_begin(&q, RTM_GETROUTE, 0, sizeof(*m));
-	m->rtm_family = v4 ? AF_INET : AF_INET6;
-	m->rtm_dst_len = v4 ? 32 : 128;
-	address_put(q.header, RTA_DST, a);
-	return netlink_ask(n, &q, hop_answer, ret);
-}
-
-/* The next hop towards an address of another host. */
-static int hop_find(struct routes *r, const struct perch_address *a, struct hop *ret)
-{
-	struct hop_asked asked;
-	int err = hop_ask(&r->devices.asks, a, &asked);
-
-	*ret = asked.hop;
-	return err ?: ret->ifindex ? 0 : -ENOENT;
-}
-
-bool routes_is_local(const struct perch_address *a)
-{
-	struct hop_asked asked;
-	struct netlink n;
-	int err = netlink_open(&n, NETLINK_ROUTE);
-
-	if (err)
-		return false;
-	err = hop_ask(&n, a, &asked);
-	netlink_close(&n);
-	return !err && asked.type == RTN_LOCAL;
-}
-
-/* Which backends are this host's own now. */
-static void locals_mark(struct routes *r)
-{
-	for (__u32 id = 1; id < r->m->control->backends_n; id++) {
-		struct perch_backend *b = &r->m->backends[id];
-		struct hop_asked asked;
-
-		if (b->state == PERCH_BACKEND_NONE || hop_ask(&r->devices.asks, &b->address, &asked) ||
-		    b->local == (asked.type == RTN_LOCAL))
-			continue;
-		__atomic_store_n(&b->local, asked.type == RTN_LOCAL, __ATOMIC_RELAXED);
-		r->changed = true;
-	}
-	r->addresses = false;
-}
-
-static struct ndmsg *hop_begin(struct netlink_request *q, __u16 type, __u16 flags, const struct hop *hop)
-{
-	struct ndmsg *m = netlink_begin(q, type, flags, sizeof(*m));
-
-	m->ndm_family = address_is_v4(&hop->address) ? AF_INET : AF_INET6;
-	m->ndm_ifindex = hop->ifindex;
-	address_put(q->header, NDA_DST, &hop->address);
-	return m;
-}
-
-static int managed_answer(const struct nlmsghdr *h, void *arg)
-{
-	const struct ndmsg *m = mnl_nlmsg_get_payload(h);
-	bool *managed = arg;
-
-	*managed = m->ndm_state & (NUD_PERMANENT | NUD_NOARP) || m->ndm_flags & NTF_EXT_LEARNED;
-	return MNL_CB_OK;
-}
-
-/* As if a packet had been sent to it: resolved when it is not, probed when its
- * address is old.  An entry that somebody else looks after (static, learned
- * outside) would lose that standing by it, and needs it not. */
-static void hop_use(struct routes *r, const struct hop *hop)
-{
-	struct netlink_request q;
-	bool managed = false;
-	struct ndmsg *m;
-
-	hop_begin(&q, RTM_GETNEIGH, 0, hop);
-	netlink_ask(&r->devices.asks, &q, managed_answer, &managed);
-	if (managed)
-		return;
-	m = hop_begin(&q, RTM_NEWNEIGH, NLM_F_CREATE, hop);
-	m->ndm_flags = NTF_USE;
-	netlink_ask(&r->devices.asks, &q, NULL, NULL);
-}
-
 static bool hop_in(const struct hop *list, size_t n, const struct hop *hop)
 {
 	for (size_t i = 0; i < n; i++)
@@ -432,6 +341,7 @@ void routes_refresh(struct routes *r)
 	__u32 n = r->m->control->backends_n, asked = 0;
 	struct hop hops[REFRESH_HOPS], hop;
 	size_t n_hops = 0;
+	__u8 type;
 
 	devices_check_attached(&r->devices);
 	/* Nobody tells of a changed XDP program before Linux 6.3. */
@@ -444,9 +354,9 @@ void routes_refresh(struct routes *r)
 		if (b->state == PERCH_BACKEND_NONE)
 			continue;
 		asked++;
-		if (hop_find(r, &b->address, &hop) || hop_in(hops, n_hops, &hop))
+		if (hop_ask(&r->devices.asks, &b->address, &hop, &type) || !hop.ifindex || hop_in(hops, n_hops, &hop))
 			continue;
 		hops[n_hops++] = hop;
-		hop_use(r, &hop);
+		hop_use(&r->devices.asks, &hop);
 	}
 }
