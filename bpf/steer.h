@@ -328,17 +328,20 @@ GLOBAL int steer_insert_aliased(struct packet *p, u32 class)
 {
 	bool there;
 	int r = FLOW_RIVAL;
+	u64 seen;
 
 	if (!p)
 		return r;
 	p->spare = p->flow;
+	p->alias_tag = p->tag;	/* of what it replaces, if it does */
 	there = steer_alias(p);
 	p->alias_set = p->found_set;
 	p->alias_way = p->found_way;
+	seen = p->alias_tag;
 	p->alias_tag = there ? p->tag : 0;
+	p->tag = seen;
 	p->spare.translated = p->flow.key.client_port;
 	p->flow = p->spare;
-	p->tag = 0;
 	flow_place(p);
 	if (!there)
 		return r;
