@@ -19,12 +19,11 @@
 #define OVER_MS 1000		/* a last ACK may still be under way */
 #define TOLD_BOTH (PERCH_FLOW_TOLD_CLIENT | PERCH_FLOW_TOLD_BACKEND)
 
-/* Of a connection: an alias leads to one that is an entry of its own. */
 static bool tag_live(__u64 tag)
 {
 	__u32 class = perch_tag_class(tag);
 
-	return perch_tag_fingerprint(tag) && class != PERCH_FREE && class != PERCH_ALIAS && class != PERCH_BUSY;
+	return perch_tag_fingerprint(tag) && class != PERCH_FREE && class != PERCH_BUSY;
 }
 
 /* A tick ahead of now is age 0: clocks of two CPUs are not one. */
@@ -77,7 +76,8 @@ size_t flows_walk(const struct maps *m, bool (*fn)(void *arg, const struct flow_
 
 	for (__u32 set = 0; set < m->control->flow_sets; set++) {
 		for (unsigned way = 0; way < PERCH_WAYS; way++) {
-			if (!flow_read(m, &m->flows[set], way, &copy, &tag))
+			/* an alias leads to a flow that is an entry of its own */
+			if (!flow_read(m, &m->flows[set], way, &copy, &tag) || copy.flow.key.alias)
 				continue;
 			seen++;
 			if (!fn(arg, &copy))
@@ -97,7 +97,7 @@ size_t flows_count(const struct maps *m, size_t by_class[16])
 		for (unsigned way = 0; way < PERCH_WAYS; way++) {
 			__u64 tag = __atomic_load_n(&m->flows[set].tag[way], __ATOMIC_RELAXED);
 
-			if (!tag_live(tag))
+			if (!tag_live(tag) || perch_tag_class(tag) == PERCH_ALIAS)
 				continue;
 			seen++;
 			if (by_class)
@@ -122,7 +122,7 @@ static bool flow_tellable(const struct maps *m, const struct flow_copy *c)
 {
 	const struct perch_flow *f = &c->flow;
 
-	return f->key.protocol == IPPROTO_TCP && (c->class == PERCH_TCP || c->class == PERCH_CLOSING) &&
+	return f->key.protocol == IPPROTO_TCP && !f->key.alias && (c->class == PERCH_TCP || c->class == PERCH_CLOSING) &&
 	       (f->flags & TOLD_BOTH) != TOLD_BOTH && !(f->flags & PERCH_FLOW_RESET) &&
 	       f->backend < m->control->backends_n && f->key.listener < m->control->listeners_n;
 }
@@ -221,12 +221,7 @@ static __u32 timeout_s(enum perch_class class)
 /* Nobody will send on it, or nobody would be heard. */
 static bool flow_over(const struct flow_copy *c)
 {
-	__u32 both = PERCH_FLOW_FIN_CLIENT | PERCH_FLOW_FIN_BACKEND;
-	bool said = c->flow.flags & (PERCH_FLOW_RESET | PERCH_FLOW_SEVERED) || (c->flow.flags & both) == both;
-
-	if (c->class == PERCH_ALIAS || c->idle_ms / 1000 >= timeout_s(c->class))
-		return true;
-	return c->class == PERCH_CLOSING && said && c->idle_ms >= OVER_MS;
+	return c->idle_ms / 1000 >= timeout_s(c->class) || (c->class == PERCH_CLOSING && c->idle_ms >= OVER_MS);
 }
 
 static bool flow_is_of(const struct maps *m, const struct flow_copy *c, unsigned service)
