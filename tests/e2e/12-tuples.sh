@@ -42,8 +42,6 @@ test_two_listeners_in_turn_share_a_backend() {
 }
 
 test_two_listeners_at_once_share_a_backend() {
-	skip one client port through two listeners to one backend at once needs port translation, not built yet
-	return
 	start_long first -n "$CLIENTS" "${SOURCE[@]}" "$VIP4" 80
 	expect wait_for 10 long_ready
 	once "${SOURCE[@]}" "$VIP4" 443
@@ -56,8 +54,6 @@ test_two_listeners_at_once_share_a_backend() {
 }
 
 test_two_listeners_at_once_share_a_backend_over_ipv6() {
-	skip one client port through two listeners to one backend at once needs port translation, not built yet
-	return
 	start_long first6 -n "$CLIENTS" "${SOURCE6[@]}" "$VIP6" 80
 	expect wait_for 10 long_ready
 	once "${SOURCE6[@]}" "$VIP6" 443
@@ -66,8 +62,6 @@ test_two_listeners_at_once_share_a_backend_over_ipv6() {
 }
 
 test_two_udp_listeners_share_a_backend() {
-	skip one client port through two listeners to one backend at once needs port translation, not built yet
-	return
 	once -u "${SOURCE[@]}" "$VIP4" 81
 	once -u "${SOURCE[@]}" "$VIP4" 82
 	once -u "${SOURCE[@]}" "$VIP4" 81
