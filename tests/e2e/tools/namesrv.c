@@ -5,10 +5,10 @@
  * back byte for byte, but "name?" is answered with the name.  Options make it
  * the bad version of a release:
  *
- *   namesrv [-d MS] [-x] [-b] [-r N] [-p PROCESSES] NAME PORT...
+ *   namesrv [-d MS] [-x] [-b] [-r N] [-p PROCESSES] [-u] NAME PORT...
  *     -d MS  answer late        -x    half an answer, then a reset
  *     -b     never answer       -r N  close the TCP ports after N connections
- *     -p P   share the ports between P processes
+ *     -u     UDP alone          -p P  share the ports between P processes
  *
  * SIGUSR1 switches -x on and off while it runs.
  */
@@ -29,7 +29,7 @@ static struct {
 	char answer[NAME_LEN + 2];
 	size_t answer_length;
 	long delay_ms, refuse_after, processes;
-	bool blackhole;
+	bool blackhole, datagrams_only;
 	int epoll;
 	int listener[2 * PORTS], listeners;
 	long accepted;
@@ -194,8 +194,10 @@ static void serve(char *const *ports, int n)
 
 	server.epoll = epoll_create1(EPOLL_CLOEXEC);
 	for (int i = 0; i < n; i++) {
-		serve_port(AF_INET, SOCK_STREAM, ports[i]);
-		serve_port(AF_INET6, SOCK_STREAM, ports[i]);
+		if (!server.datagrams_only) {
+			serve_port(AF_INET, SOCK_STREAM, ports[i]);
+			serve_port(AF_INET6, SOCK_STREAM, ports[i]);
+		}
 		serve_port(AF_INET, SOCK_DGRAM, ports[i]);
 		serve_port(AF_INET6, SOCK_DGRAM, ports[i]);
 	}
@@ -219,18 +221,19 @@ int main(int argc, char **argv)
 {
 	int option;
 
-	while ((option = getopt(argc, argv, "d:r:p:xb")) != -1) {
+	while ((option = getopt(argc, argv, "d:r:p:xbu")) != -1) {
 		switch (option) {
 		case 'd': server.delay_ms = number(optarg, 0, 60000); break;
 		case 'r': server.refuse_after = number(optarg, 1, 1 << 30); break;
 		case 'p': server.processes = number(optarg, 1, 64); break;
 		case 'x': resets = 1; break;
 		case 'b': server.blackhole = true; break;
+		case 'u': server.datagrams_only = true; break;
 		default: return 2;
 		}
 	}
 	if (argc - optind < 2 || argc - optind > PORTS + 1)
-		die("usage: namesrv [-d MS] [-x] [-b] [-r N] [-p PROCESSES] NAME PORT...");
+		die("usage: namesrv [-d MS] [-x] [-b] [-r N] [-p PROCESSES] [-u] NAME PORT...");
 	server.name = argv[optind++];
 	server.answer_length = snprintf(server.answer, sizeof(server.answer), "%.*s\n", NAME_LEN - 1, server.name);
 	raise_file_limit(FILES);
