@@ -298,9 +298,12 @@ test_doctor_finds_a_change_that_was_refused() {
 
 # A mount over the file moves nothing in its directory, so nobody tells perchd.
 test_doctor_finds_a_change_that_was_not_loaded() {
-	sed 's/affinity: client/affinity: connection/' "$LAB_DIR/perch.yaml" > "$LAB_DIR/bpf.yaml"
+	sed 's/affinity: client/affinity: connection/' "$LAB_DIR/perch.yaml" > "$LAB_DIR/state/other.yaml"
+	sleep 1		# until a change that is under way is looked at
 	expect doctor_says ok config 'in force'
-	mount --bind "$LAB_DIR/bpf.yaml" "$LAB_DIR/perch.yaml"
+	sleep 0.5
+	mount --bind "$LAB_DIR/state/other.yaml" "$LAB_DIR/perch.yaml"
+	sleep 2
 	expect doctor_says warning config 'not loaded: services.few.affinity'
 	umount "$LAB_DIR/perch.yaml"
 	expect doctor_says ok config 'in force'

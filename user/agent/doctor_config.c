@@ -7,19 +7,27 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "clock.h"
 #include "files.h"
 #include "reload.h"
 
+#define LOADS_WITHIN_S 2
 #define RELOAD "kill -HUP $(pidof perchd)"
 
-/* A file that was written, or put into its place, since the last load. */
+/* A file that was written, or put into its place, since the last load, and not
+ * just now: then it is about to be loaded. */
 static bool files_moved(const struct agent *a)
 {
+	double now = clock_wall(), moved;
 	struct stat st;
 
-	for (size_t i = 0; i < a->config->n_files; i++)
-		if (!stat(a->config->files[i], &st) && st.st_ctim.tv_sec + st.st_ctim.tv_nsec / 1e9 > a->config_loaded)
+	for (size_t i = 0; i < a->config->n_files; i++) {
+		if (stat(a->config->files[i], &st))
+			continue;
+		moved = st.st_ctim.tv_sec + st.st_ctim.tv_nsec / 1e9;
+		if (moved > a->config_loaded && moved < now - LOADS_WITHIN_S)
 			return true;
+	}
 	return false;
 }
 
@@ -71,7 +79,7 @@ void doctor_config(struct doctor *d)
 	else if (a->confirm)
 		doctor_say(d, DOCTOR_NOTICE, a->config_path, "perch config confirm",
 			   "a configuration that was applied waits to be confirmed; else it is taken back");
-	else if (!a->changing_since)	/* else it is about to be loaded */
+	else
 		drift_check(d);
 	if (!a->config->agent.deadman)
 		doctor_say(d, DOCTOR_NOTICE, a->config_path, "agent: { deadman: 30s }",
