@@ -113,12 +113,13 @@ static int read_first(struct reader *r, yaml_node_t *root, struct model_config *
 	return 0;
 }
 
-static int read_root(struct reader *r, struct model_config *c)
+static int read_root(struct reader *r, yaml_node_t *root, void *config)
 {
-	yaml_node_t *root = yaml_document_get_root_node(r->document), *include;
+	struct model_config *c = config;
+	yaml_node_t *include;
 	int err;
 
-	if (!root || schema_is_empty(root))
+	if (!root)
 		return reader_fail_at(r, 1, "schema",
 				      "is missing, the file is empty; write schema: " SCHEMA_KNOWN ", interfaces and services");
 	err = read_first(r, root, c);
@@ -128,36 +129,19 @@ static int read_root(struct reader *r, struct model_config *c)
 	return !err && include ? include_read(r, include) : err;
 }
 
-/* The document of the reader, read by `read`. */
-static int read_document(struct reader *r, const char *text, size_t length,
-			 int (*read)(struct reader *r, struct model_config *c))
+static int read_service(struct reader *r, yaml_node_t *root, void *config)
 {
-	yaml_document_t document;
-	int err;
-
-	r->document = &document;
-	err = document_load(r, text, length);
-	if (err)
-		return err;
-	err = read(r, r->config);
-	yaml_document_delete(&document);
-	return err;
-}
-
-static int read_service(struct reader *r, struct model_config *c)
-{
-	yaml_node_t *root = yaml_document_get_root_node(r->document);
 	struct service_list one = { .n_list = 1 };
 	int err;
 
-	if (!root || schema_is_empty(root))
+	if (!root)
 		return reader_fail_line(r, 1, "is empty; write a service: { name: ..., listen: [...], versions: [...] }");
 	one.list = calloc(1, sizeof(*one.list));
 	if (!one.list)
 		return reader_no_memory(r);
 	err = service_read(r, root, one.list);
 	if (!err)
-		err = add_services(r, c, &one);
+		err = add_services(r, config, &one);
 	if (err)
 		service_free(one.list);
 	free(one.list);
@@ -173,7 +157,7 @@ static int read_texts(struct reader *r, const struct config_text *texts, size_t 
 	for (size_t i = 0; !err && i < n; i++) {
 		r->name = texts[i].name;
 		r->path[0] = 0;
-		err = read_document(r, texts[i].text, texts[i].length, read_service);
+		err = document_walk(r, texts[i].text, texts[i].length, read_service, r->config);
 	}
 	return err;
 }
@@ -216,7 +200,7 @@ int config_parse_with(const char *name, const char *text, size_t length, const s
 	r.config = c;
 	err = reader_used_file(&r, name);
 	if (!err)
-		err = read_document(&r, text, length, read_root);
+		err = document_walk(&r, text, length, read_root, c);
 	if (!err)
 		err = read_texts(&r, texts, n_texts);
 	r.name = name;

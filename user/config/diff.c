@@ -123,7 +123,8 @@ static void diff_sorted_rules(const struct diff *d, const char *service, struct 
 		tell_rule(d, service, &c);
 }
 
-static int diff_rules(const struct diff *d, const struct model_service *from, const struct model_service *to)
+static int diff_rules(const struct diff *d, const char *service, const struct model_service *from,
+		      const struct model_service *to)
 {
 	static const struct model_service none;
 	struct rules_walk w = { rules_sorted(from ?: &none), rules_sorted(to ?: &none), from ? from->n_rules : 0,
@@ -131,20 +132,21 @@ static int diff_rules(const struct diff *d, const struct model_service *from, co
 	int err = w.from && w.to ? 0 : -ENOMEM;
 
 	if (!err)
-		diff_sorted_rules(d, (from ?: to)->name, w);
+		diff_sorted_rules(d, service, w);
 	free(w.from);
 	free(w.to);
 	return err;
 }
 
 /* A service that is there on both sides, or on one. */
-static int diff_service(const struct diff *d, const struct model_service *from, const struct model_service *to)
+static int diff_service(const struct diff *d, const char *name, const struct model_service *from,
+			const struct model_service *to)
 {
 	struct leaves a = {}, b = {}, c = {};
 	struct model_service built_in = {};
 	int err;
 
-	memcpy(built_in.name, (from ?: to)->name, sizeof(built_in.name));
+	snprintf(built_in.name, sizeof(built_in.name), "%s", name);
 	service_set_built_in(&built_in);
 	leaves_of_service(&c, &built_in);
 	if (from)
@@ -154,7 +156,7 @@ static int diff_service(const struct diff *d, const struct model_service *from, 
 	err = a.err ?: b.err ?: c.err;
 	if (!err) {
 		diff_leaves(d, &a, &b, &c);
-		err = diff_rules(d, from, to);
+		err = diff_rules(d, name, from, to);
 	}
 	leaves_free(&a);
 	leaves_free(&b);
@@ -176,10 +178,16 @@ int config_diff(const struct model_config *from, const struct model_config *to, 
 	int err;
 
 	err = diff_host(&d, from, to);
-	for (size_t i = 0; !err && i < from->n_services; i++)
-		err = diff_service(&d, &from->services[i], service_find(to, from->services[i].name));
-	for (size_t i = 0; !err && i < to->n_services; i++)
-		if (!service_find(from, to->services[i].name))
-			err = diff_service(&d, NULL, &to->services[i]);
+	for (size_t i = 0; !err && i < from->n_services; i++) {
+		const struct model_service *s = &from->services[i];
+
+		err = diff_service(&d, s->name, s, service_find(to, s->name));
+	}
+	for (size_t i = 0; !err && i < to->n_services; i++) {
+		const struct model_service *s = &to->services[i];
+
+		if (!service_find(from, s->name))
+			err = diff_service(&d, s->name, NULL, s);
+	}
 	return err;
 }

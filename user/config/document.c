@@ -198,7 +198,7 @@ static int scan_all(struct reader *r, const char *text, size_t length)
 	return err;
 }
 
-int document_load(struct reader *r, const char *text, size_t length)
+static int load(struct reader *r, yaml_document_t *document, const char *text, size_t length)
 {
 	yaml_parser_t parser;
 	int err;
@@ -209,8 +209,25 @@ int document_load(struct reader *r, const char *text, size_t length)
 	if (!yaml_parser_initialize(&parser))
 		return reader_no_memory(r);
 	yaml_parser_set_input_string(&parser, (const unsigned char *)text, length);
-	if (!yaml_parser_load(&parser, r->document))
+	if (!yaml_parser_load(&parser, document))
 		err = syntax_failed(r, &parser, text, length);
 	yaml_parser_delete(&parser);
+	return err;
+}
+
+int document_walk(struct reader *r, const char *text, size_t length, schema_reader *read, void *field)
+{
+	yaml_document_t document;
+	yaml_node_t *root;
+	int err;
+
+	err = load(r, &document, text, length);
+	if (err)
+		return err;
+	r->document = &document;
+	root = yaml_document_get_root_node(&document);
+	err = read(r, root && !schema_is_empty(root) ? root : NULL, field);
+	r->document = NULL;
+	yaml_document_delete(&document);
 	return err;
 }

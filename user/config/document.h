@@ -3,7 +3,7 @@
 #ifndef PERCH_CONFIG_DOCUMENT_H
 #define PERCH_CONFIG_DOCUMENT_H
 
-#include "reader.h"
+#include "schema.h"
 
 #define DOCUMENT_BYTES (4u << 20)
 #define DOCUMENT_DEPTH 16
@@ -15,9 +15,9 @@ int document_read(const char *path, char **ret_text, size_t *ret_length, char *e
 
 /*
  * One YAML document without anchors, aliases, tags and NULs, within the
- * limits above, into r->document; the caller deletes it when this returned 0.
- * Else -EINVAL or -ENOMEM with the line in r->error.
+ * limits above, read from its root: NULL when nothing is written there.  What
+ * `read` returned, or -EINVAL or -ENOMEM, said.
  */
-int document_load(struct reader *r, const char *text, size_t length);
+int document_walk(struct reader *r, const char *text, size_t length, schema_reader *read, void *field);
 
 #endif

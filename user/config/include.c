@@ -30,22 +30,10 @@ static const struct schema_key included_keys[] = {
 };
 static const struct schema included_schema = { "an included file", included_keys };
 
-static int read_text(struct reader *r, const char *text, size_t length)
+/* A file in which everything is a comment has no service, for now. */
+static int read_root(struct reader *r, yaml_node_t *root, void *config)
 {
-	yaml_document_t document;
-	yaml_node_t *root;
-	int err;
-
-	r->document = &document;
-	err = document_load(r, text, length);
-	if (err)
-		return err;
-	root = yaml_document_get_root_node(&document);
-	/* a file in which everything is a comment has no service, for now */
-	if (root && !schema_is_empty(root))
-		err = schema_read(r, root, &included_schema, r->config);
-	yaml_document_delete(&document);
-	return err;
+	return root ? schema_read(r, root, &included_schema, config) : 0;
 }
 
 /* By any name, the same file would give every service twice. */
@@ -82,7 +70,7 @@ static int read_file(struct reader *r, yaml_node_t *node, const char *path)
 		return err;
 	included.name = path;
 	included.path[0] = 0;
-	err = read_text(&included, text, length);
+	err = document_walk(&included, text, length, read_root, r->config);
 	r->places = included.places;
 	r->n_places = included.n_places;
 	r->n_services = included.n_services;
