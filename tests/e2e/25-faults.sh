@@ -10,7 +10,7 @@
 
 KILLS=${KILLS:-10}		# for each operation
 SEED=${SEED:-$((RANDOM * 32768 + RANDOM))}
-SERVICES=(web stepped promoted drained)
+SERVICES=(web stepped promoted turned)
 VERSIONS=v3
 lab_up 2
 PINS=$LAB_DIR/bpf/perch
@@ -50,13 +50,14 @@ RANDOM=$((SEED % 32768))
 agent_keeps() {
 	perch -j service show "$1" | jq -c '.[0] | {
 		canary: ([.versions[] | select(.role == "canary") | .weight] | add // 0 | . * 100 | round),
-		versions: [.versions[] | {name, role, rejected: (.rejected != null and .role != "stable")}] | sort}'
+		versions: [.versions[] | {name, role, rejected: (.rejected != null and .role != "stable")}] | sort,
+		drained: [.versions[].backends[] | select(.drainedSince != null) | .address] | unique}'
 }
 
 # The same of the kernel and the store.
 kept() {
 	"$TOOLS/kept" "$@" | jq -c '{canary, versions: [.versions[] | {name, role,
-		rejected: (.rejected and .role != "stable")}] | sort}'
+		rejected: (.rejected and .role != "stable")}] | sort, drained: (.drained | unique)}'
 }
 
 # Agent, kernel, store and file are of one mind about every service.
@@ -112,8 +113,14 @@ before_step() { begun stepped; }
 do_step() { perch rollout advance stepped; }
 before_promote() { begun promoted; }
 do_promote() { perch rollout promote promoted force; }
-before_drain() { begun drained; }
-do_drain() { perch rollback drained; }
+before_rollback() { begun turned; }
+do_rollback() { perch rollback turned; }
+before_drain() { :; }
+do_drain() {
+	local verb=drain
+	! agent_keeps web | jq -e '.drained | length > 0' || verb=resume
+	perch backend $verb service web address 10.2.0.12:7000
+}
 before_reload() { :; }
 do_reload() {
 	VERSIONS=v$((3 + KILL % 5))
@@ -126,29 +133,44 @@ windows() {
 	sed -n "s|^ \* window $1/\([a-z-]*\).*|\1|p" "$ROOT/user/agent/fault.h"
 }
 
-# killed_in OPERATION POINT: the agent runs, and dies there.
-killed_in() {
-	local operation=$1 window=$1/$2 status
-	[ "$2" != placing ] || window+=:$((RANDOM % ${#SERVICES[@]} + 1))
-	stop_perchd TERM
-	export PERCH_FAULT=$window
-	if [ "$operation" = takeover ]; then
-		lab_spawn lb "$LAB_DIR/perchd" "$BUILD/perchd" -c "$LAB_DIR/perch.yaml"
-		PERCHD=$SPAWNED
-	else
-		start_perchd
-		"before_$operation" > /dev/null
-		sleep "0.0$((RANDOM % 10))"
-		"do_$operation" > /dev/null 2>&1
-	fi
+answers_or_gone() {
+	is_gone "$PERCHD" || perchd_answers
+}
+
+# starts_armed WINDOW: it may come to its window before it answers, when there
+# is something to finish.
+starts_armed() {
+	export PERCH_FAULT=$1
+	lab_spawn lb "$LAB_DIR/perchd" "$BUILD/perchd" -c "$LAB_DIR/perch.yaml"
 	unset PERCH_FAULT
+	PERCHD=$SPAWNED
+	wait_for 20 answers_or_gone
+}
+
+# killed_in OPERATION POINT: an agent that finds what the last one left does the
+# operation, and dies there.
+killed_in() {
+	local window=$1/$2 status
+	[ "$2" != placing ] || window+=:$((RANDOM % ${#SERVICES[@]} + 1))
+	starts_armed "$window"
+	if [ "$1" != takeover ] && ! is_gone "$PERCHD"; then
+		expect wait_for 5 agree_or_gone || agree
+		"before_$1" > /dev/null 2>&1
+		sleep "0.0$((RANDOM % 10))"
+		"do_$1" > /dev/null 2>&1
+	fi
 	if ! wait_for 5 is_gone "$PERCHD"; then
 		echo "$window was not passed"
+		stop_perchd KILL
 		return 1
 	fi
 	wait "$PERCHD"
 	status=$?
 	[ $status = 137 ] || { echo "$window: perchd ended with $status" && return 1; }
+}
+
+agree_or_gone() {
+	agree || is_gone "$PERCHD"
 }
 
 # killed_often OPERATION: the points of an operation in turn, from a random one.
@@ -159,10 +181,11 @@ killed_often() {
 	at=$((RANDOM % ${#points[@]}))
 	for ((KILL = 0; KILL < KILLS || KILL < ${#points[@]}; KILL++)); do
 		expect killed_in "$1" "${points[(at + KILL) % ${#points[@]}]}"
-		start_perchd
-		expect wait_for 5 agree || { echo "after $1/${points[(at + KILL) % ${#points[@]}]}" && agree; }
 		ALL=$((ALL + 1))
 	done
+	start_perchd
+	expect wait_for 5 agree || agree
+	stop_perchd KILL
 }
 
 test_killed_in_any_window_the_agent_finds_its_way() {
@@ -170,9 +193,12 @@ test_killed_in_any_window_the_agent_finds_its_way() {
 	say "seed $SEED"
 	ALL=0
 	start_loads
-	for operation in $(printf '%s\n' weights step promote drain reload takeover | shuf --random-source=<(yes "$SEED")); do
+	stop_perchd KILL
+	for operation in $(printf '%s\n' weights step promote rollback drain reload takeover | shuf --random-source=<(yes "$SEED")); do
 		killed_often "$operation"
 	done
+	start_perchd
+	expect wait_for 5 agree || agree
 	stop_loads
 	say "killed $ALL times, $LOADED connections, 0 failed"
 }
@@ -185,6 +211,11 @@ alarm() {
 	perch -j status | jq -e --arg kind "$1" '.alarms[] | select(.kind == $kind)'
 }
 
+# told TEXT: in an event
+told() {
+	perch -j event show limit 50 | grep -q "$1"
+}
+
 no_alarm() {
 	! alarm "$1"
 }
@@ -195,11 +226,14 @@ fill_disk() {
 }
 
 test_full_disk_is_told_and_made_good_when_there_is_room() {
-	begun drained
+	begun turned
+	# its journal begins anew, without room of earlier days
+	stop_perchd TERM
+	start_perchd
 	fill_disk
 	start_loads
 	expect perch weight set service web canary 42
-	expect perch rollback drained
+	expect perch rollback turned
 	expect wait_for 5 alarm store
 	expect grep -q 'free space' <<< "$(alarm store)"
 	expect refused agree
@@ -217,8 +251,8 @@ test_rejection_outlives_a_full_disk_and_lost_pins() {
 	rm -rf "$PINS"
 	fill_disk
 	start_perchd
-	expect [ "$(version drained v2 .rejected)" != null ]
-	expect refused perch rollout start drained
+	expect [ "$(version turned v2 .rejected)" != null ]
+	expect refused perch rollout start turned
 	rm "$LAB_DIR/state/ballast"
 	expect wait_for 5 no_alarm store
 	expect wait_for 5 agree
@@ -232,7 +266,7 @@ test_deleted_state_is_made_anew() {
 	expect wait_for 5 test -s "$LAB_DIR/state/state.db"
 	expect wait_for 5 agree
 	expect [ "$(kept store "$LAB_DIR/state" web | jq .canary)" = 1700 ]
-	expect grep -q 'was deleted' <<< "$(perch -j event show limit 50)"
+	expect told 'was deleted'
 	rm -rf "$LAB_DIR/state"
 	expect wait_for 5 test -s "$LAB_DIR/state/state.db"
 	expect wait_for 5 agree
@@ -252,12 +286,12 @@ test_damaged_state_is_set_aside_and_built_from_the_kernel() {
 	damage
 	start_perchd
 	expect [ "$(canary_weight)" = 17 ]
-	expect [ "$(version drained v2 .rejected)" != null ]
-	expect refused perch rollout start drained
+	expect [ "$(version turned v2 .rejected)" != null ]
+	expect refused perch rollout start turned
+	expect wait_for 5 told 'set aside'
 	expect wait_for 5 no_alarm store
 	expect agree
 	expect test -n "$(ls "$LAB_DIR"/state/state.db.corrupt-*)"
-	expect grep -q 'set aside' <<< "$(perch -j event show limit 50)"
 	stop_loads
 	# and with the pins gone as well, nothing is the canary's
 	damage
@@ -276,7 +310,7 @@ test_unmounted_pins_are_pinned_again() {
 	start_loads
 	umount -l "$LAB_DIR/bpf"
 	expect wait_for 5 links
-	expect grep -q 'pins in .* gone' <<< "$(perch -j event show limit 50)"
+	expect told 'pins in .* gone'
 	expect wait_for 5 no_alarm pins
 	expect wait_for 5 agree
 	# all hangs on the new pins now

@@ -10,6 +10,7 @@
 
 #include "../core/address.h"
 #include "clock.h"
+#include "fault.h"
 #include "log.h"
 #include "store_drains.h"
 #include "view.h"
@@ -89,15 +90,15 @@ static void drain_stored(void *arg, const char *address, __u64 since)
 		known->since = since;
 }
 
-/* The agent was killed between the kernel and the store. */
-static void drains_store(struct agent *a, const struct service *s)
+int drains_save(struct agent *a, const struct service *s)
 {
 	char text[ADDRESS_TEXT];
+	int r = store_resume_all(a->store, s->name);
 
-	store_resume_all(a->store, s->name);
-	for (size_t i = 0; i < s->n_drains; i++)
-		store_drain(a->store, s->name, address_port_format(&s->drains[i].address, s->drains[i].port, text),
-			    s->drains[i].since);
+	for (size_t i = 0; i < s->n_drains && !r; i++)
+		r = store_drain(a->store, s->name, address_port_format(&s->drains[i].address, s->drains[i].port, text),
+				s->drains[i].since);
+	return r;
 }
 
 void drains_read(struct agent *a, struct service *s)
@@ -115,8 +116,9 @@ void drains_read(struct agent *a, struct service *s)
 		store_drains(a->store, s->name, drain_stored, &r);
 	else
 		r.stale = true;		/* what may be there is of another time */
+	/* the agent was killed between the kernel and the store */
 	if (r.stale || r.same != s->n_drains)
-		drains_store(a, s);
+		drains_save(a, s);
 }
 
 void drains_prune(struct agent *a, struct service *s)
@@ -203,6 +205,7 @@ static void drain_element(struct agent *a, struct service *s, __u32 id, const st
 	if (tables_backend_hold(a->tables, s->id, slot, &b->address, b->port,
 				d->resume ? b->held & ~PERCH_HELD_PERSON : b->held | PERCH_HELD_PERSON))
 		s->astray = true;	/* the tables follow within a second */
+	fault_point("drain", "held");
 	snprintf(reason, sizeof(reason), "%s of %s %s", address_port_format(&b->address, b->port, text),
 		 s->slot[slot].name, d->resume ? "is resumed" : "is drained");
 	agent_emit(a, .kind = "backend", .actor = d->actor, .service = s->name, .from = from,
@@ -228,8 +231,10 @@ int drains_set(struct agent *a, struct service *s, const struct drain *d, char w
 		snprintf(why, AGENT_WHY, "%s: %s", s->name, strerror(-r));
 		return r;
 	}
+	fault_point("drain", "noted");
 	for (__u32 id = 0; (id = backend_next(a, s, &of, id));)
 		drain_element(a, s, id, d);
+	fault_point("drain", "unsaved");
 	address_port_format(&of.address, of.port, text);
 	if (d->resume)
 		store_resume(a->store, s->name, text);

@@ -12,6 +12,8 @@
 
 /* Before s is placed: read its list, once. */
 void drains_read(struct agent *a, struct service *s);
+/* The whole list to the store. */
+int drains_save(struct agent *a, const struct service *s);
 /* After s was placed: what it no longer names is forgotten. */
 void drains_prune(struct agent *a, struct service *s);
 /* Is this backend drained, since when (seconds since 1970)?  0: no. */

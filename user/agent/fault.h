@@ -31,9 +31,12 @@
  * window takeover/placing
  * window takeover/half-saved
  * window takeover/finished  in force, but nothing is attached or armed
- * window drain/turned       a rollback turned the word, no more is known of it
- * window drain/rejected     its version is rejected, the rollout goes on
- * window drain/half-saved   the rollout is stored, the service is not
+ * window rollback/turned    the word is turned, no more is known of it
+ * window rollback/rejected  its version is rejected, the rollout goes on
+ * window rollback/half-saved the rollout is stored, the service is not
+ * window drain/noted        a backend is to be drained or resumed, nothing is
+ * window drain/held         so it is in one of the versions that have it
+ * window drain/unsaved      the kernel has it, the store does not
  */
 #ifndef PERCH_AGENT_FAULT_H
 #define PERCH_AGENT_FAULT_H

@@ -9,6 +9,7 @@
 #include "../datapath/registry.h"
 #include "alarms.h"
 #include "applied.h"
+#include "drains.h"
 #include "interfaces.h"
 #include "log.h"
 #include "save.h"
@@ -49,7 +50,7 @@ static int write_all(struct agent *a)
 	registry_rejections(&a->datapath.maps, reject_again, &again);
 	r = again.r;
 	for (struct service *s = a->services; s && !r; s = s->next)
-		r = write_pardons(a, s) ?: save_service(a, s) ?: save_rollout(a, s, true);
+		r = write_pardons(a, s) ?: save_service(a, s) ?: save_rollout(a, s, true) ?: drains_save(a, s);
 	if (!r)
 		r = applied_save(a) ?: events_store(a->events, a->store);
 	return store_end(a->store, r);

@@ -138,14 +138,14 @@ void rollback_adopt(struct agent *a, struct service *s, struct rollback *b)
 	snprintf(b->from, sizeof(b->from), "%s", leaving >= 0 ? s->slot[leaving].name : "");
 	snprintf(b->to, sizeof(b->to), "%s", s->slot[rest].name);
 	rollback_reject(a, s, leaving, b, reason);
-	fault_point("drain", "rejected");
+	fault_point("rollback", "rejected");
 	rollback_tell_rollout(a, s, to_previous, b->from, reason);
 	if (to_previous)
 		lifecycle_back(s->slot, clock_wall());
 	s->canary_share = s->baseline_share = 0;
 	lifecycle_fill_canary(s->slot, false, clock_wall());
 	save_rollout(a, s, true);
-	fault_point("drain", "half-saved");
+	fault_point("rollback", "half-saved");
 	save_service(a, s);
 	s->rollbacks[rollback_by(b->by)]++;
 	if (place_service(a, s, why))
@@ -189,7 +189,7 @@ int rollback_run(struct agent *a, struct service *s, struct rollback *b)
 	/* the word is turned whatever else failed; the state follows it */
 	if (r)
 		log_error("%s: after the rollback: %s", s->name, strerror(-r));
-	fault_point("drain", "turned");
+	fault_point("rollback", "turned");
 	s->word = split_word(&a->datapath.maps.splits[s->id]);
 	if (b->outcome == ROLLBACK_ALREADY)
 		severs_begin(a);

@@ -6,8 +6,8 @@
  *   kept kernel PINPATH SERVICE     from the pinned maps
  *   kept store STATEDIR SERVICE     from state.db
  *
- * One JSON object: canary and baseline share, and the versions by slot with
- * role and rejection.  Of the kernel the flags of the split word as well.
+ * One JSON object: canary and baseline share, the versions by slot with role
+ * and rejection, and the backends that a person drains.  Of the kernel the flags of the split word as well.
  * Ends with 1 when there is no such service.
  */
 #include "tool.h"
@@ -77,6 +77,30 @@ static void kernel_versions(const char *pins, const char *service, const struct 
 		snprintf(key.version, sizeof(key.version), "%s", v[slot].name);
 		print_version(&first, slot, v[slot].name, v[slot].role, !bpf_map_lookup_elem(rejections, &key, &r));
 	}
+	printf("],");
+}
+
+static void print_address(bool *first, const struct perch_address *address, __be16 port)
+{
+	char text[INET6_ADDRSTRLEN];
+
+	if (!address->word[0] && !address->word[1] && address->word[2] == htonl(0xffff))
+		printf("%s\"%s:%u\"", *first ? "" : ",", inet_ntop(AF_INET, &address->word[3], text, sizeof(text)), ntohs(port));
+	else
+		printf("%s\"[%s]:%u\"", *first ? "" : ",", inet_ntop(AF_INET6, address, text, sizeof(text)), ntohs(port));
+	*first = false;
+}
+
+static void kernel_drained(const char *pins, size_t service)
+{
+	size_t n;
+	const struct perch_backend *b = map_elements(pins, "backends", &n, sizeof(*b));
+	bool first = true;
+
+	printf("\"drained\":[");
+	for (size_t i = 1; i < n; i++)
+		if (b[i].state != PERCH_BACKEND_NONE && b[i].service == service && b[i].held & PERCH_HELD_PERSON)
+			print_address(&first, &b[i].address, b[i].port);
 	printf("]}\n");
 }
 
@@ -109,6 +133,7 @@ static int kernel(const char *pins, const char *service)
 		       flags & PERCH_ROLLED_BACK ? "true" : "false", share_of(plan, slot_of(v, PERCH_ROLE_CANARY)),
 		       share_of(plan, slot_of(v, PERCH_ROLE_BASELINE)));
 		kernel_versions(pins, service, v);
+		kernel_drained(pins, id);
 		return 0;
 	}
 	return 1;
@@ -145,6 +170,14 @@ static int store(const char *dir, const char *service)
 	while (sqlite3_step(st) == SQLITE_ROW)
 		print_version(&first, sqlite3_column_int(st, 0), (const char *)sqlite3_column_text(st, 1),
 			      sqlite3_column_int(st, 2), sqlite3_column_type(st, 3) != SQLITE_NULL);
+	sqlite3_finalize(st);
+	printf("],\"drained\":[");
+	first = true;
+	st = ask(db, "SELECT address FROM drains WHERE service = ?", service);
+	while (sqlite3_step(st) == SQLITE_ROW) {
+		printf("%s\"%s\"", first ? "" : ",", (const char *)sqlite3_column_text(st, 0));
+		first = false;
+	}
 	printf("]}\n");
 	sqlite3_finalize(st);
 	sqlite3_close(db);
