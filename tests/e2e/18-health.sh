@@ -372,6 +372,26 @@ test_stable_down_never_leads_to_a_canary_that_was_rolled_back() {
 	expect [ "$(count "$SEEN" c)" = 0 ]
 }
 
+# A canary of which nothing lives has nothing to show in a rollout.
+test_canary_that_dies_in_a_rollout_is_rolled_back() {
+	local err=$LAB_DIR/drain.err
+	expect perch rollout retry site
+	expect refused perch backend drain service site address 10.2.0.12:8080 2> "$err"
+	cat "$err"
+	expect grep -q "last live backend of the canary ('v2'): its rollout would be rolled back" "$err"
+	expect phase_is site Progressing
+	lab_kill TERM "${PID[c]}"
+	expect wait_for 3 phase_is site RolledBack
+	expect [ "$(version site v2 .rejected.reason)" = "canary has no live backend" ]
+	from 300 81
+	expect [ "$(failed)" = 0 ]
+	server c s2 8080
+	expect wait_for 3 is up site 10.2.0.12:8080
+	expect phase_is site RolledBack
+	from 300 81
+	expect [ "$(count "$SEEN" c)" = 0 ]
+}
+
 test_checks_end_with_their_configuration() {
 	rm "$LAB_DIR/nginx-a/up/health"
 	expect wait_for 3 is down site 10.2.0.11:8080
@@ -391,5 +411,6 @@ run test_all_are_up_and_checked test_dead_backend_is_avoided_within_its_time \
 	test_connections_of_a_dead_host_end_instead_of_hanging test_last_backend_of_stable_is_drained_by_force_only \
 	test_drained_and_down_outlive_the_agent test_version_without_a_live_backend_gives_its_share_to_stable \
 	test_stable_down_refuses_at_once test_stable_down_leads_to_the_canary_where_that_is_wanted \
-	test_stable_down_never_leads_to_a_canary_that_was_rolled_back test_checks_end_with_their_configuration
+	test_stable_down_never_leads_to_a_canary_that_was_rolled_back \
+	test_canary_that_dies_in_a_rollout_is_rolled_back test_checks_end_with_their_configuration
 finish

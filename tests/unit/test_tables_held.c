@@ -163,6 +163,40 @@ static void test_hold_ends_in_the_same_table_by_any_way(void **state)
 	assert_memory_equal(one, other, n * sizeof(*one));
 }
 
+/* Half a rack goes and the other half comes back, in one change of each table. */
+static void test_hold_of_many_is_one_change_of_each_table(void **state)
+{
+	struct tables_hold h[8];
+	size_t n = 0;
+	struct place p;
+
+	place_make(&p, 0, 0, 0);
+	place_mixed(&p, 0, 4);
+	place_mixed(&p, 1, 2);
+	apply_new(&p);
+	assert_int_equal(hold(&p, 0, 0, HEALTH), 0);
+	assert_int_equal(hold(&p, 0, 1, HEALTH | PERSON), 0);
+	h[n++] = (struct tables_hold){ id_of(&p, 0, 0), 0 };
+	h[n++] = (struct tables_hold){ id_of(&p, 0, 1), PERSON };
+	h[n++] = (struct tables_hold){ id_of(&p, 0, 2), HEALTH };
+	h[n++] = (struct tables_hold){ id_of(&p, 0, 3), HEALTH };
+	h[n++] = (struct tables_hold){ id_of(&p, 0, 4), HEALTH };
+	h[n++] = (struct tables_hold){ id_of(&p, 1, 1), HEALTH };
+	h[n++] = (struct tables_hold){ id_of(&p, 1, 3), HEALTH };
+	assert_int_equal(tables_hold(t, h, n), 0);
+	for (size_t i = 0; i < n; i++) {
+		const struct perch_backend *b = &m->backends[h[i].backend];
+
+		assert_int_equal(b->held, h[i].held);
+		assert_int_equal(b->state, h[i].held == HEALTH ? PERCH_BACKEND_DOWN :
+				 h[i].held ? PERCH_BACKEND_DRAINING : PERCH_BACKEND_UP);
+		assert_true(slice_names(b->version, h[i].backend) == !h[i].held);
+	}
+	assert_true(slice_of(&p, 1, PERCH_IPV6) == 0);
+	assert_true(slice_names(1, id_of(&p, 1, 0)) && slice_names(1, id_of(&p, 1, 2)));
+	assert_true(slice_names(0, id_of(&p, 0, 6)) && slice_names(0, id_of(&p, 0, 5)) && slice_names(0, id_of(&p, 0, 7)));
+}
+
 static void test_version_without_a_live_backend_has_no_slice(void **state)
 {
 	__u64 v6;
@@ -326,6 +360,7 @@ int main(void)
 		TEST(test_hold_moves_no_entry_of_the_others),
 		TEST(test_hold_shares_what_is_left_by_weight),
 		TEST(test_hold_ends_in_the_same_table_by_any_way),
+		TEST(test_hold_of_many_is_one_change_of_each_table),
 		TEST(test_version_without_a_live_backend_has_no_slice),
 		TEST_SMALL(test_hold_needs_no_room),
 		TEST(test_apply_keeps_what_is_held_and_takes_drains_from_the_state),

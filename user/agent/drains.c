@@ -156,23 +156,43 @@ static int no_backend(const struct agent *a, const struct service *s, const char
 	return -ENOENT;
 }
 
-/* Is it the only one of stable, of its family, that is up? */
-static bool is_last_of_stable(const struct agent *a, const struct service *s, const struct placed_drain *d)
+/* Is it the only one of a slot that is up?  In its family, where that counts. */
+static bool is_last(const struct agent *a, const struct service *s, int slot, const struct placed_drain *d, bool of_family)
 {
-	int stable = slot_of_role(s->slot, PERCH_ROLE_STABLE);
 	const struct perch_backend *b = a->datapath.maps.backends;
 	bool is_up = false, others = false;
 
-	for (__u32 id = 0; (id = backend_next(a, s, NULL, id));) {
-		if (b[id].held || b[id].version != s->id * PERCH_SLOTS + stable ||
-		    address_family(&b[id].address) != address_family(&d->address))
+	for (__u32 id = 0; slot >= 0 && (id = backend_next(a, s, NULL, id));) {
+		if (b[id].held || b[id].version != s->id * PERCH_SLOTS + slot ||
+		    (of_family && address_family(&b[id].address) != address_family(&d->address)))
 			continue;
 		if (b[id].port == d->port && !memcmp(&b[id].address, &d->address, sizeof(d->address)))
 			is_up = true;
 		else
 			others = true;
 	}
-	return stable >= 0 && is_up && !others;
+	return is_up && !others;
+}
+
+/* What a drain would do that nobody means by the word. */
+static int drain_check_last(const struct agent *a, const struct service *s, const struct drain *d,
+			    const struct placed_drain *of, char why[AGENT_WHY])
+{
+	int stable = slot_of_role(s->slot, PERCH_ROLE_STABLE), canary = slot_of_role(s->slot, PERCH_ROLE_CANARY);
+
+	if (is_last(a, s, stable, of, true)) {
+		snprintf(why, AGENT_WHY,
+			 "%s: %s is the last live %s backend of stable ('%s'); resume another one before, or drain it with force",
+			 s->name, d->address, address_is_v4(&of->address) ? "IPv4" : "IPv6", s->slot[stable].name);
+		return -EBUSY;
+	}
+	if (service_in_rollout(s) && is_last(a, s, canary, of, false)) {
+		snprintf(why, AGENT_WHY,
+			 "%s: %s is the last live backend of the canary ('%s'): its rollout would be rolled back; resume another one before, or drain it with force",
+			 s->name, d->address, s->slot[canary].name);
+		return -EBUSY;
+	}
+	return 0;
 }
 
 static int drain_check(const struct agent *a, const struct service *s, const struct drain *d,
@@ -184,14 +204,7 @@ static int drain_check(const struct agent *a, const struct service *s, const str
 	}
 	if (!backend_next(a, s, ret, 0))
 		return no_backend(a, s, d->address, why);
-	if (!d->resume && !d->force && is_last_of_stable(a, s, ret)) {
-		snprintf(why, AGENT_WHY,
-			 "%s: %s is the last live %s backend of stable ('%s'); resume another one before, or drain it with force",
-			 s->name, d->address, address_is_v4(&ret->address) ? "IPv4" : "IPv6",
-			 s->slot[slot_of_role(s->slot, PERCH_ROLE_STABLE)].name);
-		return -EBUSY;
-	}
-	return 0;
+	return d->resume || d->force ? 0 : drain_check_last(a, s, d, ret, why);
 }
 
 /* One of its elements to the kernel. */

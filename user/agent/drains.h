@@ -20,7 +20,8 @@ void drains_prune(struct agent *a, struct service *s);
 __u64 drains_since(const struct service *s, const struct perch_backend *b);
 
 /* Drain or resume; what is so already stays so.  0, -EINVAL (no address),
- * -ENOENT, -EBUSY (the last one of stable, and no force), or -errno, with a
+ * -ENOENT, -EBUSY (the last one of stable, or of a canary in a rollout,
+ * and no force), or -errno, with a
  * sentence. */
 struct drain {
 	const char *address;	/* as the user wrote it */

@@ -106,7 +106,7 @@ static int do_resume(struct cli *cli, int argc, char **argv)
 const struct command backend_commands[] = {
 	COMMAND("show", do_show, "[service NAME]", "backends with their state, counts and last check"),
 	COMMAND("drain", do_drain, "service NAME address ADDR:PORT [force] [comment TEXT]",
-		"no new connections; force: also the last live one of stable"),
+		"no new connections; force: also the last live one of a version in use"),
 	COMMAND("resume", do_resume, "service NAME address ADDR:PORT [comment TEXT]",
 		"take new connections again, when its health check agrees"),
 	{}
