@@ -284,11 +284,50 @@ test_patterns_taken_back_leave_the_stack_to_it() {
 	clean
 }
 
+# A port of the bridge without the bridge: requests leave by the bridge, so
+# the stack is to see their replies too, though they come in by the port.
+test_ports_without_their_bridge_leave_the_stack_to_it() {
+	local begun
+	configure "{ name: 'p*', attach: $MODE }"
+	expect wait_for 5 is_attached p2
+	begun=$(counter lb begun)
+	halves bridged w2 81
+	expect [ "$(counter lb begun)" -ge $((begun + 1200)) ]
+	clean
+}
+
+test_bridge_without_its_ports_is_enough() {
+	local begun
+	configure '{ name: br0 }'
+	expect wait_for 5 no_pins_of p2
+	expect wait_for 5 is_attached br0
+	begun=$(counter lb begun)
+	halves bridged w2 81
+	expect [ "$(counter lb begun)" = "$begun" ]
+	clean
+}
+
+alarm() {
+	perch -j status | jq -e --arg kind "$1" --arg text "$2" '.alarms[] | select(.kind == $kind and (.text + .remedy | contains($text)))'
+}
+
+# The route back to these clients is not the way they come.
+test_strict_filter_that_drops_is_an_alarm() {
+	lab_route lb 10.1.9.0/24 via 10.2.0.11 dev s1 onlink
+	expect refused in_ns c curl -s -m 0.5 --interface 10.1.9.1 "http://$VIP4/"
+	kill -HUP "$PERCHD"
+	expect wait_for 5 alarm rp_filter net.ipv4.conf.c.rp_filter=2
+	perch status
+	in_ns lb ip route del 10.1.9.0/24
+}
+
 configure
 start_perchd
 run test_files_through_the_stack_are_identical test_weights_hold_through_the_stack \
 	test_patterns_attach_more_without_a_failure test_files_past_the_stack_are_identical \
 	test_weights_hold_past_the_stack test_container_that_comes_later_is_attached_and_served \
 	test_container_that_goes_leaves_nothing_and_may_come_back test_renamed_interface_is_attached_by_its_new_name \
-	test_next_agent_knows_them_all test_patterns_taken_back_leave_the_stack_to_it
+	test_next_agent_knows_them_all test_patterns_taken_back_leave_the_stack_to_it \
+	test_ports_without_their_bridge_leave_the_stack_to_it test_bridge_without_its_ports_is_enough \
+	test_strict_filter_that_drops_is_an_alarm
 finish
