@@ -83,7 +83,7 @@ counter() {
 clean() {
 	local ns
 	for ns in c lb; do
-		expect [ "$(in_ns $ns nstat -saz | awk '/InCsumErrors/ { n += $2 } END { print n }')" = 0 ]
+		expect [ "$(in_ns "$ns" nstat -saz | awk '/InCsumErrors/ { n += $2 } END { print n }')" = 0 ]
 	done
 	expect [ "$(counter lb invalid)" = 0 ]
 	expect [ "$(counter c unturned)" = 0 ]
@@ -104,10 +104,10 @@ through() {
 	[ "$(version "$1" v1 .bytes)" -gt "$2" ]
 }
 
-# halves SERVICE CANARY shortconn's OPTION... ADDRESS PORT: 1,000 connections.
+# halves CANARY shortconn's OPTION... ADDRESS PORT: 1,000 connections.
 halves() {
-	local service=$1 canary=$2 seen
-	shift 2
+	local canary=$1 seen
+	shift
 	seen=$(short -n 1000 "$@")
 	echo "$seen"
 	expect [ "$(field "$seen" .failed)" = 0 ]
@@ -138,8 +138,8 @@ test_files_over_ipv6_are_identical() {
 test_both_versions_serve_by_weight_and_one_after_a_rollback() {
 	local seen
 	expect perch weight set service web canary 50
-	halves web v2 -H -s 10.1.1.0 -m 500 "$HOST4" 80
-	halves web v2 -H -s fd01::1:0 -m 500 "$HOST6" 80
+	halves v2 -H -s 10.1.1.0 -m 500 "$HOST4" 80
+	halves v2 -H -s fd01::1:0 -m 500 "$HOST6" 80
 	expect perch rollback web
 	for seen in "$(short -n 500 -H -s 10.1.1.0 -m 500 "$HOST4" 80)" "$(short -n 500 -H -s fd01::1:0 -m 500 "$HOST6" 80)"; do
 		echo "$seen"
@@ -153,14 +153,14 @@ test_datagrams_are_served_by_weight_and_identical() {
 	expect in_ns c "$TOOLS/udpsizes" "$HOST4" 53
 	expect in_ns c "$TOOLS/udpsizes" "$HOST6" 53
 	expect perch weight set service names canary 50
-	halves names v2 -u -s 10.1.1.0 -m 500 "$HOST4" 53
-	halves names v2 -u -s fd01::1:0 -m 500 "$HOST6" 53
+	halves v2 -u -s 10.1.1.0 -m 500 "$HOST4" 53
+	halves v2 -u -s fd01::1:0 -m 500 "$HOST6" 53
 	clean
 }
 
 test_versions_here_and_elsewhere_share_a_service() {
 	expect perch weight set service mixed canary 50
-	halves mixed v3 -H -s 10.1.1.0 -m 500 "$HOST4" 81
+	halves v3 -H -s 10.1.1.0 -m 500 "$HOST4" 81
 	clean
 }
 

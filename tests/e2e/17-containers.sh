@@ -100,7 +100,7 @@ counter() {
 clean() {
 	local ns
 	for ns in c lb s1 s2 k1 k2; do
-		expect [ "$(in_ns $ns nstat -saz | awk '/InCsumErrors/ { n += $2 } END { print n }')" = 0 ]
+		expect [ "$(in_ns "$ns" nstat -saz | awk '/InCsumErrors/ { n += $2 } END { print n }')" = 0 ]
 	done
 	expect [ "$(in_ns lb nstat -saz | awk '/IPReversePathFilter/ { print $2 }')" = 0 ]
 	expect [ "$(counter lb invalid)" = 0 ]

@@ -78,7 +78,7 @@ static void test_foreign_xdp_stays_and_we_go_beside_it(void **state)
 {
 	int fd = pins_stranger(BPF_PROG_TYPE_XDP), ifindex = if_nametoindex("c0");
 	enum attach_mode came_to = ATTACH_AUTO;
-	struct attach_info info;
+	struct attach_info info = { 0 };
 	struct pins *p = *state;
 	struct datapath d;
 	__u32 theirs;
