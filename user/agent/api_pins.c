@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
-/* /v1/pins, and a service's pins set and deleted, one or many. */
+/* /v1/pins: listed, set and deleted, one or many. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +16,7 @@
 
 #define LIMIT 1000
 #define LIMIT_MOST 10000000ull
+#define SLICE 1024		/* pins that are listed at a time */
 #define BULK_MOST 10000
 #define TTL_MOST (10 * 366 * 86400.0)
 
@@ -35,33 +36,106 @@ static json_t *view_pin(const struct agent *a, const struct service *s, const st
 			 pin->until ? json_real(pin->until > now ? (pin->until - now) / 1e9 : 0) : json_null());
 }
 
+/*
+ * The list of pins on its way: a slice of the walk at a time, whenever who
+ * asked has taken the one before, because there may be a million.
+ */
 struct listing {
-	const struct agent *agent;
-	const struct service *service;	/* NULL: all */
-	json_t *out;
-	__u64 limit, now;
+	struct agent *agent;
+	char service[PERCH_NAME_LEN];	/* "": all */
+	__u64 limit, n;			/* 0: no limit */
+	struct choice_walk walk;
+	bool over;
+	char *text;
+	size_t length, at;
 };
 
 static void list_pin(void *arg, const struct perch_pin_key *key, const struct perch_pin *pin)
 {
 	struct listing *l = arg;
 	const struct service *s = l->agent->by_id[key->service % l->agent->datapath.maps.control->services];
+	char *one, *text;
+	json_t *o;
 
-	if (!s || (l->service && s != l->service) || (pin->until && pin->until <= l->now))
+	if (!s || (l->service[0] && strcmp(s->name, l->service)) || (pin->until && pin->until <= clock_now()) ||
+	    (l->limit && l->n >= l->limit))
 		return;
-	if (!l->limit || json_array_size(l->out) < l->limit)
-		json_array_append_new(l->out, view_pin(l->agent, s, &key->client, pin));
+	o = view_pin(l->agent, s, &key->client, pin);
+	one = json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(15));
+	json_decref(o);
+	text = one ? realloc(l->text, l->length + strlen(one) + 8) : NULL;
+	if (text) {
+		l->text = text;
+		l->length += sprintf(text + l->length, "%s%s", l->n++ ? "," : "[", one);
+	}
+	l->over |= !text;
+	free(one);
 }
 
-static void list_of_client(const struct listing *l, const struct perch_address *client)
+static bool list_more(struct listing *l)
+{
+	int r = 1;
+
+	l->at = l->length = 0;
+	while (!l->length && r > 0 && !l->over && (!l->limit || l->n < l->limit))
+		r = choices_pins_walk(l->agent->choices, &l->walk, SLICE, list_pin, l);
+	if (l->length)
+		return true;
+	l->over = true;
+	l->text = realloc(l->text, 8);
+	if (l->text)
+		l->length = sprintf(l->text, "%s]\n", l->n ? "" : "[");
+	return l->text;
+}
+
+static ssize_t list_read(void *arg, uint64_t position, char *to, size_t size)
+{
+	struct listing *l = arg;
+
+	if (l->at == l->length && (l->over || !list_more(l)))
+		return MHD_CONTENT_READER_END_OF_STREAM;
+	if (size > l->length - l->at)
+		size = l->length - l->at;
+	memcpy(to, l->text + l->at, size);
+	l->at += size;
+	return size;
+}
+
+static void list_free(void *arg)
+{
+	struct listing *l = arg;
+
+	free(l->text);
+	free(l);
+}
+
+static void list_all(struct request *q, const struct service *s, __u64 limit)
+{
+	struct listing *l = calloc(1, sizeof(*l));
+
+	if (l) {
+		l->agent = q->agent;
+		l->limit = limit;
+		snprintf(l->service, sizeof(l->service), "%s", s ? s->name : "");
+		q->response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 65536, list_read, l, list_free);
+	}
+	if (l && !q->response)
+		list_free(l);
+	if (!q->response)
+		answer_error(q, MHD_HTTP_SERVICE_UNAVAILABLE, "out of memory");
+	else
+		MHD_add_response_header(q->response, MHD_HTTP_HEADER_CONTENT_TYPE, "application/json");
+}
+
+static void list_of_client(struct request *q, const struct service *only, const struct perch_address *client)
 {
 	struct perch_pin pin;
 
-	for (const struct service *s = l->agent->services; s; s = s->next)
-		if ((!l->service || s == l->service) &&
-		    !choices_pin_find(&l->agent->datapath.maps, s->id, client, &pin) &&
-		    (!pin.until || pin.until > l->now))
-			json_array_append_new(l->out, view_pin(l->agent, s, client, &pin));
+	q->json = json_array();
+	for (const struct service *s = q->agent->services; s; s = s->next)
+		if ((!only || s == only) && !choices_pin_find(&q->agent->datapath.maps, s->id, client, &pin) &&
+		    (!pin.until || pin.until > clock_now()))
+			json_array_append_new(q->json, view_pin(q->agent, s, client, &pin));
 }
 
 /* An address, of IPv6 its /64, which may stand behind it. */
@@ -82,29 +156,19 @@ static int client_read(const char *text, struct perch_address *ret)
 
 void api_pins(struct request *q)
 {
-	struct listing l = { .agent = q->agent, .now = clock_now() };
 	const char *client = request_query(q, "client");
-	struct choice_walk walk = { 0 };
 	struct perch_address address;
 	struct service *service;
-	int r = 1;
+	__u64 limit;
 
-	if (!request_query_service(q, &service) || !request_query_number(q, "limit", LIMIT, LIMIT_MOST, &l.limit))
+	if (!request_query_service(q, &service) || !request_query_number(q, "limit", LIMIT, LIMIT_MOST, &limit))
 		return;
-	if (client && client_read(client, &address)) {
+	if (client && client_read(client, &address))
 		answer_error(q, MHD_HTTP_BAD_REQUEST, "client: '%s' is no IP address", client);
-		return;
-	}
-	l.service = service;
-	l.out = q->json = json_array();
-	if (client) {
-		list_of_client(&l, &address);
-		return;
-	}
-	while (r > 0 && (!l.limit || json_array_size(l.out) < l.limit))
-		r = choices_pins_walk(q->agent->choices, &walk, CHOICE_SLICE, list_pin, &l);
-	if (r < 0)
-		answer_error(q, MHD_HTTP_SERVICE_UNAVAILABLE, "pins: %s", strerror(-r));
+	else if (client)
+		list_of_client(q, service, &address);
+	else
+		list_all(q, service, limit);
 }
 
 /* Where in a bulk a mistake is: "pins[12].", or "". */

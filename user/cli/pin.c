@@ -12,6 +12,7 @@
 #include "text.h"
 
 #define LIMIT_MAX 10000000
+#define PATIENCE_MS 120000
 #define LIMIT_DEFAULT 1000	/* perchd's */
 #define NEEDED(k, w, v) { .key = (k), .what = (w), .value = (v), .needed = true }
 
@@ -42,6 +43,21 @@ static void pin_one(const json_t *pin)
 	json_decref(list);
 }
 
+/* A million take their time. */
+static int pins_get(const struct cli *cli, const char *path, json_t **ret)
+{
+	char silence[512];
+	int status, err = client_call(cli, "GET", path, NULL, PATIENCE_MS, &status, ret);
+
+	if (err)
+		return cli_error(cli, "%s", client_silence(cli, err, silence, sizeof(silence)));
+	if (status < 300)
+		return CLI_OK;
+	err = cli_error(cli, "%s", field_text(*ret, "error"));
+	json_decref(*ret);
+	return err;
+}
+
 static int do_show(struct cli *cli, int argc, char **argv)
 {
 	const char *service = NULL, *client = NULL, *limit = NULL;
@@ -63,7 +79,7 @@ static int do_show(struct cli *cli, int argc, char **argv)
 	client_query(&path, "service", service);
 	client_query(&path, "client", client);
 	client_query(&path, "limit", limit);
-	ret = client_get(cli, path.text, &doc);
+	ret = pins_get(cli, path.text, &doc);
 	if (ret)
 		return ret;
 	if (!limit && json_array_size(doc) == LIMIT_DEFAULT)
