@@ -65,8 +65,7 @@ test_rules_are_no_votes() {
 
 test_rule_by_dscp_leads_marked_packets() {
 	expect [ "$(in_ns c curl -s -m 2 --interface 10.1.9.9 "http://$VIP4:88/")" = v1 ]
-	in_ns c iptables-nft -t mangle -A OUTPUT -s 10.1.9.9 -j DSCP --set-dscp 34 2>/dev/null ||
-		in_ns c nft 'add table ip m; add chain ip m o { type route hook output priority -150; }; add rule ip m o ip saddr 10.1.9.9 ip dscp set 34'
+	in_ns c nft 'add table ip m; add chain ip m o { type route hook output priority -150; }; add rule ip m o ip saddr 10.1.9.9 ip dscp set 34'
 	expect lands 10.1.9.9 v2
 	expect lands 10.1.9.10 v1
 	expect [ "$(perch -j explain 10.1.9.9 "$VIP4:80" dscp 34 | jq -r '"\(.version) \(.by)"')" = "v2 dscp" ]

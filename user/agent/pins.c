@@ -265,7 +265,7 @@ static void pins_load(struct agent *a, struct service *s)
 
 	store_pins_each(a->store, s->name, NULL, pin_load, &l);
 	if (l.err)
-		alarm_raise(a, "pins", s->name, s->name, "raise agent.pinTableSize and load anew (perchd --detach)",
+		alarm_raise(a, "pin", s->name, s->name, "raise agent.pinTableSize and load anew (perchd --detach)",
 			    "not all pins came back from the store: %s", strerror(-l.err));
 	s->pins_known = true;
 }
