@@ -10,7 +10,7 @@
 static bool about_canary(const char *kind)
 {
 	static const char *const kinds[] = { "weights", "rollout", "step", "pause", "resume", "hold", "advance", "promote",
-					     "rollback", "rejection", "retry", "reflex" };
+					     "rollback", "rejection", "retry", "reflex", "deadman" };
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
 		if (!strcmp(kinds[i], kind))

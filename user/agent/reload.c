@@ -143,24 +143,37 @@ static __u64 files_seen(const struct agent *a)
 	return seen;
 }
 
-/* What is in the files of a configuration that was read since `began`; 0: that
- * can't be said. */
-static __u64 files_digest(const struct model_config *config, double began)
+/* A list of addresses may be larger than what is read at once. */
+static int digest_of_file(__u64 *to, const char *path)
+{
+	FILE *f = fopen(path, "re");
+	char part[16384];
+	size_t n;
+	int r;
+
+	if (!f)
+		return -errno;
+	digest(to, path, strlen(path) + 1);
+	while ((n = fread(part, 1, sizeof(part), f)) > 0)
+		digest(to, part, n);
+	r = ferror(f) ? -EIO : 0;
+	fclose(f);
+	return r;
+}
+
+/* What is in the files of a configuration whose main text is this, and that was
+ * read since `began`; 0: that can't be said. */
+static __u64 files_digest(const struct model_config *config, const char *main, double began)
 {
 	__u64 sum = DIGEST_START;
 
+	digest(&sum, main, strlen(main) + 1);
 	for (size_t i = 0; i < config->n_files; i++) {
 		struct stat st;
-		size_t length;
-		char *text;
 
-		if (file_read(config->files[i], &text, &length))
-			return 0;
-		digest(&sum, config->files[i], strlen(config->files[i]) + 1);
-		digest(&sum, &length, sizeof(length));
-		digest(&sum, text, length);
-		free(text);
-		if (stat(config->files[i], &st) || changed_since(&st, began))
+		if (!strcmp(config->files[i], config->file))
+			continue;
+		if (digest_of_file(&sum, config->files[i]) || stat(config->files[i], &st) || changed_since(&st, began))
 			return 0;
 	}
 	return sum;
@@ -216,7 +229,7 @@ int reload_adopt(struct agent *a, struct model_config *config, const char *text,
 
 void reload_written(struct agent *a)
 {
-	a->files_tried = files_digest(a->config, INFINITY);
+	a->files_tried = files_digest(a->config, a->config_text, INFINITY);
 }
 
 int reload_applied(struct agent *a, const struct apply *how, char why[AGENT_WHY])
@@ -269,7 +282,7 @@ static void reload(struct agent *a, bool always)
 	char why[AGENT_WHY] = "", *text = NULL;
 	double began = clock_wall();
 	int r = config_read(a, &config, &text, why);
-	__u64 tried = r ? 0 : files_digest(config, began);
+	__u64 tried = r ? 0 : files_digest(config, text, began);
 
 	/* half a swap: the file is there again in a moment, and seen then */
 	if (r == -ENOENT && !always)
@@ -341,5 +354,5 @@ void reload_watch(struct agent *a)
 	uv_timer_init(&a->loop, &a->again_timer);
 	a->reload_timer.data = a->again_timer.data = a;
 	watch_files(a, directory_changed);
-	a->files_tried = files_digest(a->config, a->config_loaded);
+	a->files_tried = files_digest(a->config, a->config_text, a->config_loaded);
 }
