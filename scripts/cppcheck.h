@@ -6,3 +6,5 @@
 	for (void *i_ = json_object_iter(o);                                   \
 	     i_ && (k = json_object_iter_key(i_)) && (v = json_object_iter_value(i_)); \
 	     i_ = json_object_iter_next(o, i_))
+#define TAILQ_HEAD(name, type) struct name { struct type *tqh_first, **tqh_last; }
+#define TAILQ_ENTRY(type) struct { struct type *tqe_next, **tqe_prev; }

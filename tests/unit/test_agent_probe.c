@@ -186,7 +186,7 @@ static void test_tcp_fails_after_its_timeout(void **state)
 	to.sin_port = s.port;
 	for (int i = 0; i < 8; i++) {
 		fill[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-		connect(fill[i], (struct sockaddr *)&to, sizeof(to));
+		(void)connect(fill[i], (struct sockaddr *)&to, sizeof(to));
 	}
 	nap(50);
 	run(&a, s.port, &tcp);

@@ -60,7 +60,7 @@ struct agent {
 	struct watch *watches;
 	struct attachment *attachments;
 	struct tracing *tracing;
-	TAILQ_HEAD(, check) checks_waiting;	/* see health.c */
+	TAILQ_HEAD(checks_line, check) checks_waiting;	/* see health.c */
 	unsigned checks_running, checks_most;
 	struct findings *findings;
 	__u8 *dead;		/* by version and family: an alarm says so */
