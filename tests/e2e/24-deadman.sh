@@ -63,7 +63,7 @@ keeps_canary() {
 test_armed_is_what_goes_on_by_itself() {
 	local service
 	for service in web paused held watched; do
-		expect perch rollout start $service
+		expect perch rollout start "$service"
 	done
 	expect perch rollout pause paused
 	expect wait_for 5 phase_is held Holding
@@ -158,6 +158,34 @@ test_rejected_version_needs_a_retry() {
 	keeps_canary 80
 }
 
+# As dead as any while it does not run; it learns of it when it does.
+test_agent_that_stood_still_is_told() {
+	kill -STOP "$PERCHD"
+	sleep $((DEADMAN + 1))
+	expect kernel_is web .rolledBack true
+	kill -CONT "$PERCHD"
+	expect wait_for 2 phase_is web RolledBack
+	expect [ "$(version web v2 .rejected.by)" = deadman ]
+	expect perch rollout retry web
+	expect wait_for 5 kernel_is web .armed true
+}
+
+samples() {
+	in_ns lb curl -s --unix-socket "$LAB_DIR/perch.sock" "http://perch/v1/samples?service=web$1"
+}
+
+test_samples_tell_how_it_went() {
+	local all last
+	all=$(samples '')
+	echo "$all"
+	expect [ "$(field "$all" '[.[] | select(.version == "v2" and .weight == 30)] | length')" -ge 1 ]
+	expect [ "$(field "$all" '[.[].time] == ([.[].time] | sort)')" = true ]
+	expect [ "$(field "$all" '[.[] | select(.version == "v1") | .connections] | max')" -gt 1000 ]
+	last=$(field "$all" '.[-1].time')
+	expect [ "$(field "$(samples "&since=$((last + 1))")" length)" = 0 ]
+	expect [ "$(field "$(samples "&since=$last&limit=1")" length)" = 1 ]
+}
+
 test_time_can_be_switched_off() {
 	sed -i 's/^  deadman: .*/  deadman: 0s/' "$LAB_DIR/perch.yaml"
 	kill -HUP "$PERCHD"
@@ -172,5 +200,5 @@ test_time_can_be_switched_off() {
 run test_armed_is_what_goes_on_by_itself test_healthy_agent_under_load_never_fires_it \
 	test_graceful_stop_leaves_all_as_it_is_and_the_next_agent_is_armed test_killed_agent_loses_its_canary_within_the_time \
 	test_paused_and_held_are_left_alone test_next_agent_knows_what_happened test_rejected_version_needs_a_retry \
-	test_time_can_be_switched_off
+	test_agent_that_stood_still_is_told test_samples_tell_how_it_went test_time_can_be_switched_off
 finish

@@ -41,6 +41,14 @@ configuration() {
 			      steps: [$(seq -s ', ' 1 31)]
 		END
 	done
+	cat <<-END
+		  - name: refused
+		    listen: ["$VIP4:90/tcp"]
+		    affinity: connection
+		    versions:
+		      - { name: v1, role: stable, backends: ["10.2.0.11:7000"] }
+		      - { name: v2, role: canary, backends: ["10.2.0.12:7009"] }
+	END
 }
 configuration | perch_config "$MODE"
 start_perchd
@@ -119,7 +127,7 @@ before_drain() { :; }
 do_drain() {
 	local verb=drain
 	! agent_keeps web | jq -e '.drained | length > 0' || verb=resume
-	perch backend $verb service web address 10.2.0.12:7000
+	perch backend "$verb" service web address 10.2.0.12:7000
 }
 before_reload() { :; }
 do_reload() {
@@ -166,7 +174,7 @@ killed_in() {
 	fi
 	wait "$PERCHD"
 	status=$?
-	[ $status = 137 ] || { echo "$window: perchd ended with $status" && return 1; }
+	[ "$status" = 137 ] || { echo "$window: perchd ended with $status" && return 1; }
 }
 
 agree_or_gone() {
@@ -337,12 +345,14 @@ test_deleted_pins_are_made_anew() {
 
 # netlink_drops: messages that the agent's sockets lost.
 netlink_drops() {
+	# shellcheck disable=SC2016 # awk's
 	in_ns lb awk 'NR == FNR { ours[$1] = 1; next } $10 in ours { n += $9 } END { print n + 0 }' \
 		<(find "/proc/$PERCHD/fd" -lname 'socket:*' -printf '%l\n' | tr -cd '0-9\n') /proc/net/netlink
 }
 
 test_netlink_overrun_costs_no_next_hop() {
-	local i before=$(netlink_drops) mac
+	local i before mac
+	before=$(netlink_drops)
 	for ((i = 0; i < 20000; i++)); do
 		echo "route replace 10.200.$((i / 256 % 256)).$((i % 256))/32 dev s1"
 	done > "$LAB_DIR/routes"
@@ -352,7 +362,7 @@ test_netlink_overrun_costs_no_next_hop() {
 	in_ns lb ip -batch "$LAB_DIR/routes"
 	# what the agent must not miss, in the midst of what it can't hear
 	mac=02:00:00:00:77:02
-	in_ns s2 ip link set eth0 address $mac
+	in_ns s2 ip link set eth0 address "$mac"
 	in_ns lb ip neigh flush dev s2
 	sed -i s/replace/del/ "$LAB_DIR/routes"
 	in_ns lb ip -batch "$LAB_DIR/routes"
@@ -371,29 +381,40 @@ connections() {
 	perch -j service show web | jq '[.[0].versions[].connections] | add'
 }
 
+failures() {
+	perch -j service show refused | jq '[.[0].versions[].connectFailures] | add'
+}
+
+# counted WHAT NUMBER
 counted() {
-	[ "$(connections)" = "$1" ]
+	[ "$("$1")" = "$2" ]
 }
 
 # The kernel writes what changed and how much it is by then: what did not fit
 # is in the next record.
 test_ring_overrun_loses_no_count() {
-	local before samples seen
+	local before samples events seen hurt
 	sed -i 's/^agent:/agent:\n  sampleInterval: 10ms\n  deadman: 0s/' "$LAB_DIR/perch.yaml"
 	kill -HUP "$PERCHD"
 	begun stepped && begun promoted && begun web
 	sleep 1.5
 	before=$(connections)
 	samples=$(lost samplesLost)
+	events=$(lost eventsLost)
+	expect perch weight set service refused canary 100
 	start_loads 200
 	kill -STOP "$PERCHD"
-	seen=$(short -t 6 -r 2000 -s 10.1.1.0 -m 2000 "$VIP4" 80)
+	hurt=$(short -t 2 -r 1000 -s 10.1.1.0 -m 2000 "$VIP4" 90)
+	seen=$(short -t 4 -r 2000 -s 10.1.1.0 -m 2000 "$VIP4" 80)
 	kill -CONT "$PERCHD"
 	stop_loads
 	echo "$seen"
 	expect [ "$(field "$seen" .failed)" = 0 ]
-	expect wait_for 5 counted $((before + $(field "$seen" .ok) + $(field "$(cat "$LAB_DIR/load0")" .ok)))
-	say "$(($(lost samplesLost) - samples)) records lost, $(field "$seen" .ok) connections counted"
+	expect wait_for 5 counted connections $((before + $(field "$seen" .ok) + $(field "$(cat "$LAB_DIR/load0")" .ok)))
+	expect wait_for 5 counted failures "$(field "$hurt" .failed)"
+	say "$(($(lost samplesLost) - samples)) records and $(($(lost eventsLost) - events)) events lost," \
+		"$(field "$seen" .ok) connections and $(field "$hurt" .failed) failures counted"
+	expect [ "$(lost eventsLost)" -gt "$events" ]
 	expect [ "$(lost samplesLost)" -gt "$samples" ]
 }
 

@@ -85,7 +85,7 @@ static void take_event(void *arg, const struct perch_event *e)
 	struct agent *a = arg;
 	struct service *service = service_of_id(a, e->service);
 
-	if (e->kind == PERCH_EVENT_REFLEX && service)
+	if ((e->kind == PERCH_EVENT_REFLEX || e->kind == PERCH_EVENT_DEADMAN) && service)
 		rollback_notice(a, service);
 	else if (e->kind == PERCH_EVENT_TABLE_FULL)
 		alarm_raise(a, "flow_table", "", NULL, "raise agent.flowTableSize",
