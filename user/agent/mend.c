@@ -12,6 +12,7 @@
 #include "drains.h"
 #include "interfaces.h"
 #include "log.h"
+#include "pins.h"
 #include "save.h"
 
 #define REMEDY "free space on, or mend, agent.stateDir; what was not written is written then"
@@ -82,12 +83,13 @@ static int mend_file(struct agent *a, char why[STORE_WHY])
 
 void mend_store(struct agent *a)
 {
+	bool lost = !a->store || store_gone(a->store) || store_damaged(a->store);
 	char why[STORE_WHY] = "";
 	int r = 0;
 
 	if (!a->store)
 		r = mend_missing(a, why);
-	else if (store_gone(a->store) || store_damaged(a->store))
+	else if (lost)
 		r = mend_file(a, why);
 	else if (store_error(a->store))
 		snprintf(why, sizeof(why), "%s", store_error(a->store));
@@ -97,6 +99,9 @@ void mend_store(struct agent *a)
 		return;
 	if (r || write_all(a))
 		return;
+	/* a million takes more than a moment: they follow in slices */
+	if (lost)
+		pins_store_lost(a);
 	store_is_whole(a->store);
 	alarm_clear(a, "store", "");
 }
