@@ -160,6 +160,76 @@ static void test_diff_of_many_rules_is_counted(void **state)
 	free(text);
 }
 
+/* Writes a configuration from what is told about one that was empty: paths
+ * become nested keys, versions a list. */
+struct writer {
+	FILE *f;
+	char at[3][64];		/* the keys that are open below the service */
+};
+
+static void write_leaf(void *arg, const char *path, const char *from, const char *to)
+{
+	struct writer *w = arg;
+	char copy[256], *rest = copy, *part, *parts[8];
+	int n = 0;
+
+	assert_null(from);
+	snprintf(copy, sizeof(copy), "%s", path);
+	while ((part = strsep(&rest, ".")))
+		parts[n++] = part;
+	assert_string_equal(parts[0], "services");
+	for (int i = 2; i < n - 1; i++) {
+		bool in_list = !strcmp(parts[2], "versions");
+
+		if (!strcmp(w->at[i - 2], parts[i]))
+			continue;
+		snprintf(w->at[i - 2], sizeof(w->at[0]), "%s", parts[i]);
+		for (int j = i - 1; j < 3; j++)
+			w->at[j][0] = 0;
+		fprintf(w->f, in_list && i == 3 ? "%*s- name: %s\n" : "%*s%s:\n", 2 * i, "", parts[i]);
+	}
+	fprintf(w->f, "%*s%s: %s\n", 2 * n - 2, "", parts[n - 1], to);
+}
+
+static void test_diff_values_are_read_back_as_they_are_told(void **state)
+{
+	static const char all[] = TOP
+		"services:\n  - name: web\n    listen: [\"192.0.2.10:0/tcp\", \"192.0.2.10:443/tcp\", \"[2001:db8::10]:443/udp\"]\n"
+		"    exclude: [22, 53]\n    affinity: connection\n    adopt: 90s\n    onStableDown: canary\n"
+		"    healthCheck: { type: http, interval: 1.5s, timeout: 250ms, fall: 5, rise: 1, path: /ok, expect: 200-204 }\n"
+		"    rollback: { established: keep, drainTimeout: 45m }\n"
+		"    rollout:\n      steps: [2.5, { weight: 50, pause: manual }, { weight: 60, pause: 90s }]\n"
+		"      interval: 100ms\n      minConnections: 7\n      maxStepTime: 2h\n      progressDeadline: 3h\n"
+		"      watch: 0\n      holdback: 7.25\n      keepPrevious: 0\n      alpha: 0.000001\n"
+		"      reflex: { connectFailures: 0 }\n"
+		"      gates: [{ signal: connect_failure, max: 99.99 }, { signal: reset, max: 0.01 },\n"
+		"              { signal: response_time, quantile: 0.999999, max: 0.01ms }]\n"
+		"    versions:\n      - name: v1\n        role: stable\n"
+		"        backends: [{ address: 10.0.1.2, weight: 256 }, \"[2001:db8:1::2]\"]\n"
+		"      - name: v2\n        role: baseline\n        door: [192.0.2.11:81/tcp]\n"
+		"        labels: { commit: ab12, pipeline: p1 }\n"
+		"        backends: [10.0.1.4:8080, { address: \"[2001:db8:1::3]:80\", weight: 3 }]\n";
+	struct model_config *empty = parse(TOP), *c = parse(all);
+	struct writer w = {};
+	char *text, *left;
+	size_t length;
+
+	w.f = open_memstream(&text, &length);
+	assert_non_null(w.f);
+	fputs(TOP "services:\n  - name: web\n", w.f);
+	assert_int_equal(config_diff(empty, c, write_leaf, &w), 0);
+	fclose(w.f);
+	left = diff(c, parse(text));
+	assert_string_equal(left, "");
+	free(left);
+	/* and every key was told: without one of them something differs */
+	assert_non_null(strstr(text, "quantile: 0.999999, max: 0.01ms"));
+	left = diff(empty, parse(text));
+	assert_true(strlen(left) > 1000);
+	free(left);
+	free(text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -167,6 +237,7 @@ int main(void)
 		cmocka_unit_test(test_diff_names_each_key_with_both_values),
 		cmocka_unit_test(test_diff_of_service_that_comes_or_goes_is_what_was_written),
 		cmocka_unit_test(test_diff_of_many_rules_is_counted),
+		cmocka_unit_test(test_diff_values_are_read_back_as_they_are_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
