@@ -185,7 +185,7 @@ static void test_config_of_eight_lines_has_documented_defaults(void **state)
 	assert_int_equal(s->n_versions, 2);
 	assert_backend(&s->versions[0].backends[1], "10.0.1.3", 1, 7);
 	assert_default_rollout(&s->rollout);
-	assert_int_equal(config_check_new_service(c, s, error), 0);
+	assert_int_equal(config_check_new_service(s, error), 0);
 	config_free(c);
 }
 
@@ -314,7 +314,7 @@ static void test_config_new_service_needs_one_stable(void **state)
 
 		snprintf(text, sizeof(text), "%s%s", head, cases[i].versions);
 		c = parse(text);
-		assert_int_equal(config_check_new_service(c, c->services, error), -EINVAL);
+		assert_int_equal(config_check_new_service(c->services, error), -EINVAL);
 		assert_memory_equal(error, cases[i].error, strlen(cases[i].error));
 		config_free(c);
 	}

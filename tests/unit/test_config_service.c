@@ -191,7 +191,7 @@ static void test_service_alone_is_read_from_yaml_and_json(void **state)
 	assert_string_equal(c->services[0].at, "");
 	assert_int_equal(c->services[0].affinity, PERCH_AFFINITY_CLIENT);
 	assert_int_equal(c->n_files, 0);
-	assert_int_equal(config_check_new_service(c, c->services, error), 0);
+	assert_int_equal(config_check_new_service(c->services, error), 0);
 	config_free(c);
 	c = parse_service(json, defaults);
 	assert_int_equal(c->services[0].affinity, PERCH_AFFINITY_CONNECTION);
@@ -231,7 +231,7 @@ static void test_service_alone_that_is_new_needs_one_stable(void **state)
 					       "versions: [{ name: v1, backends: [10.0.1.2] }]\n", NULL);
 	char error[CONFIG_ERROR];
 
-	assert_int_equal(config_check_new_service(c, c->services, error), -EINVAL);
+	assert_int_equal(config_check_new_service(c->services, error), -EINVAL);
 	assert_string_equal(error, "web:3: versions: no version has role stable; a new service needs one, which takes the "
 				   "traffic at first");
 	config_free(c);

@@ -60,7 +60,7 @@ static int change_find_service(struct agent *a, const struct model_config *confi
 	if (r != -ENOENT)
 		return r;
 	*ret_fresh = true;
-	r = config_check_new_service(config, m, why);
+	r = config_check_new_service(m, why);
 	if (r)
 		return r;
 	c->service = service_new(m->name);

@@ -144,7 +144,7 @@ static int check_services(const struct cli *cli, const struct model_config *conf
 
 	for (size_t i = 0; !err && i < config->n_services; i++)
 		if (!is_known(names, config->services[i].name))
-			err = config_check_new_service(config, &config->services[i], error);
+			err = config_check_new_service(&config->services[i], error);
 	json_decref(names);
 	return err;
 }

@@ -171,7 +171,7 @@ int check_config(struct reader *r, const struct model_config *c)
 	return interfaces_check(r, c) ?: check_services(r, c);
 }
 
-int config_check_new_service(const struct model_config *c, const struct model_service *s, char error[CONFIG_ERROR])
+int config_check_new_service(const struct model_service *s, char error[CONFIG_ERROR])
 {
 	struct reader r = { .error = error };
 	const struct model_version *stable = NULL;

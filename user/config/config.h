@@ -52,7 +52,7 @@ int config_service_name(const char *name, const char *text, size_t length, char 
 
 /* A service that state and kernel do not know must name exactly one stable
  * version; one they know need not.  -EINVAL with the line in error. */
-int config_check_new_service(const struct model_config *c, const struct model_service *s, char error[CONFIG_ERROR]);
+int config_check_new_service(const struct model_service *s, char error[CONFIG_ERROR]);
 
 /* Tells what differs: "services.web.versions.v2.backends", with both values as
  * they would be written, NULL on the side where there is none.  What is secret
