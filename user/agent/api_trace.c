@@ -41,7 +41,7 @@ struct tracing {
 	struct agent *agent;
 	struct traces *traces;
 	struct tracer *first;
-	uv_timer_t timer;
+	uv_poll_t poll;
 	__u64 lost;		/* as the kernel counted, told */
 	/* of interfaces, asked for again every second */
 	struct { __u32 ifindex; char name[IF_NAMESIZE]; } name[NAMES];
@@ -209,9 +209,9 @@ static void tracing_take(void *arg, const struct perch_trace *r)
 	json_decref(doc);
 }
 
-static void tracing_read(uv_timer_t *timer)
+static void tracing_read(uv_poll_t *poll, int status, int events)
 {
-	struct tracing *g = timer->data;
+	struct tracing *g = poll->data;
 	int r = traces_read(g->traces);
 
 	if (r < 0 && r != -EINTR && r != -EAGAIN)
@@ -230,7 +230,7 @@ static void tracer_gone(struct stream *stream)
 	free(t);
 	tracing_ask(g);
 	if (!g->first)
-		uv_timer_stop(&g->timer);
+		uv_poll_stop(&g->poll);
 }
 
 static void tracer_tell_lost(struct tracer *t)
@@ -268,14 +268,16 @@ void tracing_start(struct agent *a)
 	struct tracing *g = calloc(1, sizeof(*g));
 	int r = g ? traces_open(&g->traces, &a->datapath.maps, tracing_take, g) : -ENOMEM;
 
+	if (!r)
+		r = uv_poll_init(&a->loop, &g->poll, traces_fd(g->traces));
 	if (r) {
 		log_error("traces: %s", strerror(-r));
+		traces_close(g ? g->traces : NULL);
 		free(g);
 		return;
 	}
 	g->agent = a;
-	uv_timer_init(&a->loop, &g->timer);
-	g->timer.data = g;
+	g->poll.data = g;
 	a->tracing = g;
 }
 
@@ -341,7 +343,7 @@ void api_trace(struct request *q)
 		return;
 	if (!g->first) {
 		g->lost = traces_lost(g->traces);
-		uv_timer_start(&g->timer, tracing_read, TRACES_READ_MS, TRACES_READ_MS);
+		uv_poll_start(&g->poll, UV_READABLE, tracing_read);
 	}
 	t->next = g->first;
 	g->first = t;

@@ -138,10 +138,13 @@ struct traffic *traffic_look(const struct agent *a)
 static void replies_remedy(const struct perch_backend *b, char out[REMEDY])
 {
 	char backend[ADDRESS_TEXT], own[ADDRESS_TEXT];
-	struct host_route r;
+	struct host_route r = { .way = HOST_UNREACHABLE };
 
 	address_format(&b->address, backend);
-	if (!host_route(&b->address, &r) && r.way == HOST_ON_LINK && r.has_source)
+	host_route(&b->address, &r);
+	if (r.way == HOST_LOCAL)
+		snprintf(out, REMEDY, "see that it listens on %s and that this host's firewall lets clients in to it", backend);
+	else if (r.way == HOST_ON_LINK && r.has_source)
 		snprintf(out, REMEDY, "route the backends through here: on %s, ip %sroute replace default via %s", backend,
 			 address_is_v4(&b->address) ? "" : "-6 ", address_format(&r.source, own));
 	else

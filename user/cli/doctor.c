@@ -165,7 +165,8 @@ static void ask_agent(struct doctor *d)
 	err = client_call(d->cli, "GET", "/v1/doctor", NULL, CLIENT_MS, &status, &doc);
 	d->answers = !err;
 	if (err)
-		say(d, LEVEL_ERROR, "systemctl start perchd; journalctl -u perchd says why it ended",
+		say(d, LEVEL_ERROR, err == -EACCES ? "run it as root or as a member of the group perch"
+						   : "systemctl start perchd; journalctl -u perchd says why it ended",
 		    "%s; its checks (interfaces, forwarding, replies, listeners, …) are left out",
 		    client_silence(d->cli, err, why, sizeof(why)));
 	else if (status != 200)
@@ -191,7 +192,8 @@ static void doctor_text(const json_t *findings)
 		if (field_is(f, "remedy"))
 			printf("%22smend it: %s\n", "", field_line(f, "remedy"));
 	}
-	printf("%lu errors, %lu warnings, %lu notices, %lu ok\n", n[LEVEL_ERROR], n[LEVEL_WARNING], n[LEVEL_NOTICE],
+	printf("%lu error%s, %lu warning%s, %lu notice%s, %lu ok\n", n[LEVEL_ERROR], n[LEVEL_ERROR] == 1 ? "" : "s",
+	       n[LEVEL_WARNING], n[LEVEL_WARNING] == 1 ? "" : "s", n[LEVEL_NOTICE], n[LEVEL_NOTICE] == 1 ? "" : "s",
 	       n[LEVEL_OK]);
 }
 

@@ -75,6 +75,11 @@ void traces_ask(struct traces *t, const struct traces_filter *f)
 	__atomic_store_n(&t->m->control->tracing, f ? perch_tracing(flags, service, client) : 0, __ATOMIC_RELEASE);
 }
 
+int traces_fd(const struct traces *t)
+{
+	return ring_buffer__epoll_fd(t->ring);
+}
+
 int traces_read(struct traces *t)
 {
 	return ring_buffer__consume(t->ring);

@@ -8,10 +8,6 @@
 
 #include "datapath.h"
 
-/* A ring of 256 KiB and 10,000 traces a second at most: who reads this often
- * loses none. */
-#define TRACES_READ_MS 50
-
 /* What is asked for; all of it when neither is set. */
 struct traces_filter {
 	int service;		/* element of `services`; -1: any */
@@ -25,6 +21,8 @@ int traces_open(struct traces **ret, const struct maps *m, void (*fn)(void *arg,
 /* Asks for nothing any more. */
 void traces_close(struct traces *t);
 void traces_ask(struct traces *t, const struct traces_filter *f);	/* NULL: nothing */
+/* Readable while there is something. */
+int traces_fd(const struct traces *t);
 /* All that is there; how many, or -errno. */
 int traces_read(struct traces *t);
 /* What found the ring full or the second's allowance used up, since ever. */
