@@ -15,7 +15,8 @@ WARN = -Wall -Wextra -Wno-unused-parameter $(W)
 CFLAGS ?= -O2 -g
 ALL_CFLAGS = -std=gnu11 -fno-strict-aliasing $(CFLAGS) $(WARN) -Iinclude -I$(O) -DPERCH_VERSION='"$(VERSION)"' -MMD -MP $(SAN_FLAGS)
 ifdef SAN
-SAN_FLAGS = -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+# the checks that are put in lead gcc to see reads beyond an end where none is
+SAN_FLAGS = -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -Wno-stringop-overread
 endif
 BPF_CFLAGS = -O2 -g -target bpf -mcpu=v3 -fno-strict-aliasing $(WARN) -Iinclude -Ibpf -I/usr/include/$(MULTIARCH) -MMD -MP
 

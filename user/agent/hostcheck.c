@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "../core/address.h"
+#include "../datapath/host.h"
 #include "alarms.h"
 #include "interfaces.h"
 
@@ -44,23 +45,9 @@ int hostcheck_config(const struct model_config *c, char why[CONFIG_ERROR])
 	return r;
 }
 
-/* The number in a file below /proc/sys, or what it is without the file. */
-static int sysctl_read(const char *path, int missing)
-{
-	FILE *f = fopen(path, "re");
-	int value = missing;
-
-	if (!f)
-		return missing;
-	if (fscanf(f, "%d", &value) != 1)
-		value = missing;
-	fclose(f);
-	return value;
-}
-
 static void forwarding_check(struct agent *a, bool used, const char *family, const char *path, const char *remedy)
 {
-	if (used && !sysctl_read(path, 1))
+	if (used && !host_sysctl(path, 1))
 		alarm_raise(a, "forwarding", family, NULL, remedy,
 			    "%s forwarding is off on this host: packets will not reach backends on other hosts", family);
 	else
@@ -117,12 +104,12 @@ static long long netstat_read(const char *name)
  * settings counts. */
 static const struct attachment *strict_interface(const struct agent *a)
 {
-	int all = sysctl_read("/proc/sys/net/ipv4/conf/all/rp_filter", 0), own;
+	int all = host_sysctl("/proc/sys/net/ipv4/conf/all/rp_filter", 0), own;
 	char path[128];
 
 	for (const struct attachment *t = a->attachments; t; t = t->next) {
 		snprintf(path, sizeof(path), "/proc/sys/net/ipv4/conf/%s/rp_filter", t->name);
-		own = t->ifindex ? sysctl_read(path, 0) : 0;
+		own = t->ifindex ? host_sysctl(path, 0) : 0;
 		if (t->ifindex && (own > all ? own : all) == RP_FILTER_STRICT)
 			return t;
 	}
