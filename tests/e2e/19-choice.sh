@@ -258,7 +258,7 @@ test_rollback_takes_the_canary_from_pins_and_rules() {
 nobody_gets_v2() {
 	local source
 	for source in 10.1.7.1 10.1.7.2 10.1.7.3 10.1.2.1 10.1.4.9 10.1.9.9; do
-		expect lands $source v1
+		expect lands "$source" v1
 	done
 }
 

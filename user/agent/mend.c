@@ -54,6 +54,7 @@ static int write_all(struct agent *a)
 		r = write_pardons(a, s) ?: save_service(a, s) ?: save_rollout(a, s, true) ?: drains_save(a, s);
 	if (!r)
 		r = applied_save(a) ?: events_store(a->events, a->store);
+	pins_store_lost(a);	/* a million would be long here: by and by */
 	return store_end(a->store, r);
 }
 

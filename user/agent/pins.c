@@ -270,6 +270,22 @@ static void pins_load(struct agent *a, struct service *s)
 	s->pins_known = true;
 }
 
+int pins_leave(struct agent *a, struct service *s, bool *ret_moved)
+{
+	int r = 0;
+
+	for (int i = 0; i < PERCH_SLOTS && !r; i++) {
+		if (!strcmp(s->chosen[i], s->slot[i].name))
+			continue;
+		*ret_moved = true;
+		if (s->chosen[i][0])
+			r = choices_void_slot(a->choices, s->id, i);
+		if (!r)
+			s->chosen[i][0] = 0;
+	}
+	return r;
+}
+
 int pins_place(struct agent *a, struct service *s, char why[AGENT_WHY])
 {
 	int r = 0;

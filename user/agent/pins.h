@@ -37,6 +37,10 @@ int pins_delete_all(struct agent *a, struct service *s, const struct pin_asker *
 const char *pins_asks(const struct agent *a, const struct service *s, const struct perch_address *client,
 		      const struct perch_pin *pin, char buffer[PERCH_NAME_LEN]);
 
+/* What led to a version that is no longer in its slot, pins and rules, leads
+ * nowhere; before another name is written there.  *ret_moved is set when a
+ * slot has another version than when pins_place was called last. */
+int pins_leave(struct agent *a, struct service *s, bool *ret_moved);
 /* After rules_place: pins of the store when the service is new to the kernel,
  * and those that ask for a version that has come. */
 int pins_place(struct agent *a, struct service *s, char why[AGENT_WHY]);

@@ -11,6 +11,7 @@
 
 #include "../datapath/choices.h"
 #include "alarms.h"
+#include "pins.h"
 
 __u8 rules_target(const struct service *s, const char *version)
 {
@@ -77,29 +78,12 @@ static void rules_tell_void(struct agent *a, const struct service *s, const stru
 			    r->version, r->file ? r->file : "perch.yaml", r->line);
 }
 
-/* True when a slot has another version than when this was done last. */
-static int rules_leave(struct agent *a, struct service *s, bool *ret_moved)
-{
-	int r = 0;
-
-	for (int i = 0; i < PERCH_SLOTS && !r; i++) {
-		if (!strcmp(s->chosen[i], s->slot[i].name))
-			continue;
-		*ret_moved = true;
-		if (s->chosen[i][0])
-			r = choices_void_slot(a->choices, s->id, i);
-		if (!r)
-			s->chosen[i][0] = 0;
-	}
-	return r;
-}
-
 int rules_place(struct agent *a, struct service *s, char why[AGENT_WHY])
 {
 	struct compiled c = { 0 };
 	bool moved = false;
 	char detail[WHY] = "";
-	int r = rules_leave(a, s, &moved);
+	int r = pins_leave(a, s, &moved);
 
 	if (!r && !moved && s->ruled == s->model)
 		return 0;

@@ -18,7 +18,7 @@ static int store_bulk(struct store *s, const char *sql, size_t n, void (*bind)(s
 
 	if (!s || !n)
 		return 0;
-	r = store_write(s, "BEGIN IMMEDIATE", "");
+	r = store_begin(s);
 	if (r)
 		return r;
 	r = store_prepare(s, &st, sql, "s", service);
@@ -32,11 +32,7 @@ static int store_bulk(struct store *s, const char *sql, size_t n, void (*bind)(s
 		sqlite3_reset(st);
 	}
 	sqlite3_finalize(st);
-	if (!r)
-		r = store_write(s, "COMMIT", "");
-	if (r)
-		sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
-	return r;
+	return store_end(s, r);
 }
 
 static void bind_client(sqlite3_stmt *st, const struct perch_address *client)
@@ -96,15 +92,13 @@ int store_pins_each(struct store *s, const char *service, const char *target,
 		if (!fn(arg, &pin))
 			break;
 	}
-	r = r == SQLITE_DONE || r == SQLITE_ROW ? 0 : store_fail(s, r);
-	sqlite3_finalize(st);
-	return r;
+	return store_read_end(s, st, r);
 }
 
 int store_pin_target(struct store *s, const char *service, const struct perch_address *client, char ret[PERCH_NAME_LEN])
 {
 	sqlite3_stmt *st;
-	int r;
+	int r, code;
 
 	if (!s)
 		return -ENOENT;
@@ -112,9 +106,9 @@ int store_pin_target(struct store *s, const char *service, const struct perch_ad
 			  (int)sizeof(*client));
 	if (r)
 		return r;
-	r = sqlite3_step(st) == SQLITE_ROW && sqlite3_column_text(st, 0) ? 0 : -ENOENT;
+	code = sqlite3_step(st);
+	r = code == SQLITE_ROW && sqlite3_column_text(st, 0) ? 0 : -ENOENT;
 	if (!r)
 		snprintf(ret, PERCH_NAME_LEN, "%s", (const char *)sqlite3_column_text(st, 0));
-	sqlite3_finalize(st);
-	return r;
+	return store_read_end(s, st, code) ?: r;
 }
