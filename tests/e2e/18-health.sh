@@ -272,6 +272,12 @@ test_last_backend_of_stable_is_drained_by_force_only() {
 	expect grep -q "no backend '10.9.9.9:1'; it has 10.2.0.11:7000 10.2.0.12:7000 10.2.0.13:7000" "$err"
 	expect refused perch backend drain service long address nonsense 2> "$err"
 	expect grep -q "is no ADDRESS:PORT" "$err"
+	perch backend drain service long 2> "$err"
+	expect [ $? = 2 ]
+	expect grep -q 'ADDR:PORT is missing' "$err"
+	perch -j backend resume service nobody address 10.2.0.12:7000 > "$err"
+	expect [ $? = 1 ]
+	expect [ "$(jq -r .error "$err")" = "no service 'nobody'" ]
 	expect perch backend drain service long address 10.2.0.12:7000 force
 	expect wait_for 3 alarm "stable version 'v1' has no live backend: new connections are refused"
 	SEEN=$(short -n 50 -s 10.1.1.0 -m 50 "$VIP4" 82)
@@ -284,6 +290,7 @@ test_last_backend_of_stable_is_drained_by_force_only() {
 
 # n1 is drained, n3 down; so they are for whoever comes next.
 test_drained_and_down_outlive_the_agent() {
+	local passed
 	stop_perchd KILL
 	SEEN=$(short -n 100 -s 10.1.1.0 -m 100 "$VIP4" 82)
 	expect [ "$(count "$SEEN" n2)" = 100 ]
@@ -295,10 +302,13 @@ test_drained_and_down_outlive_the_agent() {
 	sleep 1
 	expect is draining long 10.2.0.11:7000
 	expect is down long 10.2.0.13:7000
-	# a reload is no reason either
+	# a reload is no reason either, nor does it begin to count anew
+	passed=$(backend long 10.2.0.12:7000 .check.passed)
 	kill -HUP "$PERCHD"
 	sleep 0.5
 	expect is draining long 10.2.0.11:7000
+	expect is down long 10.2.0.13:7000
+	expect [ "$(backend long 10.2.0.12:7000 .check.passed)" -gt "$passed" ]
 	# with the pins gone the store knows the drain, and the check finds out anew
 	stop_perchd TERM
 	rm -rf "$LAB_DIR/bpf/perch"
@@ -372,6 +382,20 @@ test_stable_down_never_leads_to_a_canary_that_was_rolled_back() {
 	expect [ "$(count "$SEEN" c)" = 0 ]
 }
 
+# What the agent can't check it does not judge.
+test_agent_without_descriptors_takes_nobody_out() {
+	local before
+	before=$(grep -c 'from up to down' "$LAB_DIR/perchd.err")
+	prlimit --pid "$PERCHD" --nofile=8:
+	expect wait_for 5 grep -q 'alarm to checks: a backend could not be checked: too many open files' "$LAB_DIR/perchd.err"
+	from 300 80
+	expect [ "$(failed)" = 0 ]
+	prlimit --pid "$PERCHD" --nofile=1024:
+	expect wait_for 5 grep -q 'alarm from checks: over' "$LAB_DIR/perchd.err"
+	expect is up web 10.2.0.11:8080 10.2.0.12:8080
+	expect [ "$(grep -c 'from up to down' "$LAB_DIR/perchd.err")" = "$before" ]
+}
+
 # A canary of which nothing lives has nothing to show in a rollout.
 test_canary_that_dies_in_a_rollout_is_rolled_back() {
 	local err=$LAB_DIR/drain.err
@@ -412,5 +436,6 @@ run test_all_are_up_and_checked test_dead_backend_is_avoided_within_its_time \
 	test_drained_and_down_outlive_the_agent test_version_without_a_live_backend_gives_its_share_to_stable \
 	test_stable_down_refuses_at_once test_stable_down_leads_to_the_canary_where_that_is_wanted \
 	test_stable_down_never_leads_to_a_canary_that_was_rolled_back \
-	test_canary_that_dies_in_a_rollout_is_rolled_back test_checks_end_with_their_configuration
+	test_agent_without_descriptors_takes_nobody_out test_canary_that_dies_in_a_rollout_is_rolled_back \
+	test_checks_end_with_their_configuration
 finish

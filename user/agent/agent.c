@@ -457,6 +457,7 @@ void agent_stop(struct agent *a)
 	free(a->by_id);
 	free(a->dead);
 	findings_free(a);
+	free(a->check_of);
 	free(a->config_text);
 	free(a->config_path);
 	if (a->lock_fd >= 0)

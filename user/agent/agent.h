@@ -62,6 +62,7 @@ struct agent {
 	struct tracing *tracing;
 	TAILQ_HEAD(checks_line, check) checks_waiting;	/* see health.c */
 	unsigned checks_running, checks_most;
+	struct check **check_of;	/* by element of `backends` */
 	struct findings *findings;
 	__u8 *dead;		/* by version and family: an alarm says so */
 	struct pins *pins;

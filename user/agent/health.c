@@ -14,6 +14,7 @@
 #include <sys/resource.h>
 
 #include "../core/address.h"
+#include "alarms.h"
 #include "clock.h"
 #include "findings.h"
 #include "probe.h"
@@ -21,6 +22,7 @@
 
 #define RUNNING_MOST 2048
 #define FILES_MOST 65536
+#define VOID_MOST 3
 
 enum check_state { CHECK_RESTS, CHECK_WAITS, CHECK_RUNS };
 
@@ -41,6 +43,7 @@ struct check {
 
 	bool passed;			/* the last one that said something */
 	unsigned row;			/* that many in a row said so */
+	unsigned void_row;		/* that many since then could not be made */
 	__u64 n_passed, n_failed;
 	double at;			/* since 1970; 0: none yet */
 	__u64 took;			/* ns */
@@ -74,6 +77,8 @@ static void timer_closed(uv_handle_t *handle)
 static void check_end(struct check *c)
 {
 	c->service = NULL;
+	if (c->agent->check_of[c->backend] == c)
+		c->agent->check_of[c->backend] = NULL;
 	uv_close((uv_handle_t *)&c->due, timer_closed);
 	if (c->state == CHECK_WAITS) {
 		TAILQ_REMOVE(&c->agent->checks_waiting, c, line);
@@ -119,6 +124,7 @@ static void check_take(struct check *c, const struct probe *p)
 	c->at = clock_wall();
 	c->took = p->took;
 	memcpy(c->text, p->text, sizeof(c->text));
+	c->void_row = p->verdict == PROBE_VOID ? c->void_row + 1 : 0;
 	if (p->verdict == PROBE_VOID)
 		return;
 	c->row = passed == c->passed ? c->row + 1 : 1;
@@ -187,13 +193,12 @@ static __be16 check_port(const struct service *s, const struct perch_backend *b)
 	return b->port;
 }
 
-static struct check *check_find(const struct service *s, __u32 backend, __u32 incarnation)
+/* The check of an element, if it is this service's and of what is there now. */
+static struct check *check_find(const struct agent *a, const struct service *s, __u32 backend)
 {
-	struct check *c = s->checks;
+	struct check *c = a->check_of[backend];
 
-	while (c && (c->backend != backend || c->incarnation != incarnation))
-		c = c->next;
-	return c;
+	return c && c->service == s && c->incarnation == a->datapath.maps.backends[backend].incarnation ? c : NULL;
 }
 
 static struct check *check_new(struct agent *a, struct service *s, __u32 backend)
@@ -211,6 +216,7 @@ static struct check *check_new(struct agent *a, struct service *s, __u32 backend
 	c->due.data = c;
 	c->next = s->checks;
 	s->checks = c;
+	a->check_of[backend] = c;
 	return c;
 }
 
@@ -218,7 +224,7 @@ static void check_want(struct agent *a, struct service *s, __u32 backend)
 {
 	const struct perch_backend *b = &a->datapath.maps.backends[backend];
 	const struct model_health *policy = &s->model->health;
-	struct check *c = check_find(s, backend, b->incarnation);
+	struct check *c = check_find(a, s, backend);
 	__be16 port = check_port(s, b);
 
 	if (policy->type == MODEL_CHECK_NONE || !port)
@@ -278,7 +284,8 @@ int health_start(struct agent *a)
 	setrlimit(RLIMIT_NOFILE, &files);
 	getrlimit(RLIMIT_NOFILE, &files);
 	a->checks_most = files.rlim_cur / 2 < RUNNING_MOST ? files.rlim_cur / 2 : RUNNING_MOST;
-	return findings_start(a);
+	a->check_of = calloc(a->datapath.maps.control->backends_n, sizeof(struct check *));
+	return a->check_of ? findings_start(a) : -ENOMEM;
 }
 
 void health_follow(struct agent *a, struct service *s)
@@ -292,7 +299,7 @@ void health_follow(struct agent *a, struct service *s)
 	for (__u32 id = 1; id < m->control->backends_n; id++) {
 		const struct perch_backend *b = &m->backends[id];
 
-		if (b->service == s->id && b->held & PERCH_HELD_HEALTH && !check_find(s, id, b->incarnation))
+		if (b->service == s->id && b->held & PERCH_HELD_HEALTH && !check_find(a, s, id))
 			release(a, s, b);
 	}
 }
@@ -300,21 +307,28 @@ void health_follow(struct agent *a, struct service *s)
 void health_forget(struct agent *a, struct service *s)
 {
 	checks_prune(s);	/* none is wanted between two calls */
+	alarm_clear(a, "checks", s->name);
 }
 
 void health_stop(struct agent *a)
 {
 	for (struct service *s = a->services; s; s = s->next)
-		health_forget(a, s);
+		checks_prune(s);
 }
 
-json_t *health_view(const struct service *s, __u32 backend)
+const char *health_unable(const struct service *s)
+{
+	for (const struct check *c = s->checks; c; c = c->next)
+		if (c->void_row >= VOID_MOST)
+			return c->text;
+	return NULL;
+}
+
+json_t *health_view(const struct agent *a, const struct service *s, __u32 backend)
 {
 	static const char *const types[] = { "none", "tcp", "http" };
-	const struct check *c = s->checks;
+	const struct check *c = check_find(a, s, backend);
 
-	while (c && c->backend != backend)
-		c = c->next;
 	if (!c)
 		return json_null();
 	return json_pack("{s:s, s:i, s:I, s:I, s:o, s:o, s:o, s:o, s:I}", "type", types[c->policy.type], "port",

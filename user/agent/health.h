@@ -24,6 +24,9 @@ void health_stop(struct agent *a);
 /* Every second: versions without a live backend are alarms. */
 void health_look(struct agent *a);
 /* What the checks of a backend say; null when there are none. */
-json_t *health_view(const struct service *s, __u32 backend);
+json_t *health_view(const struct agent *a, const struct service *s, __u32 backend);
+/* Why a check of the service could not be made some times in a row; NULL when
+ * all could. */
+const char *health_unable(const struct service *s);
 
 #endif

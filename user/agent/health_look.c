@@ -96,6 +96,18 @@ static void version_look(struct agent *a, __u32 version, const struct living l[P
 	}
 }
 
+/* What can't be checked stays as it is, and somebody should know. */
+static void checks_look(struct agent *a, const struct service *s)
+{
+	const char *why = health_unable(s);
+
+	if (why)
+		alarm_raise(a, "checks", s->name, s->name, "mend this host; backends stay as they were found last",
+			    "a backend %s", why);
+	else
+		alarm_clear(a, "checks", s->name);
+}
+
 void health_look(struct agent *a)
 {
 	__u32 versions = a->datapath.maps.control->services * PERCH_SLOTS;
@@ -109,4 +121,6 @@ void health_look(struct agent *a)
 			version_look(a, i, &living[i * PERCH_FAMILIES]);
 	}
 	free(living);
+	for (const struct service *s = a->services; s; s = s->next)
+		checks_look(a, s);
 }

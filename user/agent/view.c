@@ -132,7 +132,7 @@ json_t *view_backends(const struct agent *a, const struct service *s, int slot)
 			      (int)backend_weight(&s->slot[slot], b));
 		counters = view_counters(a, id);
 		view_add_counters(o, &counters);
-		json_object_set_new(o, "check", tables_backend_named(b) ? health_view(s, id) : json_null());
+		json_object_set_new(o, "check", tables_backend_named(b) ? health_view(a, s, id) : json_null());
 		json_array_append_new(array, o);
 	}
 	return array;
