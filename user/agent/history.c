@@ -46,26 +46,32 @@ static void batch_free(struct batch *b)
 	free(b->sample);
 }
 
+/* By the clock on the wall, so that restarts make no gaps; spread by element,
+ * so that a thousand services make no gust. */
+static bool sample_due(const struct service *s, __u64 last, __u64 now)
+{
+	unsigned every = service_in_rollout(s) ? ROLLOUT_S : USUAL_S;
+
+	return (now + every - s->id % every) / every != (last + every - s->id % every) / every;
+}
+
 void history_tick(struct agent *a)
 {
-	static unsigned second;
+	static __u64 last;
 	struct batch b = { 0 };
-	__u64 now = clock_wall();
+	__u64 now = clock_wall(), before = last ? last : now - 1;
 	bool failed = false;
 
-	second++;
+	last = now;
 	/* what must be kept comes first where there is little room */
 	if (!a->store || store_error(a->store))
 		return;
 	for (const struct service *s = a->services; s; s = s->next) {
-		unsigned every = service_in_rollout(s) ? ROLLOUT_S : USUAL_S;
-
-		/* spread by element, so that a thousand services make no gust */
-		for (int i = -1; second % every == s->id % every && !failed && (i = view_next_slot(s, i)) >= 0;)
+		for (int i = -1; sample_due(s, before, now) && !failed && (i = view_next_slot(s, i)) >= 0;)
 			failed = batch_add(&b, s, i, now);
 	}
 	store_samples_add(a->store, b.sample, b.n);
-	if (second % TRIM_S == 0)
+	if (now / TRIM_S != before / TRIM_S)
 		store_samples_trim(a->store, now - KEPT_S);
 	batch_free(&b);
 }
