@@ -324,7 +324,7 @@ test_doctor_works_without_perchd() {
 in_terminal() {
 	local columns=$1 rows=$2 keys=$3
 	shift 3
-	{ sleep 1.5; printf %b "$keys"; sleep 1; } |
+	{ sleep "${KEYS_AFTER:-1.5}"; printf %b "$keys"; sleep 1; } |
 		PERCH_SOCKET=$LAB_DIR/perch.sock TERM=xterm in_ns lb timeout 20 script -qec \
 			"stty cols $columns rows $rows; stty -g > $LAB_DIR/stty.before; $*; echo left with \$?; stty -g > $LAB_DIR/stty" \
 			/dev/null > "$LAB_DIR/drawn"
@@ -344,6 +344,34 @@ test_top_draws_and_leaves_the_terminal_as_it_was() {
 	expect [ "$(grep -o 'perch top' "$LAB_DIR/drawn" | wc -l)" -ge 4 ]
 	expect [ "$(awk -v RS=$'\033\\[H' 'NR > 1 { n = gsub(/\n/, ""); if (n > m) m = n } END { print m }' "$LAB_DIR/drawn")" -le 14 ]
 	expect grep -q 'web  Idle' "$LAB_DIR/drawn"
+}
+
+# drawn PATTERN: in the last screen that top drew.
+drawn() {
+	tail -c 3000 "$LAB_DIR/drawn" | awk -v RS=$'\033\\[H' '{ last = $0 } END { print last }' | grep -q "$1"
+}
+
+test_top_stays_when_perchd_goes_and_comes_back() {
+	local top
+	KEYS_AFTER=7 in_terminal 100 30 q "$BUILD/perch" top interval 300ms &
+	top=$!
+	expect wait_for 5 drawn 'web  Idle'
+	stop_perchd
+	expect wait_for 5 drawn 'ALARM.*does not answer'
+	start_perchd
+	expect wait_for 5 drawn 'web  Idle'
+	expect wait "$top"
+	expect grep -q 'left with 0' "$LAB_DIR/drawn"
+}
+
+test_status_without_perchd_shows_what_the_kernel_does() {
+	stop_perchd
+	expect refused perch status > "$LAB_DIR/status"
+	start_perchd
+	cat "$LAB_DIR/status"
+	expect grep -q 'what the kernel does' "$LAB_DIR/status"
+	expect [ "$(grep -cE '^(web|few|extra[1-3])  Idle' "$LAB_DIR/status")" = 5 ]
+	expect grep -qE 'v1 +stable +50 %' "$LAB_DIR/status"
 }
 
 test_top_tells_rates_once_without_a_terminal() {
@@ -389,6 +417,7 @@ run test_trace_shows_a_connection_from_syn_to_fin test_trace_without_a_filter_sh
 	test_doctor_finds_replies_that_bypass_this_host test_doctor_finds_an_address_that_nobody_announces \
 	test_doctor_finds_too_few_clients_for_a_small_weight test_doctor_finds_a_change_that_was_refused \
 	test_doctor_finds_a_change_that_was_not_loaded test_doctor_works_without_perchd test_top_draws_and_leaves_the_terminal_as_it_was \
-	test_top_tells_rates_once_without_a_terminal test_status_of_five_services_fits_a_terminal \
+	test_top_stays_when_perchd_goes_and_comes_back test_top_tells_rates_once_without_a_terminal \
+	test_status_without_perchd_shows_what_the_kernel_does test_status_of_five_services_fits_a_terminal \
 	test_reasons_of_zero_are_shown_when_asked_for
 finish

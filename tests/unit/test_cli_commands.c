@@ -23,7 +23,10 @@ static const struct command objects[] = {
 	COMMANDS("rollout", rollout_commands),
 	COMMANDS("flow", flow_commands),
 	COMMANDS("event", event_commands),
+	COMMAND("trace", do_trace, NULL, NULL),
 	COMMANDS("reason", reason_commands),
+	COMMAND("top", do_top, NULL, NULL),
+	COMMAND("doctor", do_doctor, NULL, NULL),
 	COMMANDS("datapath", datapath_commands),
 	COMMANDS("config", config_commands),
 	{}
@@ -72,7 +75,9 @@ static void test_right_words_get_as_far_as_the_agent(void **state)
 		"rollout start service web", "rollout promote web force", "rollout advance web", "rollout abort web",
 		"rollout pause web", "rollout resume web", "rollout retry web",
 		"flow show", "flow show client 2001:db8::1 limit 0 service web", "flow count",
-		"event show limit 1000", "event watch limit 1", "reason show", "datapath show", "config show",
+		"event show limit 1000", "event watch limit 1", "reason show", "reason show all",
+		"trace", "trace web limit 3", "trace client 10.0.0.1 service web", "top web", "top interval 100ms count 2", "doctor",
+		"datapath show", "config show",
 		"config show text", "config check /nonexistent", "config diff", "config diff /dev/null", "config apply /dev/null",
 		"config apply /dev/null confirm 60s comment x", "config confirm", "config confirm comment x",
 		"service apply /dev/null", "service delete web", "service delete web drain 30s force comment x",
@@ -98,6 +103,8 @@ static void test_wrong_words_are_refused_before_anybody_is_asked(void **state)
 		"rollout start", "rollout start web force", "rollout wait web", "rollout pause web shop",
 		"flow show client web", "flow show limit -1", "flow show limit all", "flow count web",
 		"event show limit 0", "event show limit 1001", "event watch until", "reason show web", "datapath show x",
+		"trace limit 0", "trace client here", "trace web shop", "top interval 1ms", "top interval soon", "top count 0",
+		"top web shop", "doctor web",
 		"config check", "config check a b", "config diff a b", "config apply", "config apply a confirm", "config apply a confirm 0s",
 		"config apply a confirm 25h", "config apply a now", "config confirm now", "config show all", "backend drain service web", NULL
 	};

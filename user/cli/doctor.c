@@ -60,8 +60,8 @@ static void check_kernel(struct doctor *d)
 static void check_btf(struct doctor *d)
 {
 	if (access("/sys/kernel/btf/vmlinux", R_OK))
-		say(d, LEVEL_NOTICE, "a kernel with CONFIG_DEBUG_INFO_BTF",
-		    "the kernel has no BTF: perch runs, but bpftool shows maps as bytes");
+		say(d, d->answers ? LEVEL_NOTICE : LEVEL_ERROR, "a kernel with CONFIG_DEBUG_INFO_BTF, and /sys mounted",
+		    "no BTF at /sys/kernel/btf/vmlinux: perch's programs can't be loaded without the kernel's types");
 	else
 		say(d, LEVEL_OK, NULL, "the kernel's types are there");
 }
