@@ -121,6 +121,22 @@ static void test_include_of_one_pattern_needs_no_list(void **state)
 	config_free(c);
 }
 
+/* Patterns are in the name that is written; folders are as they are called. */
+static void test_include_takes_folders_as_they_are_called(void **state)
+{
+	struct model_config *c = NULL;
+	char error[CONFIG_ERROR];
+
+	put("a[1]*/perch.yaml", TOP "include: '*.yml'\n");
+	put("a[1]*/a.yml", "services:\n" API);
+	if (config_load(path_of("a[1]*/perch.yaml"), &c, error))
+		fail_msg("%s", error);
+	assert_int_equal(c->n_services, 1);
+	assert_string_equal(c->files[1], path_of("a[1]*/a.yml"));
+	assert_string_equal(c->includes[0], path_of("a[1]*/*.yml"));
+	config_free(c);
+}
+
 static void test_include_gets_defaults_of_the_main_file(void **state)
 {
 	struct model_config *c;
@@ -308,6 +324,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_include_reads_services_of_matching_files_in_order),
 		TEST(test_include_of_one_pattern_needs_no_list),
+		TEST(test_include_takes_folders_as_they_are_called),
 		TEST(test_include_gets_defaults_of_the_main_file),
 		TEST(test_source_file_lines_become_rules),
 		TEST(test_mistake_in_any_file_is_refused_at_its_place),

@@ -83,24 +83,55 @@ static int glob_failed(const char *path, int code)
 	return code != ENOENT;
 }
 
-/* Nothing fits a pattern: fine.  Nothing has a plain name: a mistake. */
+static const char *name_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+/* For glob: what looks like a pattern in the folder is its name. */
+static char *folder_escaped(const char *path)
+{
+	char *escaped = malloc(2 * strlen(path) + 1), *out = escaped;
+	const char *name = name_of(path);
+
+	if (!escaped)
+		return NULL;
+	for (; *path; *out++ = *path++)
+		if (path < name && strchr("*?[\\", *path))
+			*out++ = '\\';
+	*out = 0;
+	return escaped;
+}
+
+static int glob_said(struct reader *r, yaml_node_t *node, const char *pattern, int code)
+{
+	/* nothing fits a pattern: fine; nothing has a plain name: a mistake */
+	if (code == GLOB_NOMATCH && !strpbrk(name_of(pattern), "*?["))
+		return reader_fail(r, node, "%.160s is not there; create it, or write a pattern like services.d/*.yaml",
+				   pattern);
+	if (code == GLOB_NOSPACE)
+		return reader_no_memory(r);
+	if (code && code != GLOB_NOMATCH)
+		return reader_fail(r, node, "%.160s can't be read: %s; let perchd read the folder", pattern,
+				   strerror(errno));
+	return 0;
+}
+
 static int read_matches(struct reader *r, yaml_node_t *node, const char *pattern)
 {
+	char *escaped = folder_escaped(pattern);
 	glob_t found = {};
-	int err = 0, code;
+	int err;
 
-	code = glob(pattern, 0, glob_failed, &found);
-	if (code == GLOB_NOMATCH && !strpbrk(pattern, "*?["))
-		err = reader_fail(r, node, "%.160s is not there; create it, or write a pattern like services.d/*.yaml",
-				  pattern);
-	else if (code == GLOB_NOSPACE)
-		err = reader_no_memory(r);
-	else if (code && code != GLOB_NOMATCH)
-		err = reader_fail(r, node, "%.160s can't be read: %s; let perchd read the folder", pattern,
-				  strerror(errno));
+	if (!escaped)
+		return reader_no_memory(r);
+	err = glob_said(r, node, pattern, glob(escaped, 0, glob_failed, &found));
 	for (size_t i = 0; !err && i < found.gl_pathc; i++)
 		err = read_file(r, node, found.gl_pathv[i]);
 	globfree(&found);
+	free(escaped);
 	return err;
 }
 
