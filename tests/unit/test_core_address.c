@@ -166,6 +166,66 @@ static void test_random_addresses_round_trip(void **state)
 	}
 }
 
+static void test_prefix_counts_bits_of_the_128(void **state)
+{
+	static const struct { const char *text, *back; __u32 prefix; } right[] = {
+		{ "10.9.0.0/16", "10.9.0.0/16", 112 }, { "0.0.0.0/0", "0.0.0.0/0", 96 }, { "192.0.2.1", "192.0.2.1", 128 },
+		{ "192.0.2.1/32", "192.0.2.1", 128 }, { "2001:db8::/32", "2001:db8::/32", 32 }, { "::/0", "::/0", 0 },
+		{ "2001:db8::1/128", "2001:db8::1", 128 }, { "::ffff:10.0.0.0/104", "10.0.0.0/8", 104 },
+	};
+	static const char *const wrong[] = {
+		"", "/8", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/08", "10.0.0.0/8/8", "10.0.0.0/-1", "10.0.0.0/8 ", "10.0/8", "::/129",
+		"2001:db8::/1000", "10.0.0.0/255.0.0.0",
+	};
+	struct perch_address a, before;
+	char text[ADDRESS_TEXT];
+	__u32 prefix = 7;
+
+	for (size_t i = 0; i < COUNT(right); i++) {
+		assert_int_equal(prefix_parse(right[i].text, &a, &prefix), 0);
+		assert_int_equal(prefix, right[i].prefix);
+		assert_string_equal(prefix_format(&a, prefix, text), right[i].back);
+	}
+	memcpy(&before, &a, sizeof(a));
+	prefix = 7;
+	for (size_t i = 0; i < COUNT(wrong); i++) {
+		if (prefix_parse(wrong[i], &a, &prefix) != -EINVAL)
+			fail_msg("'%s' was taken", wrong[i]);
+		assert_memory_equal(&a, &before, sizeof(a));
+		assert_int_equal(prefix, 7);
+	}
+}
+
+static void test_prefix_with_bits_behind_it_is_told_and_masked(void **state)
+{
+	static const struct { const char *text, *right; } cases[] = {
+		{ "10.9.1.1/16", "10.9.0.0/16" }, { "10.9.1.1/31", "10.9.1.0/31" }, { "128.0.0.0/0", "0.0.0.0/0" },
+		{ "2001:db8::1/33", "2001:db8::/33" }, { "2001:db8:0:1::/63", "2001:db8::/63" }, { "::1/127", "::/127" },
+		{ "2001:db8:ffff::/33", "2001:db8:8000::/33" },
+	};
+	struct perch_address a;
+	char text[ADDRESS_TEXT];
+	__u32 prefix;
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		assert_int_equal(prefix_parse(cases[i].text, &a, &prefix), -EDOM);
+		assert_string_equal(prefix_format(&a, prefix, text), cases[i].right);
+	}
+}
+
+/* Bit by bit, against what words and shifts come to. */
+static void test_address_mask_keeps_the_prefix_alone(void **state)
+{
+	for (__u32 prefix = 0; prefix <= 128; prefix++) {
+		struct perch_address a = { { ~0u, ~0u, ~0u, ~0u } };
+		const __u8 *byte = (const __u8 *)&a;
+
+		address_mask(&a, prefix);
+		for (__u32 bit = 0; bit < 128; bit++)
+			assert_int_equal(byte[bit / 8] >> (7 - bit % 8) & 1, bit < prefix);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -176,6 +236,9 @@ int main(void)
 		cmocka_unit_test(test_endpoint_needs_port_and_protocol),
 		cmocka_unit_test(test_endpoint_round_trips),
 		cmocka_unit_test(test_random_addresses_round_trip),
+		cmocka_unit_test(test_prefix_counts_bits_of_the_128),
+		cmocka_unit_test(test_prefix_with_bits_behind_it_is_told_and_masked),
+		cmocka_unit_test(test_address_mask_keeps_the_prefix_alone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
