@@ -9,11 +9,12 @@
 #include "../core/address.h"
 #include "../core/split.h"
 #include "../datapath/choices.h"
+#include "../datapath/choices.h"
 #include "../datapath/flows.h"
 #include "../datapath/listeners.h"
 #include "clock.h"
 #include "health.h"
-#include "log.h"
+#include "health.h"
 #include "save.h"
 #include "view.h"
 
@@ -45,6 +46,7 @@ static bool list_take(struct service **list, struct service *s)
 static void forget_model(struct service *s)
 {
 	s->model = NULL;
+	s->ruled = NULL;
 	s->astray = false;
 	s->ruled = NULL;
 	for (int i = 0; i < PERCH_SLOTS; i++) {
@@ -71,6 +73,8 @@ static void leaving_put(struct agent *a, struct service *s)
 	a->leaving = s;
 	listeners_leave(&a->datapath.maps, s->id, true);
 	disarm(a, s);
+	tables_unobserve(a->tables, s->id);
+	health_forget(a, s);
 	s->left = flows_left(&a->datapath.maps, s->id);
 }
 

@@ -354,16 +354,20 @@ int tables_backend_hold(struct tables *t, unsigned service, unsigned slot, const
 	return t->m->backends[h.backend].held == held ? 0 : tables_hold(t, &h, 1);
 }
 
+void tables_unobserve(struct tables *t, unsigned service)
+{
+	store(t->m->services[service].sampling, 0);
+	publish(t->m->services[service].observed, 0);
+	backends_observe(t, service, 0);
+}
+
 static void service_take_down(struct tables *t, unsigned service)
 {
 	const struct placed_service nothing = { .id = service };
-	struct perch_service *s = &t->m->services[service];
 
 	versions_prune(t, &nothing);
-	store(s->sampling, 0);
-	publish(s->observed, 0);
-	backends_observe(t, service, 0);
-	publish(s->in_use, 0);
+	tables_unobserve(t, service);
+	publish(t->m->services[service].in_use, 0);
 	t->round++;
 	backends_settle(t, service, true);
 	filter_sweep(t->m);

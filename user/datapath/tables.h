@@ -72,6 +72,8 @@ int tables_service_id(struct tables *t);
  * go on as before. */
 int tables_apply(struct tables *t, const struct placed_service *s, const struct perch_plan *plan,
 		 const struct perch_plan *twin, char why[WHY]);
+/* No votes, histograms and reflex any more, until the next apply. */
+void tables_unobserve(struct tables *t, unsigned service);
 /* Take listeners away, then the rest; its flows are severed, call flows_sever
  * to have the idle ones end too. */
 int tables_remove(struct tables *t, unsigned service);
