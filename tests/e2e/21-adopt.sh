@@ -2,17 +2,20 @@
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 # An address that this host serves is taken over with its connections, and
 # handed back with ours: by `service delete ... drain`, and by `perchd --detach
-# drain`.  Nobody's connection breaks, and nobody's answers change.
+# drain`.  Nobody's connection breaks, and nobody's answers change.  A whole
+# address but some ports, too.
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
 LIVE=500	# each of IPv4 and IPv6, with the host and through perch
 lab_up 2
+WHOLE=192.0.2.12
 in_ns lb ip addr add "$VIP4/32" dev lo
+in_ns lb ip addr add "$WHOLE/32" dev lo
 in_ns lb ip -6 addr add "$VIP6/128" dev lo nodad
-lab_namesrv lb host 80
+lab_namesrv lb host 80 22 5000 5001
 lab_nginx lb site 8088
-lab_namesrv s1 v1 7000
+lab_namesrv s1 v1 7000 22 5000 5001
 lab_namesrv s2 v2 7000
 perch_config "$MODE" <<-END
 	  - name: other
@@ -187,6 +190,44 @@ test_drain_ends_on_time() {
 	all_well
 }
 
+# ports PORT:NAME...: who answers there
+ports() {
+	local port
+	for port in "$@"; do
+		expect [ "$(count "$(short -n 100 -s 10.1.40.0 -m 100 "$WHOLE" "${port%:*}")" "${port#*:}")" = 100 ]
+	done
+}
+
+test_whole_address_is_taken_but_for_exceptions() {
+	start_long shell -n 100 -s 10.1.5.0 -m 100 "$WHOLE" 22
+	expect wait_for 20 long_ready
+	ports 22:host 5000:host 5001:host
+	expect perch service apply - <<-END
+		name: whole
+		listen: ["$WHOLE:0/tcp"]
+		exclude: [22]
+		versions:
+		  - { name: v1, role: stable, backends: ["10.2.0.11"] }
+	END
+	ports 22:host 5000:v1 5001:v1
+	expect perch service apply - <<-END
+		name: one
+		listen: ["$WHOLE:5001/tcp"]
+		versions:
+		  - { name: v2, role: stable, backends: ["10.2.0.12:7000"] }
+	END
+	ports 22:host 5000:v1 5001:v2
+	stop_perchd KILL
+	start_perchd
+	ports 22:host 5000:v1 5001:v2
+	expect perch service delete one
+	ports 22:host 5000:v1 5001:v1
+	expect perch service delete whole
+	ports 22:host 5000:host 5001:host
+	expect [ "$(field "$(long_state)" '[.open, .broken, .changed] | join(" ")')" = "100 0 0" ]
+	lab_kill TERM "$LONG"
+}
+
 detach() {
 	in_ns lb "$BUILD/perchd" -c "$LAB_DIR/perch.yaml" --detach "$@"
 }
@@ -239,7 +280,7 @@ test_detach_waits_for_the_last_connection() {
 	cat "$LAB_DIR/detach.err"
 	expect grep -Eq '1,[0-9]{3} connections left, 60 s' "$LAB_DIR/detach.err"
 	expect [ ! -e "$LAB_DIR/bpf/perch" ]
-	expect refused grep -q perch <(in_ns lb tc filter show dev c ingress; in_ns lb ip link show c)
+	expect refused grep -q perch <(in_ns lb "${BPFTOOL:-$(command -v bpftool || echo /usr/sbin/bpftool)}" net show)
 	expect new_go_to host
 	all_well
 }
@@ -251,7 +292,8 @@ test_detach_of_nothing_says_so() {
 
 run test_taken_over_address_keeps_its_connections test_handed_back_address_keeps_ours \
 	test_leaving_goes_on_after_the_agent_was_killed test_applied_again_it_stays \
-	test_it_has_left_when_its_last_connection_has test_drain_ends_on_time test_detach_refuses_beside_an_agent \
+	test_it_has_left_when_its_last_connection_has test_drain_ends_on_time \
+	test_whole_address_is_taken_but_for_exceptions test_detach_refuses_beside_an_agent \
 	test_detach_called_off_changes_nothing test_detach_waits_for_the_last_connection \
 	test_detach_of_nothing_says_so
 finish
