@@ -449,7 +449,9 @@ struct perch_service_name {
 	char name[PERCH_NAME_LEN];
 	__u64 leaving_until;	/* ns: its listeners are handed back, and it is gone
 				 * then at the latest; 0: it stays */
-	__u64 reserved[7];
+	__u64 applied;		/* seconds since 1970: made through the API then,
+				 * and written in no file; 0: in a file */
+	__u64 reserved[6];
 };
 _Static_assert(sizeof(struct perch_service_name) == 128, "service name");
 

@@ -484,6 +484,58 @@ has_commit() {
 	[ "$(version web v2 .labels.commit)" = "$1" ]
 }
 
+alarm() {
+	perch -j status | jq -e --arg kind "$1" '.alarms[] | select(.kind == $kind)'
+}
+
+no_alarm() {
+	! alarm "$1"
+}
+
+# The kernel still steers it, and says what it can.
+test_applied_service_outlives_the_state_directory() {
+	sed 's/affinity: connection/affinity: connection\nrollback: { established: sever }/' "$LAB_DIR/app.yaml" > "$LAB_DIR/app2.yaml"
+	expect perch weight set service app canary 0
+	expect perch service apply "$LAB_DIR/app2.yaml"
+	expect perch version add service app v2 backend 10.2.0.12:7000 label commit=ef56
+	expect perch weight set service app canary 30
+	stop_perchd KILL
+	rm -r "$LAB_DIR/state"
+	start_perchd
+	expect [ "$(field "$(alarm applied)" .service)" = app ]
+	expect [ "$(version app v2 .weight)" = 30 ]
+	expect [ "$(field "$(perch -j service show app)" '.[0] | .affinity + " " + .established')" = "connection sever" ]
+	expect within "$(count "$(short -n 1000 -s 10.1.1.0 -m 1000 "$VIP4" 81)" v2)" 230 370
+	expect [ "$(shown '.services[] | select(.name == "app").owner')" = api ]
+	stop_perchd KILL
+	start_perchd
+	expect [ "$(version app v2 .weight)" = 30 ]
+	sed '$a\  - { name: v2, backends: ["10.2.0.12:7000"], labels: { commit: ef56 } }' "$LAB_DIR/app2.yaml" > "$LAB_DIR/app3.yaml"
+	expect perch service apply "$LAB_DIR/app3.yaml"
+	expect [ "$(version app v2 .labels.commit)" = ef56 ]
+	expect no_alarm applied
+}
+
+# Not gone, but out of reach at the start: the text counts again when it is back.
+test_applied_text_is_taken_back_from_a_store_that_returns() {
+	stop_perchd KILL
+	mv "$LAB_DIR/state" "$LAB_DIR/away"
+	touch "$LAB_DIR/state"
+	start_perchd
+	expect alarm applied
+	expect reaches 81 v1
+	expect [ "$(version app v2 .labels.commit)" = null ]
+	sed 's/:81/:83/; s/name: app/name: more/' "$LAB_DIR/app.yaml" > "$LAB_DIR/more.yaml"
+	unchanged perch service apply "$LAB_DIR/more.yaml"
+	says 'nothing was changed'
+	rm "$LAB_DIR/state"
+	mv "$LAB_DIR/away" "$LAB_DIR/state"
+	expect wait_for 10 no_alarm applied
+	expect [ "$(version app v2 .labels.commit)" = ef56 ]
+	expect [ "$(version app v2 .weight)" = 30 ]
+	expect grep -q 'made by hand' <<< "$(shown '.services[] | select(.name == "app").text')"
+}
+
 test_delete_is_refused_in_a_rollout_unless_forced() {
 	app 81 '  - { name: v5, role: canary, backends: ["10.2.0.12:7000"] }
 rollout: { steps: [50, 100], interval: 10m }' > "$LAB_DIR/app5.yaml"
@@ -532,6 +584,7 @@ run test_applied_service_serves_beside_the_files test_json_body_and_stdin_are_ta
 	test_unconfirmed_configuration_is_taken_back test_confirmed_configuration_stays \
 	test_second_trial_goes_back_to_what_was_before_the_first \
 	test_killed_agent_takes_it_back_at_its_start_when_overdue test_killed_agent_goes_on_waiting_after_its_start \
-	test_hand_that_writes_the_file_meanwhile_is_not_undone test_delete_is_refused_in_a_rollout_unless_forced \
+	test_hand_that_writes_the_file_meanwhile_is_not_undone test_applied_service_outlives_the_state_directory \
+	test_applied_text_is_taken_back_from_a_store_that_returns test_delete_is_refused_in_a_rollout_unless_forced \
 	test_delete_with_drain_lets_connections_end
 finish

@@ -251,16 +251,17 @@ static int start_services(struct agent *a)
 {
 	const struct timespec nap = { APPLY_AGAIN_MS / 1000, APPLY_AGAIN_MS % 1000 * NS_PER_MS };
 	const struct apply how = { .actor = &actor_file };
-	struct model_config *config = a->config;
+	struct model_config *config;
 	char why[AGENT_WHY];
 	int r;
 
 	save_rejections(a);
-	r = takeover_registry(a);
+	r = takeover_registry(a) ?: applied_rebuild(a);
 	if (r) {
 		log_error("take-over: %s", strerror(-r));
 		return r;
 	}
+	config = a->config;
 	leaving_resume(a, config);
 	fault_point("takeover", "unplaced");
 	a->config = NULL;

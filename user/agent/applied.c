@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "alarms.h"
 #include "applied_text.h"
 #include "clock.h"
 #include "leaving.h"
@@ -18,7 +19,7 @@
 #include "reload.h"
 #include "save.h"
 
-static struct applied *applied_new(const char *name, const char *text, __u64 since)
+struct applied *applied_new(const char *name, const char *text, __u64 since)
 {
 	struct applied *p = calloc(1, sizeof(*p));
 
@@ -42,7 +43,7 @@ static void applied_drop(struct applied *p)
 	free(p);
 }
 
-static struct applied **applied_at(struct agent *a, const char *name)
+struct applied **applied_at(struct agent *a, const char *name)
 {
 	struct applied **at = &a->applied;
 
@@ -74,13 +75,51 @@ int applied_load(struct agent *a)
 	return store_applied_each(a->store, applied_restore, a);
 }
 
+struct take_back {
+	struct agent *agent;
+	size_t n;
+};
+
+/* What the store has that was not known, or not all of it. */
+static int applied_take_back(void *arg, const char *service, const char *text, __u64 since)
+{
+	struct take_back *t = arg;
+	struct applied **at = applied_at(t->agent, service), *p;
+
+	if (*at && !(*at)->rebuilt)
+		return 0;
+	p = applied_new(service, text, since);
+	if (!p)
+		return -ENOMEM;
+	if (*at) {
+		p->next = (*at)->next;
+		applied_drop(*at);
+		alarm_clear(t->agent, "applied", service);
+	}
+	*at = p;
+	t->n++;
+	return 0;
+}
+
 int applied_save(struct agent *a)
 {
-	int r = 0;
+	const struct apply how = { .actor = &actor_file };
+	struct take_back t = { .agent = a };
+	char why[AGENT_WHY];
+	int r = store_applied_each(a->store, applied_take_back, &t);
 
+	if (!r && t.n && reload_applied(a, &how, why))
+		log_error("services as they were applied: %s", why);
 	for (const struct applied *p = a->applied; p && !r; p = p->next)
 		r = store_applied_put(a->store, p->name, p->text, p->since);
 	return r;
+}
+
+void applied_mark(struct agent *a, const struct service *s)
+{
+	const struct applied *p = s->model->file ? NULL : applied_find(a, s->name);
+
+	__atomic_store_n(&a->datapath.maps.names[s->id].applied, p ? p->since : 0, __ATOMIC_RELEASE);
 }
 
 void applied_free(struct agent *a)
@@ -208,6 +247,7 @@ int applied_put(struct agent *a, const char *name, const char *text, const struc
 {
 	const struct applied *was = applied_find(a, name);
 	struct applied *p;
+	bool made = !was;
 	int r = applied_check_owner(a, name, why);
 
 	if (r == -EBUSY && !leaving_find(a, name))
@@ -225,10 +265,12 @@ int applied_put(struct agent *a, const char *name, const char *text, const struc
 		return r;
 	}
 	r = applied_change(a, p, how, why);
-	if (!r)
-		agent_emit(a, .kind = "service", .actor = how->actor, .service = name, .to = "applied",
-			   .reason = was ? "changed" : "made", .comment = how->comment);
-	return r;
+	if (r)
+		return r;
+	alarm_clear(a, "applied", name);
+	agent_emit(a, .kind = "service", .actor = how->actor, .service = name, .to = "applied",
+		   .reason = made ? "made" : "changed", .comment = how->comment);
+	return 0;
 }
 
 int applied_delete(struct agent *a, const char *name, bool force, __u64 drain_ns, const struct apply *how,
@@ -246,9 +288,15 @@ int applied_delete(struct agent *a, const char *name, bool force, __u64 drain_ns
 			 s->keep.rollout.canary, name);
 		return -EBUSY;
 	}
+	/* who lost the store must not find it in the maps either */
+	if (s && s->placed)
+		__atomic_store_n(&a->datapath.maps.names[s->id].applied, 0, __ATOMIC_RELEASE);
 	r = store_forget(a->store, name);
-	if (r)
+	if (r) {
+		if (s && s->placed)
+			applied_mark(a, s);
 		return store_refused(a, r, why);
+	}
 	was = applied_swap(a, name, NULL);
 	next = was->next;
 	leave.gone = name;
@@ -256,10 +304,12 @@ int applied_delete(struct agent *a, const char *name, bool force, __u64 drain_ns
 	r = reload_applied(a, &leave, why);
 	if (!r) {
 		applied_drop(was);
+		alarm_clear(a, "applied", name);
 		return 0;
 	}
 	applied_swap_back(a, name, was, next);
 	if (s) {
+		applied_mark(a, s);
 		save_service(a, s);
 		save_rollout(a, s, true);
 	}

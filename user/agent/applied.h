@@ -18,14 +18,26 @@ struct applied {
 	char origin[PERCH_NAME_LEN + 16];	/* stands for a file's name in errors */
 	char *text;
 	__u64 since;		/* seconds since 1970 */
+	bool rebuilt;		/* from the kernel's maps: not all that was applied */
 };
 
 /* What the store has into a->applied; for agent_start. */
 int applied_load(struct agent *a);
 void applied_free(struct agent *a);
-/* All of them into the store, which is new; 0 or -errno. */
+/* All of them into the store, which is new; what it has itself of one that was
+ * rebuilt counts more.  0 or -errno. */
 int applied_save(struct agent *a);
+/* Services in the kernel that the API made, and whose text the store lost: as
+ * the maps show them, with an alarm.  For agent_start, after
+ * takeover_registry. */
+int applied_rebuild(struct agent *a);
+/* Whether s belongs to the API, to the pinned maps. */
+void applied_mark(struct agent *a, const struct service *s);
 const struct applied *applied_find(const struct agent *a, const char *name);
+/* A new one, NULL without memory, and where one of that name is, or the end of
+ * the list. */
+struct applied *applied_new(const char *name, const char *text, __u64 since);
+struct applied **applied_at(struct agent *a, const char *name);
 /* As the configuration takes them: an array to be freed. */
 int applied_texts(const struct agent *a, struct config_text **ret, size_t *ret_n);
 

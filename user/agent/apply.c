@@ -14,6 +14,7 @@
 
 #include "../datapath/choices.h"
 #include "alarms.h"
+#include "applied.h"
 #include "clock.h"
 #include "collect.h"
 #include "fault.h"
@@ -253,6 +254,7 @@ static void settle_change(struct agent *a, struct change *c, const struct apply 
 		arm_restart_responses(&s->keep.stable);
 	}
 	place_roles(a, s);
+	applied_mark(a, s);
 	save_service(a, s);
 	if (!a->ready || c->created)	/* map or store may be new */
 		save_rollout(a, s, true);

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "../core/address.h"
 #include "../core/split.h"
 #include "../datapath/choices.h"
 #include "../datapath/choices.h"
@@ -189,22 +188,6 @@ void leaving_free(struct agent *a)
 	}
 }
 
-static json_t *view_listen(const struct agent *a, const struct service *s)
-{
-	const struct maps *m = &a->datapath.maps;
-	json_t *listen = json_array();
-	char text[ADDRESS_TEXT];
-
-	for (__u32 id = 1; id < m->control->listeners_n; id++) {
-		const struct perch_listener *l = &m->listeners[id];
-		const struct perch_endpoint e = { .address = l->address, .port = l->port, .protocol = l->protocol };
-
-		if (l->in_use && l->service == s->id && !l->door)
-			json_array_append_new(listen, json_string(endpoint_format(&e, text)));
-	}
-	return listen;
-}
-
 json_t *leaving_view(const struct agent *a, const struct service *s)
 {
 	const struct perch_service *p = &a->datapath.maps.services[s->id];
@@ -213,7 +196,7 @@ json_t *leaving_view(const struct agent *a, const struct service *s)
 	for (int i = -1; (i = view_next_slot(s, i)) >= 0;)
 		json_array_append_new(versions, view_version(a, s, i));
 	return json_pack("{s:s, s:o, s:s, s:s, s:s, s:s, s:I, s:b, s:o, s:{s:I, s:f}}", "name", s->name, "listen",
-			 view_listen(a, s), "forward", "nat", "affinity", view_affinity(p->affinity), "phase", "Leaving",
+			 view_listen_placed(a, s), "forward", "nat", "affinity", view_affinity(p->affinity), "phase", "Leaving",
 			 "established", view_established(p->established), "epoch",
 			 (json_int_t)perch_word_epoch(s->word), "rolledBack", service_rolled_back(s), "versions", versions,
 			 "leaving", "connections", (json_int_t)s->left, "seconds", time_left(a, s) / 1e9);

@@ -96,7 +96,7 @@ void mend_store(struct agent *a)
 		snprintf(why, sizeof(why), "%s", store_error(a->store));
 	if (why[0])
 		alarm_raise(a, "store", "", NULL, REMEDY, "state is not kept on disk: %s", why);
-	else if (a->store && !store_error(a->store))
+	else if (!lost && !store_error(a->store))
 		return;
 	if (r || write_all(a))
 		return;

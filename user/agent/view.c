@@ -223,6 +223,22 @@ const char *view_established(enum perch_established e)
 	return e == PERCH_SEVER ? "sever" : e == PERCH_DRAIN ? "drain" : "keep";
 }
 
+json_t *view_listen_placed(const struct agent *a, const struct service *s)
+{
+	const struct maps *m = &a->datapath.maps;
+	json_t *listen = json_array();
+	char text[ADDRESS_TEXT];
+
+	for (__u32 id = 1; id < m->control->listeners_n; id++) {
+		const struct perch_listener *l = &m->listeners[id];
+		const struct perch_endpoint e = { .address = l->address, .port = l->port, .protocol = l->protocol };
+
+		if (l->in_use && l->service == s->id && !l->door)
+			json_array_append_new(listen, json_string(endpoint_format(&e, text)));
+	}
+	return listen;
+}
+
 json_t *view_service(const struct agent *a, const struct service *s)
 {
 	json_t *listen = json_array(), *versions = json_array();

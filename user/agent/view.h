@@ -8,6 +8,8 @@
 #include "agent.h"
 
 json_t *view_service(const struct agent *a, const struct service *s);
+/* The listeners that the kernel has for it, without doors. */
+json_t *view_listen_placed(const struct agent *a, const struct service *s);
 json_t *view_version(const struct agent *a, const struct service *s, int slot);
 /* One array of the backends of a version. */
 json_t *view_backends(const struct agent *a, const struct service *s, int slot);

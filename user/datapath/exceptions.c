@@ -105,6 +105,22 @@ void exceptions_prune(struct tables *t, unsigned service, const struct placed_se
 	t->n_exceptions = kept;
 }
 
+size_t tables_excluded(const struct tables *t, unsigned service, __u16 *ports, size_t max)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < t->n_exceptions && n < max; i++) {
+		__u16 port = ntohs(t->exceptions[i].at.port);
+		bool there = t->exceptions[i].service != service;
+
+		for (size_t k = 0; k < n && !there; k++)	/* one for each of its listeners */
+			there = ports[k] == port;
+		if (!there)
+			ports[n++] = port;
+	}
+	return n;
+}
+
 void exceptions_close(struct tables *t)
 {
 	free(t->exceptions);

@@ -47,6 +47,7 @@ void registry_name_service(const struct maps *m, unsigned id, const char *name)
 {
 	/* another name's, if anybody's */
 	__atomic_store_n(&m->names[id].leaving_until, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&m->names[id].applied, 0, __ATOMIC_RELEASE);
 	put_name(m->names[id].name, name);
 }
 

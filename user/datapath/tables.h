@@ -80,6 +80,9 @@ int tables_remove(struct tables *t, unsigned service);
 /* The same without an end for anybody: what its flows send from now on passes
  * to the stack. */
 int tables_hand_back(struct tables *t, unsigned service);
+/* Ports (host order) that a service's listeners with port 0 leave alone, at
+ * most `max` of them; how many. */
+size_t tables_excluded(const struct tables *t, unsigned service, __u16 *ports, size_t max);
 /* The epoch from which votes count; clears the reflex' streak. */
 void tables_votes_since(struct tables *t, unsigned service, __u32 epoch);
 /* Votes and histograms of a slot up to now, which samples tell later.  0,
