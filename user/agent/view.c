@@ -90,15 +90,6 @@ static void view_add_counters(json_t *o, const struct perch_counters *c)
 	json_object_set_new(o, "resets", json_integer(c->resets));
 }
 
-/* The weight of a backend is the file's; one that drains has left it. */
-static __u32 backend_weight(const struct version *v, const struct perch_backend *b)
-{
-	for (size_t i = 0; i < v->n_backends; i++)
-		if (v->backends[i].port == b->port && !memcmp(&v->backends[i].address, &b->address, sizeof(b->address)))
-			return v->backends[i].weight;
-	return 0;
-}
-
 /* Why it is not up; one that has left its service says nothing. */
 static json_t *view_held(const struct perch_backend *b)
 {
@@ -129,7 +120,7 @@ json_t *view_backends(const struct agent *a, const struct service *s, int slot)
 		o = json_pack("{s:s, s:s, s:o, s:o, s:i}", "address", address_port_format(&b->address, b->port, text), "state",
 			      view_backend_state(b->state), "held", view_held(b), "drainedSince",
 			      drained ? json_integer(drained) : json_null(), "weight",
-			      (int)backend_weight(&s->slot[slot], b));
+			      (int)tables_backend_weight(a->tables, id));
 		counters = view_counters(a, id);
 		view_add_counters(o, &counters);
 		json_object_set_new(o, "check", tables_backend_named(b) ? health_view(a, s, id) : json_null());

@@ -76,6 +76,11 @@ __u32 tables_backend_id(const struct tables *t, unsigned service, unsigned slot,
 	return 0;
 }
 
+__u32 tables_backend_weight(const struct tables *t, __u32 backend)
+{
+	return t->backend[backend].wanted ? t->backend[backend].weight : 0;
+}
+
 static __u32 backend_free_id(struct tables *t)
 {
 	__u32 n = t->m->control->backends_n;

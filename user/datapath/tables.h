@@ -114,6 +114,8 @@ static inline bool tables_backend_named(const struct perch_backend *b)
 
 /* Ids of the kernel for what a name or address means; 0 is none. */
 __u32 tables_backend_id(const struct tables *t, unsigned service, unsigned slot, const struct perch_address *a, __be16 port);
+/* Weight that its service gives it, 0: it has left. */
+__u32 tables_backend_weight(const struct tables *t, __u32 backend);
 /* Free elements of backends (and listeners) that left and whose flows have
  * ended; `active` says how many a backend has.  Call every second or so. */
 void tables_reap(struct tables *t, __u64 (*active)(void *arg, __u32 backend), void *arg);
