@@ -353,6 +353,7 @@ drawn() {
 
 test_top_stays_when_perchd_goes_and_comes_back() {
 	local top
+	rm "$LAB_DIR/drawn"
 	KEYS_AFTER=7 in_terminal 100 30 q "$BUILD/perch" top interval 300ms &
 	top=$!
 	expect wait_for 5 drawn 'web  Idle'
