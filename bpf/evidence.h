@@ -100,6 +100,18 @@ GLOBAL int evidence_connected(struct perch_flow *f)
 	return 0;
 }
 
+/* A flow of UDP: there is no connect to fail. */
+GLOBAL int evidence_udp_began(struct perch_flow *f)
+{
+	struct witness w;
+
+	if (!f || !witness_call(f, &w) || !w.votes || !w.counts)
+		return 0;
+	w.votes->udp_flows++;
+	witness_tell(&w);
+	return 0;
+}
+
 GLOBAL int evidence_established(struct perch_flow *f)
 {
 	struct witness w;

@@ -384,6 +384,8 @@ static __always_inline int steer_enter(struct packet *p)
 		return steer_late(p, chosen);
 	if (r == FLOW_INSERTED) {
 		c->opened++;
+		if (!tcp)
+			evidence_udp_began(&p->flow);
 		p->reason = PERCH_R_NEW;
 		return GO;
 	}

@@ -36,7 +36,8 @@ struct perch_votes {
 	__u64 resets;
 	__u64 responders;	/* connections with a timed response */
 	__u64 over[PERCH_LIMITS];	/* of these, with one above the limit */
-	__u64 reserved[3];
+	__u64 udp_flows;	/* connections of UDP, which nothing decides */
+	__u64 reserved[2];
 	__u64 connect_time[PERCH_HIST_BUCKETS];	/* SYN to SYN-ACK */
 	__u64 response_time[PERCH_HIST_BUCKETS];	/* per turn */
 };

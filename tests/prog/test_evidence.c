@@ -88,6 +88,28 @@ static void test_evidence_of_a_connect_is_one_vote_and_its_time(void **state)
 	}
 }
 
+/* UDP knows no connect: what counts is that the hash sent it here. */
+static void test_evidence_of_a_udp_flow_counts_once(void **state)
+{
+	static struct talk t;
+
+	for_each_mode(m) {
+		struct perch_votes before = votes_since(*state, m, NULL), now;
+
+		mode_talk(&t, *state, m, IPPROTO_UDP, 30);
+		assert_int_equal(talk_client(&t, 0, 10), TALK_FORWARDED);
+		assert_int_equal(talk_backend(&t, 0, 10), TALK_FORWARDED);
+		assert_int_equal(talk_client(&t, 0, 10), TALK_FORWARDED);
+		now = votes_since(*state, m, &before);
+		assert_int_equal(now.udp_flows, 1);
+		assert_int_equal(now.connects, 0);
+		/* nor does TCP count as such */
+		mode_talk(&t, *state, m, IPPROTO_TCP, 31);
+		assert_int_equal(talk_connect(&t), TALK_FORWARDED);
+		assert_int_equal(votes_since(*state, m, &before).udp_flows, 1);
+	}
+}
+
 static void test_evidence_of_a_refused_connect_is_a_failure(void **state)
 {
 	static struct talk t;
@@ -395,6 +417,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		prog_test(test_evidence_of_a_connect_is_one_vote_and_its_time),
+		prog_test(test_evidence_of_a_udp_flow_counts_once),
 		prog_test(test_evidence_of_a_refused_connect_is_a_failure),
 		prog_test(test_evidence_of_a_forged_refusal_is_none),
 		prog_test(test_evidence_of_a_reset_counts_until_the_clients_fin),

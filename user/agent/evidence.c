@@ -66,6 +66,7 @@ static void counts_of(struct judge_counts *c, const struct perch_votes *v)
 	c->resets = v->resets;
 	c->responders = v->responders;
 	memcpy(c->over, v->over, sizeof(c->over));
+	c->udp_flows = v->udp_flows;
 }
 
 void arm_begin(struct arm *a, const struct perch_votes *now)
@@ -80,7 +81,7 @@ void arm_take(struct arm *a, const struct perch_votes *votes)
 
 	counts_of(&now, votes);
 	/* one counter that went back means that all did */
-	if (now.connects < a->last.connects || now.responders < a->last.responders)
+	if (judge_connections(&now) < judge_connections(&a->last) || now.responders < a->last.responders)
 		memset(&a->last, 0, sizeof(a->last));
 	a->sum.connects += counter_since(now.connects, a->last.connects);
 	a->sum.connect_failures += counter_since(now.connect_failures, a->last.connect_failures);
@@ -89,6 +90,7 @@ void arm_take(struct arm *a, const struct perch_votes *votes)
 	a->sum.responders += counter_since(now.responders, a->last.responders);
 	for (unsigned i = 0; i < PERCH_LIMITS; i++)
 		a->sum.over[i] += counter_since(now.over[i], a->last.over[i]);
+	a->sum.udp_flows += counter_since(now.udp_flows, a->last.udp_flows);
 	a->last = now;
 }
 

@@ -77,7 +77,7 @@ static void start_evidence(struct agent *a, struct service *s)
 	collect_votes(a, s, k->stable_slot);
 	arm_begin(&k->canary, canary->votes ? canary->votes : &none);
 	arm_begin(&k->stable, stable->votes ? stable->votes : &none);
-	k->step_connects = 0;
+	k->step_began_at = 0;
 }
 
 static int start_first_step(struct agent *a, struct service *s, const struct rollout_output *out,

@@ -34,8 +34,7 @@ void rollouts_input(struct agent *a, struct service *s, struct rollout_input *in
 		.canary = k->canary.sum,
 		.stable = k->stable.sum,
 	};
-	if (k->canary.sum.connects > k->step_connects)
-		in->step_connections = k->canary.sum.connects - k->step_connects;
+	in->step_connections = step_connections(k);
 }
 
 static const char *percent_text(__u32 share, char out[16])
@@ -63,7 +62,7 @@ static int rollout_set_share(struct agent *a, struct service *s, __u32 share, co
 	if (r)
 		return r;
 	rollout_stepped(&s->keep.rollout, perch_word_epoch(s->word), clock_now());
-	s->keep.step_connects = s->keep.canary.sum.connects;
+	s->keep.step_began_at = judge_connections(&s->keep.canary.sum);
 	fault_point("step", "unsaved");
 	save_rollout(a, s, true);
 	fault_point("step", "half-saved");

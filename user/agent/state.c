@@ -166,6 +166,13 @@ int role_parse(const char *word)
 	return -1;
 }
 
+__u64 step_connections(const struct rollout_keep *k)
+{
+	__u64 now = judge_connections(&k->canary.sum);
+
+	return now > k->step_began_at ? now - k->step_began_at : 0;
+}
+
 bool service_in_rollout(const struct service *s)
 {
 	switch (s->keep.rollout.phase) {

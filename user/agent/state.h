@@ -38,7 +38,7 @@ struct rollout_keep {
 	struct arm canary, stable;
 	__u8 canary_slot, stable_slot;
 	__u8 zero[6];
-	__u64 step_connects;	/* canary.sum.connects when the step began */
+	__u64 step_began_at;	/* the canary's connections when the step began */
 	__u64 saved;		/* ns, monotonic */
 };
 _Static_assert(sizeof(struct rollout_keep) <= PERCH_ROLLOUT_BYTES - 8, "rollout keep");
@@ -105,6 +105,8 @@ const char *role_name(enum perch_role role);
 int role_parse(const char *word);
 
 bool service_in_rollout(const struct service *s);
+/* Connections that the canary had since its step began. */
+__u64 step_connections(const struct rollout_keep *k);
 bool service_rolled_back(const struct service *s);
 /* Share of a slot under the plan in force, 0.01 %; the caller keeps it. */
 __u32 service_share(const struct service *s, int slot);

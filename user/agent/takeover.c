@@ -254,7 +254,7 @@ static void rollout_restart_step(struct agent *a, struct service *s)
 	r->epoch = perch_word_epoch(s->word);
 	tables_votes_since(a->tables, s->id, r->epoch);
 	r->step_since = now;
-	k->step_connects = k->canary.sum.connects;
+	k->step_began_at = judge_connections(&k->canary.sum);
 	if (r->phase == ROLLOUT_PAUSED) {
 		r->paused += now - r->phase_since;
 		r->phase_since = now;

@@ -85,11 +85,6 @@ static const char *rollout_canary(const struct service *s)
 	return canary >= 0 ? s->slot[canary].name : "";
 }
 
-static __u64 step_connections(const struct rollout_keep *k)
-{
-	return k->canary.sum.connects > k->step_connects ? k->canary.sum.connects - k->step_connects : 0;
-}
-
 static void view_add_progress(json_t *o, const struct service *s)
 {
 	const struct rollout *r = &s->keep.rollout;

@@ -15,7 +15,14 @@ struct judge_counts {
 	__u64 connects, connect_failures;
 	__u64 established, resets;
 	__u64 responders, over[PERCH_LIMITS];
+	__u64 udp_flows;
 };
+
+/* How many connections there were to judge by. */
+static inline __u64 judge_connections(const struct judge_counts *c)
+{
+	return c->connects + c->udp_flows;
+}
 
 enum judge_verdict { JUDGE_INCONCLUSIVE, JUDGE_PASS, JUDGE_FAIL, JUDGE_BLIND };
 const char *judge_verdict_name(enum judge_verdict v);	/* "pass" */

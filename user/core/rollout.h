@@ -11,7 +11,7 @@
 #include "judge.h"
 #include "model.h"
 
-#define ROLLOUT_LAYOUT 1
+#define ROLLOUT_LAYOUT 2
 
 enum rollout_phase {
 	ROLLOUT_IDLE, ROLLOUT_PROGRESSING, ROLLOUT_PAUSED, ROLLOUT_HOLDING,
