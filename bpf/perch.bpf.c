@@ -50,6 +50,7 @@ static __always_inline int xdp_next_hop(struct xdp_md *ctx, struct packet *p, st
 	u32 reason;
 	int r;
 
+	*ret = NULL;
 	if (p->answer) {
 		*ret = device_by_index(p->ifindex);
 		return *ret && (*ret)->xmit ? GO : PERCH_R_NO_XMIT;

@@ -47,12 +47,22 @@ static __always_inline u64 steer_towards(const struct perch_backend *k)
 	return k->local ? VIA_UP : steer_via(READ(k->via));
 }
 
+/* Through the stack once is through the stack for good: its firewall would not
+ * know again what went on without it.  Before both ends have spoken the way may
+ * still change; a firewall may be why they have not. */
+static __always_inline bool steer_keeps_up(const struct packet *p)
+{
+	u32 class = perch_tag_class(p->tag);
+
+	return (p->flow.flags & PERCH_FLOW_UP) && class != PERCH_EMBRYONIC && class != PERCH_UDP_NEW;
+}
+
 static __always_inline void steer_aim(struct packet *p, const struct perch_backend *k)
 {
 	p->new_address = k->address;
 	p->new_port = k->port ? k->port : p->destination_port;
 	p->client_port = p->flow.translated;
-	p->via = steer_towards(k);
+	p->via = steer_keeps_up(p) ? VIA_UP : steer_towards(k);
 }
 
 /* The entry in p is there: use it, end it, or decide anew (found stays 0). */
@@ -84,7 +94,7 @@ static __always_inline int steer_hit(struct packet *p)
 		return GO;
 	}
 	/* its request went through the stack, which is to see this one too */
-	if (!forward && p->hook != PERCH_HOOK_TC_OUT && via_up(READ(k->via)))
+	if (!forward && p->hook != PERCH_HOOK_TC_OUT && (p->flow.flags & PERCH_FLOW_UP))
 		return PERCH_R_TURNED_LATER;
 	p->found = 1;
 	if (forward) {
@@ -377,6 +387,7 @@ static __always_inline int steer_enter(struct packet *p)
 	p->reason = PERCH_R_UNLEARNED;
 	if (!c || (tcp && (p->tcp & TCP_RST)))
 		return GO;	/* a RST begins nothing */
+	p->flow.flags |= via_up(p->via) ? PERCH_FLOW_UP : 0;
 	r = steer_insert(p, tcp ? PERCH_EMBRYONIC : PERCH_UDP_NEW);
 	if (unlikely(r == FLOW_RIVAL))
 		r = steer_insert_aliased(p, tcp ? PERCH_EMBRYONIC : PERCH_UDP_NEW);
@@ -397,6 +408,21 @@ static __always_inline int steer_enter(struct packet *p)
 	return GO;
 }
 
+/* A packet that is there takes its flow along. */
+static __always_inline void steer_way(const struct packet *p)
+{
+	struct perch_flow_set *fs = element(flows, p->found_set);
+	u32 up = via_up(p->via) ? PERCH_FLOW_UP : 0, *flags;
+
+	if (p->way != WAY_FORWARD || (p->flow.flags & PERCH_FLOW_UP) == up || !fs)
+		return;
+	flags = &fs->flow[p->found_way & (PERCH_WAYS - 1)].flags;
+	if (up)
+		__sync_fetch_and_or(flags, PERCH_FLOW_UP);
+	else
+		__sync_fetch_and_and(flags, ~PERCH_FLOW_UP);
+}
+
 /* GO with p->reason set, or the reason to let it pass or drop it after all. */
 GLOBAL int steer_commit(struct packet *p)
 {
@@ -413,8 +439,10 @@ GLOBAL int steer_commit(struct packet *p)
 		return steer_end(p);
 	if (!p->found)
 		r = steer_enter(p);
-	if (p->found)
+	if (p->found) {
+		steer_way(p);
 		steer_track(p);
+	}
 	k = element(backends, p->flow.backend);
 	if (r == GO && k)
 		evidence_packet(p, k);

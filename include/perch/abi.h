@@ -364,6 +364,7 @@ enum perch_flow_flag {
 	PERCH_FLOW_TOLD_CLIENT = 1 << 13,	/* severed: this end was sent a RST */
 	PERCH_FLOW_TOLD_BACKEND = 1 << 14,
 	PERCH_FLOW_UNANSWERED = 1 << 15,	/* its connect has counted as failed */
+	PERCH_FLOW_UP = 1 << 16,	/* goes through this host's stack */
 };
 
 struct perch_flow {

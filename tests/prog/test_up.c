@@ -125,6 +125,37 @@ static void test_up_ends_when_the_programs_come(void **state)
 	}
 }
 
+/* But not once both ends have spoken through the stack: what its firewall then
+ * missed it would not forgive when the flow came back. */
+static void test_up_is_kept_by_what_is_established(void **state)
+{
+	struct lab *lab = *state;
+	static struct talk t;
+	struct flow_copy f;
+
+	for_each_mode(m) {
+		set_up(lab, UNATTACHED, true);
+		mode_talk(&t, lab, m, IPPROTO_TCP, 70);
+		client_goes_up(&t, TCP_SYN, 0);
+		backend_turns(&t, TCP_SYN | TCP_ACK, 0);
+		client_goes_up(&t, TCP_ACK, 0);
+		set_up(lab, UNATTACHED, false);
+		client_goes_up(&t, TCP_ACK, 100);
+		backend_turns(&t, TCP_ACK, 200);
+		/* while who begins now goes by the device, until its programs leave */
+		mode_talk(&t, lab, m, IPPROTO_TCP, 71);
+		assert_int_equal(talk_connect(&t), TALK_FORWARDED);
+		assert_int_equal(talk_flow(&t, &f), 0);
+		assert_int_equal(f.flow.flags & PERCH_FLOW_UP, 0);
+		set_up(lab, UNATTACHED, true);
+		client_goes_up(&t, TCP_ACK, 100);
+		assert_int_equal(talk_flow(&t, &f), 0);
+		assert_int_equal(f.flow.flags & PERCH_FLOW_UP, PERCH_FLOW_UP);
+		set_up(lab, UNATTACHED, false);
+		client_goes_up(&t, TCP_ACK, 100);
+	}
+}
+
 /* A super-packet that is larger than any device's MTU is the stack's too. */
 static void test_up_takes_super_packets(void **state)
 {
@@ -204,6 +235,7 @@ int main(void)
 		prog_test(test_up_goes_rewritten_and_its_replies_turn),
 		prog_test(test_up_takes_a_packet_at_the_end_of_its_life_when_local),
 		prog_test(test_up_ends_when_the_programs_come),
+		prog_test(test_up_is_kept_by_what_is_established),
 		prog_test(test_up_takes_super_packets),
 		prog_test(test_up_lets_replies_in_untouched),
 		prog_test(test_up_is_where_an_unknown_neighbour_is_asked_for),
