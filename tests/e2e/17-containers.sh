@@ -51,6 +51,7 @@ in_ns lb nft -f - <<-END
 			ct state invalid counter name invalid drop
 			ct state established,related accept
 			tcp dport 8080 ct state new counter name begun accept
+			tcp dport 7000 accept
 			meta l4proto { icmp, ipv6-icmp } accept
 		}
 	}
@@ -68,6 +69,7 @@ lab_nginx s1 v1 8080
 lab_nginx s2 v2 8080
 lab_nginx k1 w1 8080
 lab_nginx k2 w2 8080
+lab_namesrv k1 w1 7000
 head -c "${MEGABYTES}M" /dev/urandom > "$LAB_DIR/sent"
 
 # service NAME PORT STABLE IPV4 IPV6 [CANARY IPV4 IPV6]
@@ -89,6 +91,7 @@ configure() {
 		service bridged 81 w1 10.3.0.11 fd03::11 w2 10.3.0.12 fd03::12
 		service later 82 x1 10.3.0.13 fd03::13
 		service after 83 y1 10.2.0.19 fd02::19
+		service long 84 w1 10.3.0.11 fd03::11 | sed 's/8080/7000/g'
 	} | LAB_BACKENDS=0 perch_config "$MODE"
 	[ -z "$lines" ] || sed -i "s|^services:|${lines}services:|" "$LAB_DIR/perch.yaml"
 }
@@ -151,6 +154,35 @@ test_weights_hold_through_the_stack() {
 	# it was the stack that carried them, and saw both directions
 	expect [ "$(counter lb begun)" -ge $((before + 2400)) ]
 	clean
+}
+
+# Connections that are to live through all that follows: some begin through the
+# stack, some past it.
+LIVE=()
+
+test_connections_begin_that_live_long() {
+	start_long "alive-${#LIVE[@]}" -n 200 -i 100 -s "10.1.2$(((${#LIVE[@]} + 1) / 2)).0" -m 200 "$VIP4" 84
+	expect wait_for 10 long_ready
+	LIVE+=("$LONG" "$LONG_LOG")
+}
+
+test_long_connections_are_alive() {
+	local state i
+	for ((i = 0; i < ${#LIVE[@]}; i += 2)); do
+		LONG=${LIVE[i]} LONG_LOG=${LIVE[i + 1]}
+		state=$(long_state)
+		kill -USR2 "$LONG"	# also those that were silent
+		expect wait_for 5 none_waits
+		state=$(long_state)
+		echo "$state"
+		expect [ "$(field "$state" .open)" = 200 ]
+		expect [ "$(field "$state" .broken)" = 0 ]
+		expect [ "$(field "$state" .changed)" = 0 ]
+	done
+}
+
+none_waits() {
+	[ "$(field "$(long_state)" .waiting)" = 0 ]
 }
 
 attached() {
@@ -324,10 +356,12 @@ test_strict_filter_that_drops_is_an_alarm() {
 configure
 start_perchd
 run test_files_through_the_stack_are_identical test_weights_hold_through_the_stack \
-	test_patterns_attach_more_without_a_failure test_files_past_the_stack_are_identical \
+	test_connections_begin_that_live_long test_patterns_attach_more_without_a_failure \
+	test_connections_begin_that_live_long test_long_connections_are_alive test_files_past_the_stack_are_identical \
 	test_weights_hold_past_the_stack test_container_that_comes_later_is_attached_and_served \
 	test_container_that_goes_leaves_nothing_and_may_come_back test_renamed_interface_is_attached_by_its_new_name \
 	test_next_agent_knows_them_all test_patterns_taken_back_leave_the_stack_to_it \
-	test_ports_without_their_bridge_leave_the_stack_to_it test_bridge_without_its_ports_is_enough \
+	test_long_connections_are_alive test_ports_without_their_bridge_leave_the_stack_to_it \
+	test_bridge_without_its_ports_is_enough test_long_connections_are_alive \
 	test_strict_filter_that_drops_is_an_alarm
 finish
