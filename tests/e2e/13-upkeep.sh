@@ -18,6 +18,7 @@ service() {
 		    versions:
 		      - { name: v1, role: stable, backends: ["10.2.0.11:7000"] }
 		      - { name: v2, role: canary, backends: ["10.2.0.12:$3"] }
+		    rollback: { established: ${4:-drain} }
 		    rollout:
 		      steps: [30, 100]
 		      interval: 20m
@@ -62,7 +63,7 @@ loaded_since() {
 
 both() {
 	service web 80 7009
-	service extra 81 7000
+	service extra 81 7000 sever
 }
 
 both | perch_config "$MODE"

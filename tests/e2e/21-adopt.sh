@@ -17,12 +17,20 @@ lab_namesrv lb host 80 22 5000 5001
 lab_nginx lb site 8088
 lab_namesrv s1 v1 7000 22 5000 5001
 lab_namesrv s2 v2 7000
-perch_config "$MODE" <<-END
-	  - name: other
-	    listen: ["192.0.2.99:80/tcp"]
-	    versions:
-	      - { name: v1, role: stable, backends: ["10.2.0.11:7000"] }
-END
+# file SERVICE...: the configuration, with these on 192.0.2.99 and ports from 80
+file() {
+	local port=80 name
+	for name in "$@"; do
+		cat <<-END
+			  - name: $name
+			    listen: ["192.0.2.99:$port/tcp"]
+			    versions:
+			      - { name: v1, role: stable, backends: ["10.2.0.11:7000"] }
+		END
+		port=$((port + 1))
+	done | perch_config "$MODE"
+}
+file other
 cat > "$LAB_DIR/web.yaml" <<-END
 	name: web
 	listen: ["$VIP4:80/tcp", "[$VIP6]:80/tcp", "$VIP4:8088/tcp"]
@@ -228,6 +236,30 @@ test_whole_address_is_taken_but_for_exceptions() {
 	lab_kill TERM "$LONG"
 }
 
+# Its connections go on without it, and its address is another's at once.
+test_service_that_left_its_file_keeps_its_connections() {
+	start_long others -n 200 -s 10.1.6.0 -m 200 192.0.2.99 80
+	expect wait_for 20 long_ready
+	file renamed more
+	expect wait_for 10 phase_is renamed Idle
+	expect phase_is other Leaving
+	expect [ "$(count "$(short -n 100 -s 10.1.7.0 -m 100 192.0.2.99 80)" v1)" = 100 ]
+	stop_perchd KILL
+	start_perchd
+	expect phase_is other Leaving
+	expect [ "$(field "$(perch -j service show renamed)" '.[0].versions[0].connections')" -ge 100 ]
+	kill -USR2 "$LONG"
+	expect wait_for 10 none_wait
+	expect [ "$(field "$(long_state)" '[.open, .broken, .changed] | join(" ")')" = "200 0 0" ]
+	# by another name it is another service; by its own it is back
+	file renamed other
+	expect wait_for 10 phase_is other Idle
+	file renamed
+	expect wait_for 10 phase_is other Leaving
+	lab_kill TERM "$LONG"
+	expect wait_for 10 is_not_there other
+}
+
 detach() {
 	in_ns lb "$BUILD/perchd" -c "$LAB_DIR/perch.yaml" --detach "$@"
 }
@@ -293,7 +325,8 @@ test_detach_of_nothing_says_so() {
 run test_taken_over_address_keeps_its_connections test_handed_back_address_keeps_ours \
 	test_leaving_goes_on_after_the_agent_was_killed test_applied_again_it_stays \
 	test_it_has_left_when_its_last_connection_has test_drain_ends_on_time \
-	test_whole_address_is_taken_but_for_exceptions test_detach_refuses_beside_an_agent \
+	test_whole_address_is_taken_but_for_exceptions test_service_that_left_its_file_keeps_its_connections \
+	test_detach_refuses_beside_an_agent \
 	test_detach_called_off_changes_nothing test_detach_waits_for_the_last_connection \
 	test_detach_of_nothing_says_so
 finish

@@ -161,12 +161,23 @@ static void changes_undo(struct agent *a, struct change *c, size_t n, bool again
 	}
 }
 
+/* What the connections of a service have that nobody names any more: as it is
+ * said of them for a rollback, or by who takes it away.  0: they end now. */
+static __u64 service_time(const struct agent *a, const struct service *s, const struct apply *how)
+{
+	const struct perch_service *p = &a->datapath.maps.services[s->id];
+
+	if (how->gone && !strcmp(how->gone, s->name))
+		return how->drain_ns;
+	return p->established == PERCH_KEEP ? LEAVING_MOST_NS : p->established == PERCH_DRAIN ? p->drain_ms * NS_PER_MS : 0;
+}
+
 static void service_gone(struct agent *a, struct service *s, const struct apply *how)
 {
+	__u64 time = service_time(a, s, how);
 	char why[AGENT_WHY];
 
-	if (how->gone && how->drain_ns && !strcmp(how->gone, s->name) &&
-	    !leaving_begin(a, s, how->drain_ns, how->actor, how->comment, why))
+	if (time && !leaving_begin(a, s, time, how->actor, how->comment, why))
 		return;
 	service_remove(a, s);
 	agent_emit(a, .kind = "service", .actor = how->actor, .service = s->name, .reason = "left the configuration",
@@ -298,6 +309,7 @@ static int changes_carry_out(struct agent *a, struct change *c, size_t n, const 
 	if (r == -EADDRINUSE) {
 		/* a service that goes may hold the address */
 		settle_gone(a, c, n, how);
+		leaving_release(a);
 		r = changes_place(a, c, n, why);
 	}
 	if (r)

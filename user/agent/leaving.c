@@ -96,6 +96,12 @@ int leaving_begin(struct agent *a, struct service *s, __u64 drain_ns, const stru
 	return 0;
 }
 
+void leaving_release(struct agent *a)
+{
+	for (struct service *s = a->leaving; s; s = s->next)
+		tables_release(a->tables, s->id);
+}
+
 struct service *leaving_find(const struct agent *a, const char *name)
 {
 	struct service *s = a->leaving;

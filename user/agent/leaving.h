@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * Services that leave: `service delete NAME drain DURATION`.  Their listeners
- * are handed back to the stack, their connections go on until they end or the
+ * Services that leave: by `service delete NAME drain DURATION`, or because
+ * their file names them no more.  Their listeners are handed back to the stack, their connections go on until they end or the
  * time is over; then the service is gone, and what is still sent passes to
  * the stack, unsevered.
  *
@@ -27,6 +27,12 @@
  */
 int leaving_begin(struct agent *a, struct service *s, __u64 drain_ns, const struct actor *actor, const char *comment,
 		  char why[AGENT_WHY]);
+
+#define LEAVING_MOST_NS (24 * 3600 * 1000000000ull)
+
+/* Somebody wants an address that one of them had: what is left of its listeners
+ * is given up.  Its connections don't need them. */
+void leaving_release(struct agent *a);
 
 /* By name, among those that leave; NULL. */
 struct service *leaving_find(const struct agent *a, const char *name);

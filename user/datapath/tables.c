@@ -361,6 +361,11 @@ void tables_unobserve(struct tables *t, unsigned service)
 	backends_observe(t, service, 0);
 }
 
+void tables_release(struct tables *t, unsigned service)
+{
+	listeners_prune(t, service, NULL, NULL);
+}
+
 static void service_take_down(struct tables *t, unsigned service)
 {
 	const struct placed_service nothing = { .id = service };

@@ -74,6 +74,8 @@ int tables_apply(struct tables *t, const struct placed_service *s, const struct 
 		 const struct perch_plan *twin, char why[WHY]);
 /* No votes, histograms and reflex any more, until the next apply. */
 void tables_unobserve(struct tables *t, unsigned service);
+/* Take listeners away, for others to have them; its flows go on. */
+void tables_release(struct tables *t, unsigned service);
 /* Take listeners away, then the rest; its flows are severed, call flows_sever
  * to have the idle ones end too. */
 int tables_remove(struct tables *t, unsigned service);
