@@ -54,7 +54,7 @@ services() {
 		    $(check "type: ${SITE_CHECK:-http, path: /up/health}")
 		    rollout: { interval: 20m, reflex: { connectFailures: 0 } }
 		  - name: long
-		    listen: ["$VIP4:82/tcp"]
+		    listen: ["$VIP4:82/tcp", "$VIP4:82/udp"]
 		    affinity: connection
 		    versions:
 		      - { name: v1, role: stable, backends: ["10.2.0.11:7000", "10.2.0.12:7000", "10.2.0.13:7000"] }
@@ -248,11 +248,23 @@ test_connections_of_a_dead_host_end_instead_of_hanging() {
 	local had
 	had=$(field "$(long_state)" .names.n3.open)
 	expect [ "$had" -gt 5 ]
+	datagrams
+	expect [ "$(count "$SEEN" n3)" -gt 5 ]
 	in_ns s3 ip link set eth0 down
 	expect wait_for 5 is down long 10.2.0.13:7000
 	expect wait_for 5 long_open $((60 - had))
 	expect [ "$(field "$(long_state)" .names.n3.reset)" = "$had" ]
 	lab_kill TERM "$LONG"
+	# datagrams of a flow that is there have another backend now
+	datagrams
+	expect [ "$(failed)" = 0 ]
+	expect [ "$(count "$SEEN" n3)" = 0 ]
+}
+
+# 60 flows, the same ones each time.
+datagrams() {
+	SEEN=$(short -u -n 60 -s 10.1.2.0 -m 60 -P 5353 "$VIP4" 82)
+	echo "$SEEN"
 }
 
 long_open() {
