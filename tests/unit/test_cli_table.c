@@ -85,6 +85,11 @@ static void test_service_fits_a_line(void **state)
 	json_object_set_new(service, "rolledBack", json_true());
 	overview_line(service, NULL, line, sizeof(line));
 	assert_string_equal(line, "web  Progressing (rolled back)  192.0.2.10:80/tcp +2");
+	json_object_set_new(service, "rolledBack", json_false());
+	json_object_set_new(service, "phase", json_string("Leaving"));
+	json_object_set_new(service, "leaving", json_pack("{s:i, s:f}", "connections", 1234, "seconds", 25.0));
+	overview_line(service, NULL, line, sizeof(line));
+	assert_string_equal(line, "web  Leaving, 1,234 connections left, 25s  192.0.2.10:80/tcp +2");
 	json_decref(service);
 	json_decref(rollouts);
 }

@@ -27,10 +27,14 @@ const json_t *overview_rollout(const json_t *rollouts, const char *service)
 static void overview_phase(const json_t *service, const json_t *rollout, char *out, size_t size)
 {
 	double step = field_number(rollout, "step"), eta = field_number(rollout, "eta");
+	const json_t *leaving = json_object_get(service, "leaving");
 	const char *phase = field_text(service, "phase");
-	char number[TEXT_NUMBER];
+	char number[TEXT_NUMBER], most[TEXT_NUMBER];
 
 	text_append(out, size, "%s", phase);
+	if (leaving)
+		text_append(out, size, ", %s connections left, %s", text_count(field_number(leaving, "connections"), number),
+			    text_seconds(field_number(leaving, "seconds"), most));
 	if (field_true(service, "rolledBack") && strcmp(phase, "RolledBack"))
 		text_append(out, size, " (rolled back)");
 	if (step > 0)
