@@ -4,6 +4,7 @@
 # established, 30,000 of them idle for a minute, then 2 million spoofed SYNs
 # each sent twice, 2 million spoofed ACKs, and short connections at the highest
 # rate that the lab sustains without the flood.
+# alone
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 

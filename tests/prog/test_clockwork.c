@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
-/* The kernel's clockwork: how often it samples whom, and what its walk over
- * the flow table counts. */
+/*
+ * The kernel's clockwork: how often it samples whom, and what its walk over
+ * the flow table counts.
+ * alone
+ */
 #include "../../user/datapath/samples.h"
 #include "prog.h"
 

@@ -4,6 +4,7 @@
  * the records of all operations: a flow that was seen before an operation
  * began and seen again after it ended was there all the time, so whoever had
  * its key in between must have seen it and no other.
+ * alone
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>

@@ -2,6 +2,7 @@
 /*
  * The split word under two CPUs: one chooses and rolls back in the kernel,
  * one steps and rolls back in user space.
+ * alone
  */
 #define _GNU_SOURCE
 #include <errno.h>

@@ -5,6 +5,7 @@
  * the reflex would).  Three things must not happen: a plan that is half of
  * two, a canary chosen after a rollback that was done before the choice
  * began, and a step that brings a canary back without having seen it.
+ * alone
  */
 #define _GNU_SOURCE
 #include <errno.h>
