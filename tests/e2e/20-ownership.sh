@@ -360,7 +360,7 @@ test_mistakes_in_an_applied_configuration_change_nothing() {
 	unchanged perch config confirm
 	says 'nothing waits'
 	expect [ "$(status POST /v1/config/confirm)" = 409 ]
-	expect [ "$(find "$LAB_DIR" -maxdepth 1 -name 'perch.yaml.*' | wc -l)" = 0 ]
+	expect [ "$(find "$LAB_DIR" -maxdepth 1 -name '.perch.yaml*' | wc -l)" = 0 ]
 }
 
 # A large text is taken here, and nowhere else.
@@ -484,6 +484,54 @@ has_commit() {
 	[ "$(version web v2 .labels.commit)" = "$1" ]
 }
 
+# killed_at WINDOW CMD...: perchd sends itself SIGKILL there, in the midst of CMD,
+# and another one starts.
+killed_at() {
+	local window=$1
+	shift
+	stop_perchd KILL
+	PERCH_FAULT=$window start_perchd
+	"$@" > "$LAB_DIR/refusal" 2>&1
+	expect wait_for 10 is_gone "$PERCHD"
+	wait "$PERCHD" 2>/dev/null
+	start_perchd
+}
+
+# Neither half of a configuration: the old one, or the new one that waits.
+test_killed_inside_config_apply_it_is_the_old_or_the_new() {
+	local window
+	changed 's/affinity: connection/affinity: client/'
+	cp "$LAB_DIR/perch.yaml" "$LAB_DIR/before.yaml"
+	for window in kept unwritten; do
+		killed_at config/$window perch config apply "$LAB_DIR/new.yaml" confirm 60s
+		expect reverted
+		expect [ "$(field "$(last_event '.kind == "config"')" .to)" = lost ]
+		expect [ "$(shown .pending)" = null ]
+		expect [ ! -e "$LAB_DIR/.perch.yaml.before" ]
+	done
+	expect [ ! -e "$LAB_DIR/.perch.yaml.new" ]
+	killed_at config/written perch config apply "$LAB_DIR/new.yaml" confirm 60s
+	expect is_affinity client
+	expect cmp "$LAB_DIR/new.yaml" "$LAB_DIR/perch.yaml"
+	expect [ "$(shown .pending.user)" = root ]
+	expect perch config apply "$LAB_DIR/before.yaml"
+	killed_at revert/written perch config apply "$LAB_DIR/new.yaml" confirm 1s
+	expect reverted
+	expect [ "$(shown .pending)" = null ]
+	expect [ ! -e "$LAB_DIR/.perch.yaml.before" ]
+}
+
+test_killed_while_a_service_is_applied_or_deleted_it_is_one_or_none() {
+	sed 's/commit: cd34/commit: cd35/' "$LAB_DIR/app.yaml" > "$LAB_DIR/app35.yaml"
+	killed_at service/stored perch service apply "$LAB_DIR/app35.yaml"
+	expect [ "$(version app v1 .labels.commit)" = cd35 ]
+	expect reaches 81 v1
+	killed_at service/forgotten perch service delete app
+	expect knows_no_service app
+	expect refused reaches 81 v1
+	expect perch service apply "$LAB_DIR/app.yaml"
+}
+
 alarm() {
 	perch -j status | jq -e --arg kind "$1" '.alarms[] | select(.kind == $kind)'
 }
@@ -539,7 +587,6 @@ test_applied_text_is_taken_back_from_a_store_that_returns() {
 test_delete_is_refused_in_a_rollout_unless_forced() {
 	app 81 '  - { name: v5, role: canary, backends: ["10.2.0.12:7000"] }
 rollout: { steps: [50, 100], interval: 10m }' > "$LAB_DIR/app5.yaml"
-	expect perch weight set service app canary 0
 	expect perch service apply "$LAB_DIR/app5.yaml"
 	expect perch rollout start app
 	unchanged perch service delete app
@@ -585,6 +632,8 @@ run test_applied_service_serves_beside_the_files test_json_body_and_stdin_are_ta
 	test_second_trial_goes_back_to_what_was_before_the_first \
 	test_killed_agent_takes_it_back_at_its_start_when_overdue test_killed_agent_goes_on_waiting_after_its_start \
 	test_hand_that_writes_the_file_meanwhile_is_not_undone test_applied_service_outlives_the_state_directory \
-	test_applied_text_is_taken_back_from_a_store_that_returns test_delete_is_refused_in_a_rollout_unless_forced \
+	test_applied_text_is_taken_back_from_a_store_that_returns \
+	test_killed_inside_config_apply_it_is_the_old_or_the_new \
+	test_killed_while_a_service_is_applied_or_deleted_it_is_one_or_none test_delete_is_refused_in_a_rollout_unless_forced \
 	test_delete_with_drain_lets_connections_end
 finish

@@ -14,6 +14,7 @@
 #include "alarms.h"
 #include "applied_text.h"
 #include "clock.h"
+#include "fault.h"
 #include "leaving.h"
 #include "log.h"
 #include "reload.h"
@@ -230,6 +231,7 @@ static int applied_change(struct agent *a, struct applied *p, const struct apply
 		applied_drop(p);
 		return store_refused(a, r, why);
 	}
+	fault_point("service", "stored");
 	was = applied_swap(a, p->name, p);
 	r = reload_applied(a, how, why);
 	if (r) {
@@ -297,6 +299,7 @@ int applied_delete(struct agent *a, const char *name, bool force, __u64 drain_ns
 			applied_mark(a, s);
 		return store_refused(a, r, why);
 	}
+	fault_point("service", "forgotten");
 	was = applied_swap(a, name, NULL);
 	next = was->next;
 	leave.gone = name;

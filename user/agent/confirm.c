@@ -17,6 +17,7 @@
 
 #include "alarms.h"
 #include "clock.h"
+#include "fault.h"
 #include "files.h"
 #include "log.h"
 #include "reload.h"
@@ -184,6 +185,7 @@ static void confirm_due(uv_timer_t *timer)
 	if (r)
 		alarm_raise(a, "confirm", "", NULL, "make the file writable, or put the text before back by hand",
 			    "%s: could not be taken back: %s", a->config_path, strerror(-r));
+	fault_point("revert", "written");
 	if (!r || strcmp(a->config_text, c->before)) {
 		int err = state_revert(a, c, why);
 
@@ -271,12 +273,15 @@ static int apply_and_write(struct agent *a, struct model_config *config, const c
 		unlink(tmp);
 		return r;
 	}
+	fault_point("config", "kept");
 	r = reload_adopt(a, config, text, how, why);
 	if (r) {
 		unlink(tmp);
 		goto out;
 	}
+	fault_point("config", "unwritten");
 	r = file_commit(tmp, a->config_path);
+	fault_point("config", "written");
 	if (r) {
 		r = not_writable(a, r, why);
 		if (reload_parse(a, before, strlen(before), &config, detail) ||
@@ -382,6 +387,7 @@ void confirm_first(struct agent *a)
 	char *text;
 	int r;
 
+	file_discard(a->config_path);
 	if (!c || file_read(a->config_path, &text, &length)) {
 		confirm_drop(c);
 		return;

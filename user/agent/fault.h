@@ -37,6 +37,15 @@
  * window drain/noted        a backend is to be drained or resumed, nothing is
  * window drain/held         so it is in one of the versions that have it
  * window drain/unsaved      the kernel has it, the store does not
+ *
+ * Of these tests/e2e/20-ownership.sh knows what is to be found afterwards.
+ *
+ * window config/kept        the text before is kept, the new one not in force
+ * window config/unwritten   it is in force, and not in the file
+ * window config/written     it is in the file, and waits to be confirmed
+ * window revert/written     the file is as before, what is in force is not
+ * window service/stored     the store has a service's text, nothing else has
+ * window service/forgotten  the store has it no more, the kernel does
  */
 #ifndef PERCH_AGENT_FAULT_H
 #define PERCH_AGENT_FAULT_H

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /* Reading a file, and putting another in its place by a rename. */
-#define _GNU_SOURCE	/* mkostemp */
 #include "files.h"
 
 #include <errno.h>
@@ -89,13 +88,22 @@ static int take_after(int fd, const char *path)
 	return fchmod(fd, st.st_mode & 07777) ? -errno : 0;
 }
 
+/* Where the new text waits: no pattern for configurations finds it there. */
+static int prepared_path(const char *path, char out[FILE_PATH])
+{
+	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+
+	return snprintf(out, FILE_PATH, "%.*s.%s.new", (int)(name - path), path, name) < FILE_PATH ? 0 : -ENAMETOOLONG;
+}
+
 int file_prepare(const char *path, const char *text, size_t length, char tmp[FILE_PATH])
 {
-	int fd, r;
+	int fd, r = prepared_path(path, tmp);
 
-	if (snprintf(tmp, FILE_PATH, "%s.XXXXXX", path) >= FILE_PATH)
-		return -ENAMETOOLONG;
-	fd = mkostemp(tmp, O_CLOEXEC);
+	if (r)
+		return r;
+	unlink(tmp);		/* of who was killed before it was in its place */
+	fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
 	r = take_after(fd, path);
@@ -105,6 +113,14 @@ int file_prepare(const char *path, const char *text, size_t length, char tmp[FIL
 	if (r)
 		unlink(tmp);
 	return r;
+}
+
+void file_discard(const char *path)
+{
+	char tmp[FILE_PATH];
+
+	if (!prepared_path(path, tmp))
+		unlink(tmp);
 }
 
 /* The folder's entry on the disk; without it the rename may be lost. */

@@ -18,7 +18,9 @@ int file_read(const char *path, char **ret_text, size_t *ret_length);
 int file_prepare(const char *path, const char *text, size_t length, char tmp[FILE_PATH]);
 /* It takes the file's place.  On -errno it is gone. */
 int file_commit(const char *tmp, const char *path);
-/* Both. */
+/* What was prepared and never took its place goes. */
+void file_discard(const char *path);
+/* Prepare and commit. */
 int file_replace(const char *path, const char *text, size_t length);
 
 /* "/etc/perch" of "/etc/perch/perch.yaml", "." of "perch.yaml". */
