@@ -320,6 +320,32 @@ static void test_file_that_cannot_grow_fails_writes_and_recovers(void **state)
 	store_close(s);
 }
 
+static void test_store_that_could_not_be_made_anew_is_tried_again(void **state)
+{
+	const struct stored_service web = service_example();
+	struct store *s = open_again(NULL);
+	struct stored_service got;
+	char why[STORE_WHY] = "";
+	FILE *f;
+
+	remove_tree(dir);
+	f = fopen(dir, "w");	/* in its place */
+	assert_non_null(f);
+	fclose(f);
+	assert_true(store_gone(s));
+	assert_true(store_reopen(s, why) < 0);
+	assert_non_null(strstr(why, dir));
+	assert_true(store_gone(s));
+	assert_true(store_service(s, &web) < 0 || store_gone(s));
+	assert_int_equal(unlink(dir), 0);
+	assert_int_equal(store_reopen(s, why), 0);
+	assert_int_equal(store_service(s, &web), 0);
+	s = open_again(s);
+	assert_int_equal(store_service_load(s, "web", &got), 0);
+	store_service_free(&got);
+	store_close(s);
+}
+
 struct seen_samples {
 	size_t n;
 	__u64 first, last;
@@ -428,6 +454,7 @@ int main(void)
 		TEST(test_directory_that_was_deleted_is_noticed_and_made_anew),
 		TEST(test_damage_found_while_running_is_set_aside),
 		TEST(test_file_that_cannot_grow_fails_writes_and_recovers),
+		TEST(test_store_that_could_not_be_made_anew_is_tried_again),
 		TEST(test_samples_are_found_by_service_and_time),
 		TEST(test_old_samples_are_deleted_in_slices),
 		TEST(test_directory_is_made_for_nobody_else),

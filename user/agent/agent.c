@@ -299,12 +299,12 @@ static int start_http(struct agent *a)
 
 static void look_again(uv_timer_t *timer)
 {
+	deadman_beat(timer->data);
 	rollouts_tick(timer->data);
 }
 
 static void second(uv_timer_t *timer)
 {
-	deadman_beat(timer->data);
 	upkeep(timer->data);
 	health_look(timer->data);
 	api_events_beat(timer->data);

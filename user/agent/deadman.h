@@ -11,8 +11,8 @@
 
 #include "agent.h"
 
-/* Once a second, and before anything is armed.  Also from what blocks the
- * loop for longer. */
+/* With every look at the rollouts, and before anything is armed.  Also from
+ * what blocks the loop for long. */
 void deadman_beat(struct agent *a);
 /* agent.deadman of the configuration in force, to the kernel. */
 void deadman_set(struct agent *a);

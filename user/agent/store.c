@@ -244,8 +244,12 @@ static int store_open_file(struct store *s, bool damaged, char why[STORE_WHY])
 				 strrchr(s->path, '/') + 1);
 	}
 	umask(mask);
-	if (r)
-		snprintf(why, STORE_WHY, "%.120s: %.120s", s->path, s->error);
+	if (!r)
+		return 0;
+	snprintf(why, STORE_WHY, "%.120s: %.120s", s->path, s->error);
+	/* half a schema is none: it is to be opened again */
+	sqlite3_close(s->db);
+	s->db = NULL;
 	return r;
 }
 
