@@ -339,12 +339,25 @@ test_bridge_without_its_ports_is_enough() {
 	clean
 }
 
+test_pattern_for_all_leaves_loopback_alone() {
+	local names
+	configure "{ name: '*' }"
+	expect wait_for 5 is_attached s1
+	names=$(perch -j datapath show | jq -r '[.interfaces[] | .name] | join(" ")')
+	expect [ "$names" = "c br0 p1 p2 s1 s2 s9" ]
+	expect [ "$(alarms)" = 0 ]
+	halves veths v2 80
+	clean
+}
+
 alarm() {
 	perch -j status | jq -e --arg kind "$1" --arg text "$2" '.alarms[] | select(.kind == $kind and (.text + .remedy | contains($text)))'
 }
 
 # The route back to these clients is not the way they come.
 test_strict_filter_that_drops_is_an_alarm() {
+	configure
+	expect wait_for 5 no_pins_of s1
 	lab_route lb 10.1.9.0/24 via 10.2.0.11 dev s1 onlink
 	expect refused in_ns c curl -s -m 0.5 --interface 10.1.9.1 "http://$VIP4/"
 	kill -HUP "$PERCHD"
@@ -363,5 +376,5 @@ run test_files_through_the_stack_are_identical test_weights_hold_through_the_sta
 	test_next_agent_knows_them_all test_patterns_taken_back_leave_the_stack_to_it \
 	test_long_connections_are_alive test_ports_without_their_bridge_leave_the_stack_to_it \
 	test_bridge_without_its_ports_is_enough test_long_connections_are_alive \
-	test_strict_filter_that_drops_is_an_alarm
+	test_pattern_for_all_leaves_loopback_alone test_strict_filter_that_drops_is_an_alarm
 finish
