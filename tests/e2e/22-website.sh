@@ -82,7 +82,8 @@ pages() {
 datagrams() {
 	local source=10.1.$((ROUND * 2)).0
 	[[ $1 != *:* ]] || source=fd01::$ROUND:1
-	field "$(short -u -n "$N" -j 32 -w 1000 -s $source -m "$N" "$1" 443)" '.names | to_entries[] | range(.value.count) as $i | .key'
+	# shellcheck disable=SC2016 # jq's
+	field "$(short -u -n "$N" -j 32 -w 1000 -s "$source" -m "$N" "$1" 443)" '.names | to_entries[] | range(.value.count) as $i | .key'
 }
 
 # canaries LIST: how many of them; fails unless all N are one of the two
