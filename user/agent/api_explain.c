@@ -164,7 +164,7 @@ static void tell_hash(struct story *y)
 	if (y->e.by == EXPLAIN_DOOR)
 		snprintf(y->why, sizeof(y->why), "it is the door of '%s'", slot_name(y, y->e.wanted));
 	else if (y->e.by == EXPLAIN_HASH)
-		snprintf(y->why, sizeof(y->why), "the hash of the %s is %u of %u, and %u to %u lead to '%s'",
+		snprintf(y->why, sizeof(y->why), "the hash of the %s is %u of %d, and %u to %u lead to '%s'",
 			 y->s->model->affinity == PERCH_AFFINITY_CLIENT ? "client" : "connection", y->e.value,
 			 PERCH_SHARE_ALL, from, to - 1, slot_name(y, y->e.wanted));
 	if (y->e.torn)

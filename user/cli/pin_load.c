@@ -205,7 +205,7 @@ int do_pin_load(struct cli *cli, int argc, char **argv)
 	int ret;
 
 	ret = words_read(cli, argc, argv, words);
-	if (ret)
+	if (ret || !file)
 		return ret;
 	clock_gettime(CLOCK_MONOTONIC, &began);
 	f.name = strcmp(file, "-") ? file : "stdin";

@@ -196,6 +196,7 @@ static bool search_flow(void *arg, const struct flow_copy *f)
 
 int explain_flow(const struct maps *m, const struct hash_tuple *t, struct flow_copy *ret)
 {
+	/* cppcheck-suppress ctuuninitvar ; it is only written to */
 	struct search s = { m, t, ret, false };
 
 	flows_walk(m, search_flow, &s);
