@@ -149,6 +149,7 @@ static void changes_undo(struct agent *a, struct change *c, size_t n, bool again
 
 	for (size_t i = 0; i < n; i++) {
 		change_swap(&c[i]);
+		c[i].service->ruled = NULL;	/* by rules that are freed now */
 		if (c[i].created) {
 			if (c[i].placed)
 				service_remove(a, c[i].service);

@@ -7,6 +7,7 @@
 
 #include "../core/address.h"
 #include "../core/histogram.h"
+#include "../datapath/choices.h"
 #include "drains.h"
 #include "health.h"
 
@@ -239,10 +240,11 @@ json_t *view_service(const struct agent *a, const struct service *s)
 		json_array_append_new(listen, json_string(endpoint_format(&s->model->listen[i], text)));
 	for (int i = -1; (i = view_next_slot(s, i)) >= 0;)
 		json_array_append_new(versions, view_version(a, s, i));
-	return json_pack("{s:s, s:o, s:s, s:s, s:s, s:s, s:I, s:b, s:o}", "name", s->name, "listen", listen, "forward",
+	return json_pack("{s:s, s:o, s:s, s:s, s:s, s:s, s:I, s:b, s:I, s:I, s:o}", "name", s->name, "listen", listen, "forward",
 			 "nat", "affinity", view_affinity(s->model->affinity), "phase",
 			 rollout_phase_name(s->keep.rollout.phase), "established", view_established(s->model->established),
-			 "epoch", (json_int_t)perch_word_epoch(s->word), "rolledBack", service_rolled_back(s), "versions",
+			 "epoch", (json_int_t)perch_word_epoch(s->word), "rolledBack", service_rolled_back(s), "rules",
+			 (json_int_t)s->model->n_rules, "pins", (json_int_t)choices_pins_count(a->choices, s->id), "versions",
 			 versions);
 }
 

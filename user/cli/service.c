@@ -110,6 +110,16 @@ static void service_leaving(const json_t *service)
 		       text_seconds(field_number(leaving, "seconds"), seconds));
 }
 
+/* Weights are not all: who is led by a rule or a pin. */
+static void service_choosers(const json_t *service)
+{
+	char rules[TEXT_NUMBER], pins[TEXT_NUMBER];
+	double n_rules = field_number(service, "rules"), n_pins = field_number(service, "pins");
+
+	if (n_rules > 0 || n_pins > 0)
+		printf("  before the hash: %s rules, %s pins\n", text_count(n_rules, rules), text_count(n_pins, pins));
+}
+
 void service_text(const json_t *service, const json_t *rollout)
 {
 	char listen[LISTENERS];
@@ -118,6 +128,7 @@ void service_text(const json_t *service, const json_t *rollout)
 	       field_true(service, "rolledBack") && strcmp(field_text(service, "phase"), "RolledBack") != 0 ? " (rolled back)" : "",
 	       field_words(service, "listen", listen, sizeof(listen)));
 	service_leaving(service);
+	service_choosers(service);
 	service_rollout(rollout);
 	service_versions(service);
 	service_rejections(service);
