@@ -157,11 +157,43 @@ static void test_explain_finds_the_flow_and_its_end(void **state)
 	}
 }
 
+/* Port 0 is every port but those that are left alone. */
+static void test_explain_tells_of_every_port_and_its_exceptions(void **state)
+{
+	static const __u16 exclude[] = { 22 };
+	struct lab *lab = *state;
+	static struct talk t;
+	struct explain e;
+
+	for (unsigned v6 = 0; v6 < 2; v6++) {
+		lab->web[v6].listen[0].port = 0;
+		lab->web[v6].placed.exclude = exclude;
+		lab->web[v6].placed.n_exclude = 1;
+	}
+	assert_int_equal(lab_apply(lab), 0);
+	for_each_mode(m) {
+		for (int i = 0; i < 3; i++) {
+			static const __u16 port[] = { 4711, 22, LAB_DOOR_PORT };
+			struct hash_tuple tuple;
+
+			talk_new(&t, lab, m, IPPROTO_TCP, i + 1);
+			t.client.to_port = port[i];
+			tuple = tuple_of(&t);
+			explain_choice(&lab->datapath.maps, &tuple, 0, lab_now(), &e);
+			assert_int_equal(e.any_port, i == 0);
+			assert_int_equal(e.excluded, i == 1);
+			assert_int_equal(e.by, i == 0 ? EXPLAIN_HASH : i == 1 ? EXPLAIN_NOTHING : EXPLAIN_DOOR);
+			assert_int_equal(talk_client(&t, TCP_SYN, 0), i == 1 ? TALK_PASSED : TALK_FORWARDED);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_prestate_setup_teardown(test_explain_tells_what_the_program_does, choosers_setup, choosers_teardown, &big),
 		chooser_test(test_explain_tells_who_takes_over),
+		chooser_test(test_explain_tells_of_every_port_and_its_exceptions),
 		chooser_test(test_explain_finds_the_flow_and_its_end),
 	};
 

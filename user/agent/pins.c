@@ -190,42 +190,20 @@ int pins_delete(struct agent *a, struct service *s, const struct perch_address *
 	return 0;
 }
 
-struct pins_all {
-	struct agent *agent;
-	const struct service *service;
-	int n, err;
-};
-
-static void pin_delete(void *arg, const struct perch_pin_key *key, const struct perch_pin *pin)
-{
-	struct pins_all *all = arg;
-
-	if (key->service != all->service->id)
-		return;
-	all->err = choices_unpin(all->agent->choices, key->service, &key->client) ?: all->err;
-	all->n++;
-}
-
 int pins_delete_all(struct agent *a, struct service *s, const struct pin_asker *asker, char why[AGENT_WHY])
 {
-	struct pins_all all = { .agent = a, .service = s };
-	struct choice_walk walk = { 0 };
+	int n = choices_pins_count(a->choices, s->id), r = choices_pins_clear(a->choices, s->id);
 	char text[64];
-	int r;
 
-	do
-		r = choices_pins_walk(a->choices, &walk, CHOICE_SLICE, pin_delete, &all);
-	while (r > 0);
-	r = r ?: all.err;
 	if (r) {
 		snprintf(why, AGENT_WHY, "%s: pins: %s", s->name, strerror(-r));
 		return r;
 	}
 	if (store_pins_delete_all(a->store, s->name))
 		s->pins_unsaved = true;
-	snprintf(text, sizeof(text), "all %d clients are pinned no more", all.n);
+	snprintf(text, sizeof(text), "all %d clients are pinned no more", n);
 	agent_emit(a, .kind = "pin", .actor = asker->actor, .service = s->name, .reason = text, .comment = asker->comment);
-	return all.n;
+	return n;
 }
 
 struct pins_load {
@@ -310,5 +288,5 @@ void pins_takeover(struct agent *a, struct service *s)
 		if (!s->slot[i].name[0])
 			choices_void_slot(a->choices, s->id, i);
 	s->pins_known = true;
-	s->pins_unsaved = pins_sync(a, s);
+	s->pins_unsaved = true;	/* perhaps; the sweep compares */
 }

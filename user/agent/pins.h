@@ -44,12 +44,12 @@ int pins_leave(struct agent *a, struct service *s, bool *ret_moved);
 /* After rules_place: pins of the store when the service is new to the kernel,
  * and those that ask for a version that has come. */
 int pins_place(struct agent *a, struct service *s, char why[AGENT_WHY]);
-/* Pins found in the kernel, and the store brought in line with them. */
+/* Pins found in the kernel, with which the sweep brings the store in line. */
 void pins_takeover(struct agent *a, struct service *s);
 /* The store lost what it had: it is to be written again from the map. */
 void pins_store_lost(struct agent *a);
 
-/* The sweep of what ran out, in slices. */
+/* The sweep, in slices: what ran out goes, what the store lacks is written. */
 int pins_start(struct agent *a);
 void pins_stop(struct agent *a);
 

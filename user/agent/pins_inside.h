@@ -8,8 +8,5 @@
 
 /* Monotonic ns as the store's ms since 1970; 0 stays 0. */
 __u64 pin_wall(__u64 until);
-/* The store's pins of a service brought in line with the kernel's.  0 or
- * -errno; to be tried again then. */
-int pins_sync(struct agent *a, struct service *s);
 
 #endif

@@ -16,14 +16,32 @@
 #include "rules.h"
 
 #define PASS_MS 5000		/* between two passes */
-#define SLICE_MS 20		/* between two slices of one */
+#define SLICE_MS 5		/* between two slices of one */
 #define SLICE 1024
+
+/* A service's pins in the store, against the map: first what the store has,
+ * then, if it lacks some, all that the map has. */
+struct sync {
+	char service[PERCH_NAME_LEN];
+	bool rewriting;
+	struct perch_address after;	/* the store's, seen so far */
+	bool begun;
+	struct choice_walk walk;
+	size_t alike, rows;
+	/* of this slice */
+	const struct service *s;
+	struct stored_pin pin[SLICE];
+	struct perch_address gone[SLICE];
+	size_t n, n_gone;
+};
 
 struct pins {
 	struct agent *agent;
 	uv_timer_t timer;
 	struct choice_walk walk;
-	bool walking;
+	bool walking, syncing;
+	bool failed;		/* the store did: first a pass, then again */
+	struct sync sync;
 	/* of this slice */
 	struct perch_pin_key gone[SLICE];
 	size_t n;
@@ -71,20 +89,116 @@ static void sweep_slice(struct pins *p)
 	p->walking = r > 0;
 }
 
+static bool sync_row(void *arg, const struct stored_pin *stored)
+{
+	struct pins *p = arg;
+	struct sync *y = &p->sync;
+	struct perch_pin pin;
+	const char *name;
+
+	y->after = stored->client;
+	y->begun = true;
+	y->rows++;
+	if (choices_pin_find(&p->agent->datapath.maps, y->s->id, &stored->client, &pin)) {
+		y->gone[y->n_gone++] = stored->client;
+		return true;
+	}
+	name = rules_target_name(y->s, pin.target);
+	/* of what leads nowhere only the store knows the name */
+	y->alike += !name || !strcmp(name, stored->target);
+	return true;
+}
+
+/* 1: there is more, 0: all is well, or -errno. */
+static int sync_compare(struct pins *p)
+{
+	struct sync *y = &p->sync;
+	struct agent *a = p->agent;
+	int r;
+
+	y->rows = 0;
+	r = store_pins_next(a->store, y->service, y->begun ? &y->after : NULL, SLICE, sync_row, p);
+	if (!r)
+		r = store_pins_delete(a->store, y->service, y->gone, y->n_gone);
+	if (r || y->rows == SLICE)
+		return r ? r : 1;
+	y->rewriting = y->alike != choices_pins_count(a->choices, y->s->id);
+	return y->rewriting;
+}
+
+static void sync_pin(void *arg, const struct perch_pin_key *key, const struct perch_pin *pin)
+{
+	struct pins *p = arg;
+	struct sync *y = &p->sync;
+	const char *name = rules_target_name(y->s, pin->target);
+	char buffer[PERCH_NAME_LEN];
+
+	if (key->service != y->s->id)
+		return;
+	if (name)
+		y->pin[y->n++] = (struct stored_pin){ key->client, name, pin_wall(pin->until) };
+	else if (p->agent->store && store_pin_target(p->agent->store, y->service, &key->client, buffer) == -ENOENT)
+		y->gone[y->n_gone++] = key->client;
+}
+
+static int sync_rewrite(struct pins *p)
+{
+	struct sync *y = &p->sync;
+	struct agent *a = p->agent;
+	int r = choices_pins_walk(a->choices, &y->walk, SLICE, sync_pin, p);
+	int err = store_pins_set(a->store, y->service, y->pin, y->n);
+
+	/* they lead nowhere, and where to nobody knows any more */
+	for (size_t i = 0; i < y->n_gone && !err; i++)
+		choices_unpin(a->choices, y->s->id, &y->gone[i]);
+	return err ? err : r;
+}
+
+static void sync_slice(struct pins *p)
+{
+	struct service *s = agent_service(p->agent, p->sync.service);
+	int r = 0;
+
+	p->sync.n = p->sync.n_gone = 0;
+	p->sync.s = s;
+	if (s)
+		r = p->sync.rewriting ? sync_rewrite(p) : sync_compare(p);
+	p->syncing = r > 0;
+	p->failed = r < 0;
+	if (r < 0)
+		s->pins_unsaved = true;
+}
+
+/* The next one whose pins the store does not have. */
+static bool sync_begin(struct pins *p)
+{
+	for (struct service *s = p->agent->services; s; s = s->next) {
+		if (!s->pins_unsaved)
+			continue;
+		s->pins_unsaved = false;
+		memset(&p->sync, 0, sizeof(p->sync));
+		memcpy(p->sync.service, s->name, sizeof(s->name));
+		return true;
+	}
+	return false;
+}
+
 static void sweep(uv_timer_t *timer)
 {
 	struct pins *p = timer->data;
 
-	if (p->walking) {
+	if (p->syncing) {
+		sync_slice(p);
+	} else if (p->walking) {
 		sweep_slice(p);
+	} else if (!p->failed && sync_begin(p)) {
+		p->syncing = true;
 	} else {
-		for (struct service *s = p->agent->services; s; s = s->next)
-			if (s->pins_unsaved)
-				s->pins_unsaved = pins_sync(p->agent, s);
+		p->failed = false;
 		memset(&p->walk, 0, sizeof(p->walk));
 		p->walking = choices_pins_timed(p->agent->choices);
 	}
-	uv_timer_start(timer, sweep, p->walking ? SLICE_MS : PASS_MS, 0);
+	uv_timer_start(timer, sweep, p->walking || p->syncing ? SLICE_MS : PASS_MS, 0);
 }
 
 int pins_start(struct agent *a)
@@ -96,7 +210,7 @@ int pins_start(struct agent *a)
 	p->agent = a;
 	p->timer.data = p;
 	uv_timer_init(&a->loop, &p->timer);
-	uv_timer_start(&p->timer, sweep, PASS_MS, 0);
+	uv_timer_start(&p->timer, sweep, SLICE_MS, 0);
 	a->pins = p;
 	return 0;
 }
@@ -111,103 +225,4 @@ void pins_store_lost(struct agent *a)
 {
 	for (struct service *s = a->services; s; s = s->next)
 		s->pins_unsaved = s->pins_known;
-}
-
-/* A sync under way: rows of the store against the map. */
-struct sync {
-	struct agent *agent;
-	struct service *service;
-	struct perch_address *gone;	/* in the store alone */
-	size_t n_gone, alike;
-	int err;
-};
-
-/* Room for one more at the powers of two. */
-static int push(struct perch_address **list, size_t *n, const struct perch_address *client)
-{
-	struct perch_address *more = *list;
-
-	if (!(*n & (*n - 1)))
-		more = realloc(*list, (*n ? 2 * *n : 1) * sizeof(**list));
-	if (!more)
-		return -ENOMEM;
-	*list = more;
-	more[(*n)++] = *client;
-	return 0;
-}
-
-static bool sync_row(void *arg, const struct stored_pin *stored)
-{
-	struct sync *y = arg;
-	const struct service *s = y->service;
-	struct perch_pin pin;
-	const char *name;
-
-	if (choices_pin_find(&y->agent->datapath.maps, s->id, &stored->client, &pin)) {
-		y->err = push(&y->gone, &y->n_gone, &stored->client);
-		return !y->err;
-	}
-	name = rules_target_name(s, pin.target);
-	/* of what leads nowhere only the store knows the name */
-	y->alike += !name || !strcmp(name, stored->target);
-	return true;
-}
-
-/* Write all that the map has, slice by slice. */
-struct rewrite {
-	struct agent *agent;
-	struct service *service;
-	struct stored_pin pin[CHOICE_SLICE];
-	struct perch_address nameless[CHOICE_SLICE];
-	size_t n, n_nameless;
-};
-
-static void rewrite_pin(void *arg, const struct perch_pin_key *key, const struct perch_pin *pin)
-{
-	struct rewrite *w = arg;
-	const char *name = rules_target_name(w->service, pin->target);
-	char buffer[PERCH_NAME_LEN];
-
-	if (key->service != w->service->id)
-		return;
-	if (name)
-		w->pin[w->n++] = (struct stored_pin){ key->client, name, pin_wall(pin->until) };
-	else if (store_pin_target(w->agent->store, w->service->name, &key->client, buffer) == -ENOENT)
-		w->nameless[w->n_nameless++] = key->client;
-}
-
-static int sync_rewrite(struct agent *a, struct service *s)
-{
-	struct rewrite *w = calloc(1, sizeof(*w));
-	struct choice_walk walk = { 0 };
-	int r = w ? 1 : -ENOMEM, err = 0;
-
-	while (r > 0 && !err) {
-		w->agent = a;
-		w->service = s;
-		w->n = w->n_nameless = 0;
-		r = choices_pins_walk(a->choices, &walk, CHOICE_SLICE, rewrite_pin, w);
-		err = store_pins_set(a->store, s->name, w->pin, w->n);
-		/* it leads nowhere, and where to nobody knows any more */
-		for (size_t i = 0; i < w->n_nameless && a->store && !err; i++)
-			choices_unpin(a->choices, s->id, &w->nameless[i]);
-	}
-	free(w);
-	return r < 0 ? r : err;
-}
-
-int pins_sync(struct agent *a, struct service *s)
-{
-	struct sync y = { .agent = a, .service = s };
-	int r;
-
-	if (!choices_pins_count(a->choices, s->id))
-		return store_pins_delete_all(a->store, s->name);
-	r = store_pins_each(a->store, s->name, NULL, sync_row, &y) ?: y.err;
-	if (!r)
-		r = store_pins_delete(a->store, s->name, y.gone, y.n_gone);
-	if (!r && y.alike != choices_pins_count(a->choices, s->id))
-		r = sync_rewrite(a, s);
-	free(y.gone);
-	return r;
 }

@@ -10,8 +10,8 @@
 #include "store_sql.h"
 
 /* Carry out a statement n times, each with its own values, or not at all. */
-static int store_bulk(struct store *s, const char *sql, size_t n, void (*bind)(sqlite3_stmt *st, const void *arg, size_t i),
-		      const char *service, const void *arg)
+static int store_bulk(struct store *s, const char *sql, size_t n,
+		      void (*bind)(sqlite3_stmt *st, const void *arg, size_t i), const char *service, const void *arg)
 {
 	sqlite3_stmt *st = NULL;
 	int r;
@@ -69,20 +69,12 @@ int store_pins_delete_all(struct store *s, const char *service)
 	return s ? store_write(s, "DELETE FROM pins WHERE service = ?", "s", service) : 0;
 }
 
-int store_pins_each(struct store *s, const char *service, const char *target,
-		    bool (*fn)(void *arg, const struct stored_pin *pin), void *arg)
+/* Rows of client, target and until, until fn had enough. */
+static int each_pin(struct store *s, sqlite3_stmt *st, bool (*fn)(void *arg, const struct stored_pin *pin), void *arg)
 {
-	sqlite3_stmt *st;
-	int r;
+	int code;
 
-	if (!s)
-		return 0;
-	r = store_prepare(s, &st, target ? "SELECT client, target, until FROM pins WHERE service = ? AND target = ?" :
-			  "SELECT client, target, until FROM pins WHERE service = ? ORDER BY client", target ? "ss" : "s",
-			  service, target);
-	if (r)
-		return r;
-	while ((r = sqlite3_step(st)) == SQLITE_ROW) {
+	while ((code = sqlite3_step(st)) == SQLITE_ROW) {
 		struct stored_pin pin = { .target = (const char *)sqlite3_column_text(st, 1),
 					  .until = sqlite3_column_int64(st, 2) };
 
@@ -92,7 +84,35 @@ int store_pins_each(struct store *s, const char *service, const char *target,
 		if (!fn(arg, &pin))
 			break;
 	}
-	return store_read_end(s, st, r);
+	return store_read_end(s, st, code);
+}
+
+#define SELECT_PINS "SELECT client, target, until FROM pins WHERE service = ?"
+
+int store_pins_each(struct store *s, const char *service, const char *target,
+		    bool (*fn)(void *arg, const struct stored_pin *pin), void *arg)
+{
+	sqlite3_stmt *st;
+	int r;
+
+	if (!s)
+		return 0;
+	r = store_prepare(s, &st, target ? SELECT_PINS " AND target = ?" : SELECT_PINS, target ? "ss" : "s", service, target);
+	return r ? r : each_pin(s, st, fn, arg);
+}
+
+int store_pins_next(struct store *s, const char *service, const struct perch_address *after, size_t n,
+		    bool (*fn)(void *arg, const struct stored_pin *pin), void *arg)
+{
+	sqlite3_stmt *st;
+	int r;
+
+	if (!s)
+		return 0;
+	/* an empty blob is before all others */
+	r = store_prepare(s, &st, SELECT_PINS " AND client > ? ORDER BY client LIMIT ?", "sbi", service,
+			  after ? (const void *)after : "", after ? (int)sizeof(*after) : 0, (sqlite3_int64)n);
+	return r ? r : each_pin(s, st, fn, arg);
 }
 
 int store_pin_target(struct store *s, const char *service, const struct perch_address *client, char ret[PERCH_NAME_LEN])

@@ -24,6 +24,10 @@ int store_pins_delete_all(struct store *s, const char *service);
  * false to stop; it must not use the store. */
 int store_pins_each(struct store *s, const char *service, const char *target,
 		    bool (*fn)(void *arg, const struct stored_pin *pin), void *arg);
+/* The next of a service after one client (NULL: the first), n at most, in the
+ * order of clients.  0 or -errno; the same holds for fn. */
+int store_pins_next(struct store *s, const char *service, const struct perch_address *after, size_t n,
+		    bool (*fn)(void *arg, const struct stored_pin *pin), void *arg);
 /* What a client's pin asks for.  0 or -ENOENT. */
 int store_pin_target(struct store *s, const char *service, const struct perch_address *client, char ret[PERCH_NAME_LEN]);
 

@@ -169,18 +169,40 @@ int choice_pins_void(struct choices *c, unsigned service, __u8 target)
 	return err ?: j.err;
 }
 
-static void pin_clear(void *arg, const struct perch_pin_key *key, const struct perch_pin *pin)
-{
-	struct pins_job *j = arg;
+/* Those of one service, taken away with one call per slice. */
+struct pins_gone {
+	struct choices *c;
+	unsigned service;
+	struct perch_pin_key key[CHOICE_SLICE];
+	__u32 n;
+};
 
-	if (key->service == j->service)
-		j->err = choices_unpin(j->c, j->service, &key->client) ?: j->err;
+static void pin_gone(void *arg, const struct perch_pin_key *key, const struct perch_pin *pin)
+{
+	struct pins_gone *g = arg;
+
+	if (key->service != g->service)
+		return;
+	g->key[g->n++] = *key;
+	count(g->c, g->service, pin, -1);
 }
 
-int choice_pins_clear(struct choices *c, unsigned service)
+int choices_pins_clear(struct choices *c, unsigned service)
 {
-	struct pins_job j = { .c = c, .service = service };
-	int err = choices_pins_count(c, service) ? walk_all(c, pin_clear, &j) : 0;
+	struct pins_gone *g = malloc(sizeof(*g));
+	struct choice_walk w = { 0 };
+	int r = g ? 1 : -ENOMEM, err = 0;
 
-	return err ?: j.err;
+	/* nobody is to ask while they go */
+	choices_bit(c, service, PERCH_CHOOSE_PINS, false);
+	while (r > 0 && !err && c->service[service].pins) {
+		g->c = c;
+		g->service = service;
+		g->n = 0;
+		r = choices_pins_walk(c, &w, CHOICE_SLICE, pin_gone, g);
+		if (g->n)
+			err = bpf_map_delete_batch(c->m->pins_fd, g->key, &g->n, NULL);
+	}
+	free(g);
+	return r < 0 ? r : err;
 }

@@ -87,7 +87,7 @@ void choices_clear(struct choices *c, unsigned service)
 
 	choices_marks(c, service, none);
 	choices_rules(c, service, NULL, 0, why);
-	choice_pins_clear(c, service);
+	choices_pins_clear(c, service);
 }
 
 bool choices_lead_to(const struct choices *c, unsigned service, __u8 target)

@@ -48,6 +48,8 @@ void choices_marks(struct choices *c, unsigned service, const __u8 target[CHOICE
 int choices_pin(struct choices *c, unsigned service, const struct perch_address *client, const struct perch_pin *pin);
 /* -ENOENT: there was none. */
 int choices_unpin(struct choices *c, unsigned service, const struct perch_address *client);
+/* All of a service. */
+int choices_pins_clear(struct choices *c, unsigned service);
 int choices_pin_find(const struct maps *m, unsigned service, const struct perch_address *client, struct perch_pin *ret);
 /* How many pins a service has, how many of them lead to this target, and how
  * many of all services run out. */

@@ -30,6 +30,5 @@ int choice_rules_void(struct choices *c, unsigned service, __u32 target);
 
 int choice_pins_read(struct choices *c);
 int choice_pins_void(struct choices *c, unsigned service, __u8 target);
-int choice_pins_clear(struct choices *c, unsigned service);
 
 #endif
