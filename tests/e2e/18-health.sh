@@ -428,6 +428,23 @@ test_canary_that_dies_in_a_rollout_is_rolled_back() {
 	expect [ "$(count "$SEEN" c)" = 0 ]
 }
 
+# A drain is lost with its backend, not with a reload that is refused.
+test_drain_ends_when_its_backend_leaves() {
+	expect perch backend drain service web address 10.2.0.11:8081
+	{
+		services | sed 's/"10.2.0.11:8080", "10.2.0.11:8081", /"10.2.0.11:8080", /'
+		echo '  - { name: broken }'
+	} | perch_config "$MODE"
+	expect wait_for 5 grep -q 'config to refused' "$LAB_DIR/perchd.err"
+	sleep 1.2
+	expect is draining web 10.2.0.11:8081
+	services | sed 's/"10.2.0.11:8080", "10.2.0.11:8081", /"10.2.0.11:8080", /' | perch_config "$MODE"
+	expect wait_for 5 grep -q 'backend 10.2.0.11:8081 left while it was drained' "$LAB_DIR/perchd.err"
+	services | perch_config "$MODE"
+	expect wait_for 5 is up web 10.2.0.11:8081
+	expect [ "$(backend web 10.2.0.11:8081 .drainedSince)" = null ]
+}
+
 test_checks_end_with_their_configuration() {
 	rm "$LAB_DIR/nginx-a/up/health"
 	expect wait_for 3 is down site 10.2.0.11:8080
@@ -449,5 +466,5 @@ run test_all_are_up_and_checked test_dead_backend_is_avoided_within_its_time \
 	test_stable_down_refuses_at_once test_stable_down_leads_to_the_canary_where_that_is_wanted \
 	test_stable_down_never_leads_to_a_canary_that_was_rolled_back \
 	test_agent_without_descriptors_takes_nobody_out test_canary_that_dies_in_a_rollout_is_rolled_back \
-	test_checks_end_with_their_configuration
+	test_drain_ends_when_its_backend_leaves test_checks_end_with_their_configuration
 finish

@@ -14,7 +14,8 @@
 void drains_read(struct agent *a, struct service *s);
 /* The whole list to the store. */
 int drains_save(struct agent *a, const struct service *s);
-/* After s was placed: what it no longer names is forgotten. */
+/* What s no longer names is forgotten.  Not while a configuration is being
+ * applied: it may be taken back. */
 void drains_prune(struct agent *a, struct service *s);
 /* Is this backend drained, since when (seconds since 1970)?  0: no. */
 __u64 drains_since(const struct service *s, const struct perch_backend *b);

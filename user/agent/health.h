@@ -21,7 +21,7 @@ void health_follow(struct agent *a, struct service *s);
 void health_forget(struct agent *a, struct service *s);
 /* All of them, before the loop turns for the last time. */
 void health_stop(struct agent *a);
-/* Every second: versions without a live backend are alarms. */
+/* Every second: alarms, and drains that have ended. */
 void health_look(struct agent *a);
 /* What the checks of a backend say; null when there are none. */
 json_t *health_view(const struct agent *a, const struct service *s, __u32 backend);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
-/* Alarms for versions of which nothing lives, by family, whoever holds their
- * backends: nothing translates between IPv4 and IPv6. */
+/* What is looked after each second: alarms for versions of which nothing lives,
+ * by family, whoever holds their backends, and for checks that can't be made;
+ * drains of what has left. */
 #include "health.h"
 
 #include <stdio.h>
@@ -8,6 +9,7 @@
 
 #include "../core/address.h"
 #include "alarms.h"
+#include "drains.h"
 
 /* Backends of a version of one family. */
 struct living {
@@ -121,6 +123,9 @@ void health_look(struct agent *a)
 			version_look(a, i, &living[i * PERCH_FAMILIES]);
 	}
 	free(living);
-	for (const struct service *s = a->services; s; s = s->next)
+	for (struct service *s = a->services; s; s = s->next) {
 		checks_look(a, s);
+		if (s->placed && !s->astray)
+			drains_prune(a, s);
+	}
 }

@@ -292,7 +292,6 @@ int place_service(struct agent *a, struct service *s, char why[AGENT_WHY])
 		s->placed = true;
 		s->word = split_word(&a->datapath.maps.splits[s->id]);
 	}
-	drains_prune(a, s);
 	health_follow(a, s);
 	return 0;
 }
