@@ -283,11 +283,16 @@ test_deleted_state_is_made_anew() {
 	stop_loads
 }
 
-# damage: the state while nobody runs, all of it
+# damage [PAGE]: the state while nobody runs, from a page on; it opens when the
+# first one is left as it is.
 damage() {
-	stop_perchd KILL
-	head -c 100000 /dev/urandom > "$LAB_DIR/state/state.db"
-	rm -f "$LAB_DIR"/state/state.db-*
+	stop_perchd TERM
+	expect [ ! -e "$LAB_DIR/state/state.db-wal" ]
+	dd if=/dev/urandom of="$LAB_DIR/state/state.db" bs=4096 seek="${1:-0}" count=30 2>/dev/null
+}
+
+set_aside() {
+	find "$LAB_DIR/state" -name 'state.db.corrupt-*' | wc -l
 }
 
 test_damaged_state_is_set_aside_and_built_from_the_kernel() {
@@ -300,9 +305,23 @@ test_damaged_state_is_set_aside_and_built_from_the_kernel() {
 	expect wait_for 10 told 'set aside'
 	expect wait_for 10 no_alarm store
 	expect agree
-	expect test -n "$(ls "$LAB_DIR"/state/state.db.corrupt-*)"
+	expect [ "$(set_aside)" = 1 ]
 	stop_loads
-	# and with the pins gone as well, nothing is the canary's
+}
+
+test_damage_found_while_running_is_set_aside_too() {
+	start_loads
+	damage 1
+	start_perchd
+	expect [ "$(canary_weight)" = 17 ]
+	expect [ "$(version turned v2 .rejected)" != null ]
+	expect wait_for 10 agree
+	expect wait_for 10 no_alarm store
+	expect [ "$(set_aside)" = 2 ]
+	stop_loads
+}
+
+test_damaged_state_without_pins_leaves_nothing_to_the_canary() {
 	damage
 	rm -rf "$PINS"
 	start_perchd
@@ -421,6 +440,8 @@ test_ring_overrun_loses_no_count() {
 
 run test_killed_in_any_window_the_agent_finds_its_way test_full_disk_is_told_and_made_good_when_there_is_room \
 	test_rejection_outlives_a_full_disk_and_lost_pins test_deleted_state_is_made_anew \
-	test_damaged_state_is_set_aside_and_built_from_the_kernel test_unmounted_pins_are_pinned_again \
+	test_damaged_state_is_set_aside_and_built_from_the_kernel \
+	test_damage_found_while_running_is_set_aside_too test_damaged_state_without_pins_leaves_nothing_to_the_canary \
+	test_unmounted_pins_are_pinned_again \
 	test_deleted_pins_are_made_anew test_netlink_overrun_costs_no_next_hop test_ring_overrun_loses_no_count
 finish
