@@ -309,7 +309,7 @@ test_damaged_state_is_set_aside_and_built_from_the_kernel() {
 	stop_loads
 }
 
-test_damage_found_while_running_is_set_aside_too() {
+test_damage_behind_the_first_page_is_set_aside_too() {
 	start_loads
 	damage 1
 	start_perchd
@@ -441,7 +441,7 @@ test_ring_overrun_loses_no_count() {
 run test_killed_in_any_window_the_agent_finds_its_way test_full_disk_is_told_and_made_good_when_there_is_room \
 	test_rejection_outlives_a_full_disk_and_lost_pins test_deleted_state_is_made_anew \
 	test_damaged_state_is_set_aside_and_built_from_the_kernel \
-	test_damage_found_while_running_is_set_aside_too test_damaged_state_without_pins_leaves_nothing_to_the_canary \
+	test_damage_behind_the_first_page_is_set_aside_too test_damaged_state_without_pins_leaves_nothing_to_the_canary \
 	test_unmounted_pins_are_pinned_again \
 	test_deleted_pins_are_made_anew test_netlink_overrun_costs_no_next_hop test_ring_overrun_loses_no_count
 finish
