@@ -377,6 +377,33 @@ static void test_clsact_serves_where_tcx_is_missing(void **state)
 	assert_true(pins_soon(pins_program_lives, info.tc_in_id, false));
 }
 
+/* What a next hop is told of the device, now and after a restart. */
+static bool known_attached(struct datapath *d, const char *ifname)
+{
+	__u32 ifindex = if_nametoindex(ifname), index;
+	struct routes *r;
+	char why[WHY];
+
+	assert_int_equal(routes_open(&r, &d->maps, why), 0);
+	assert_int_equal(bpf_map_lookup_elem(d->maps.device_ids_fd, &ifindex, &index), 0);
+	routes_close(r);
+	return d->maps.devices[index].attached;
+}
+
+static void test_clsact_is_known_as_attached(void **state)
+{
+	struct pins *p = *state;
+	struct datapath d;
+
+	pins_open(p, &d);
+	assert_false(known_attached(&d, "c0"));
+	attach(p, &d, "c0", ATTACH_TC);
+	assert_true(known_attached(&d, "c0"));
+	run("tc filter del dev c0 ingress");
+	assert_false(known_attached(&d, "c0"));
+	datapath_close(&d);
+}
+
 static void test_clsact_leaves_foreign_filters_alone(void **state)
 {
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = if_nametoindex("c0"), .attach_point = BPF_TC_INGRESS);
@@ -425,6 +452,7 @@ int main(void)
 		pins_test(test_xdp_that_cannot_be_had_says_so_and_leaves_nothing),
 		pins_test(test_no_packet_passes_unseen_while_agents_and_modes_change),
 		no_tcx_test(test_clsact_serves_where_tcx_is_missing),
+		no_tcx_test(test_clsact_is_known_as_attached),
 		no_tcx_test(test_clsact_leaves_foreign_filters_alone),
 	};
 
