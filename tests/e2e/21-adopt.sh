@@ -142,6 +142,7 @@ test_handed_back_address_keeps_ours() {
 	expect new_go_to host
 	all_well
 	expect [ "$(field "$(perch -j service show web)" '.[0].leaving.connections')" -ge $((LIVE * 2)) ]
+	expect grep -Eq '1,[0-9]{3} connections left, ' <<< "$(perch service show web)"
 	# it is no more for anything else
 	expect refused perch weight set service web canary 10
 }
@@ -270,9 +271,13 @@ test_detach_refuses_beside_an_agent() {
 	expect refused detach drain 5s 2> "$LAB_DIR/refused"
 	cat "$LAB_DIR/refused"
 	expect grep -q "perchd (pid $PERCHD) is running; stop it first" "$LAB_DIR/refused"
-	expect refused detach drain
-	expect refused detach drain soon
-	expect refused detach now
+	for words in "--detach drain" "--detach drain soon" "--detach now" "--detach drain 5s more" "drain 5s" \
+		"--check --detach" "--unknown" "-c"; do
+		# shellcheck disable=SC2086 # words
+		in_ns lb "$BUILD/perchd" $words
+		expect [ $? = 2 ]
+	done
+	expect grep -q -- '--detach drain DURATION' <<< "$("$BUILD/perchd" --help)"
 	expect new_go_to backends
 }
 

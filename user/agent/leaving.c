@@ -3,7 +3,9 @@
 #include "leaving.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "../core/split.h"
@@ -16,6 +18,9 @@
 #include "health.h"
 #include "save.h"
 #include "view.h"
+
+#define NOT_COUNTED SIZE_MAX
+#define ENDS_AT_ONCE 16		/* each walks the flow table */
 
 static __u64 *leaving_until(const struct agent *a, const struct service *s)
 {
@@ -74,7 +79,7 @@ static void leaving_put(struct agent *a, struct service *s)
 	disarm(a, s);
 	tables_unobserve(a->tables, s->id);
 	health_forget(a, s);
-	s->left = flows_left(&a->datapath.maps, s->id);
+	s->left = NOT_COUNTED;
 }
 
 int leaving_begin(struct agent *a, struct service *s, __u64 drain_ns, const struct actor *actor, const char *comment,
@@ -89,7 +94,7 @@ int leaving_begin(struct agent *a, struct service *s, __u64 drain_ns, const stru
 	/* listeners first: with a time alone a new agent would take it away */
 	leaving_put(a, s);
 	__atomic_store_n(leaving_until(a, s), clock_now() + drain_ns, __ATOMIC_RELEASE);
-	snprintf(reason, sizeof(reason), "its listeners are handed back; %zu connections have %llu s", s->left,
+	snprintf(reason, sizeof(reason), "its listeners are handed back; its connections have %llu s",
 		 (unsigned long long)((drain_ns + NS_PER_S - 1) / NS_PER_S));
 	agent_emit(a, .kind = "service", .actor = actor, .service = s->name, .to = "leaving", .reason = reason,
 		   .comment = comment);
@@ -162,8 +167,11 @@ static void leaving_end(struct agent *a, struct service *s)
 {
 	char reason[128] = "left: its last connection has ended";
 
-	if (s->left)
-		snprintf(reason, sizeof(reason), "left: its time is over; %zu connections are the stack's now", s->left);
+	if (s->left == NOT_COUNTED)
+		snprintf(reason, sizeof(reason), "left: its time is over");
+	else if (s->left)
+		snprintf(reason, sizeof(reason), "left: its time is over; %zu connection%s the stack's now", s->left,
+			 s->left == 1 ? " is" : "s are");
 	tables_hand_back(a->tables, s->id);
 	choices_clear(a->choices, s->id);
 	save_no_names(a, s->id);
@@ -172,15 +180,32 @@ static void leaving_end(struct agent *a, struct service *s)
 	agent_drop_service(a, s);
 }
 
+/* One walk over the flow table counts for all of them.  Without memory for it
+ * time alone ends them. */
+static void count_left(const struct agent *a)
+{
+	size_t *n = a->leaving ? calloc(a->datapath.maps.control->services, sizeof(*n)) : NULL;
+
+	if (!n)
+		return;
+	flows_left(&a->datapath.maps, n);
+	for (struct service *s = a->leaving; s; s = s->next)
+		s->left = n[s->id];
+	free(n);
+}
+
 void leaving_tick(struct agent *a)
 {
 	struct service *next;
+	int ended = 0;
 
-	for (struct service *s = a->leaving; s; s = next) {
+	count_left(a);
+	for (struct service *s = a->leaving; s && ended < ENDS_AT_ONCE; s = next) {
 		next = s->next;
-		s->left = flows_left(&a->datapath.maps, s->id);
-		if (!s->left || !time_left(a, s))
-			leaving_end(a, s);
+		if (s->left && time_left(a, s))
+			continue;
+		leaving_end(a, s);
+		ended++;
 	}
 }
 
@@ -199,6 +224,8 @@ json_t *leaving_view(const struct agent *a, const struct service *s)
 	const struct perch_service *p = &a->datapath.maps.services[s->id];
 	json_t *versions = json_array();
 
+	if (s->left == NOT_COUNTED)
+		count_left(a);
 	for (int i = -1; (i = view_next_slot(s, i)) >= 0;)
 		json_array_append_new(versions, view_version(a, s, i));
 	return json_pack("{s:s, s:o, s:s, s:s, s:s, s:s, s:I, s:b, s:o, s:{s:I, s:f}}", "name", s->name, "listen",

@@ -51,7 +51,7 @@ static int wait_for_flows(const struct maps *m, const struct datapath_drain *d)
 	size_t left;
 
 	for (;;) {
-		left = flows_left(m, -1);
+		left = flows_left(m, NULL);
 		now = clock_ns();
 		if (!d->tell(d->arg, left, now < until ? until - now : 0))
 			return -EINTR;

@@ -224,31 +224,40 @@ static bool flow_over(const struct flow_copy *c)
 	return c->idle_ms / 1000 >= timeout_s(c->class) || (c->class == PERCH_CLOSING && c->idle_ms >= OVER_MS);
 }
 
-static bool flow_is_of(const struct maps *m, const struct flow_copy *c, unsigned service)
+/* Element of `services`, or one behind the last. */
+static unsigned flow_service(const struct maps *m, const struct flow_copy *c)
 {
-	return c->flow.backend < m->control->backends_n && m->backends[c->flow.backend].service == service;
+	unsigned none = m->control->services;
+	unsigned service = c->flow.backend < m->control->backends_n ? m->backends[c->flow.backend].service : none;
+
+	return service < none ? service : none;
 }
 
-struct flows_of {
+struct left {
 	const struct maps *m;
-	int service;
+	size_t *by_service;
 	size_t n;
 };
 
 static bool flow_count_left(void *arg, const struct flow_copy *c)
 {
-	struct flows_of *of = arg;
+	struct left *left = arg;
+	unsigned service = flow_service(left->m, c);
 
-	of->n += !flow_over(c) && (of->service < 0 || flow_is_of(of->m, c, of->service));
+	if (flow_over(c) || service == left->m->control->services)
+		return true;
+	left->n++;
+	if (left->by_service)
+		left->by_service[service]++;
 	return true;
 }
 
-size_t flows_left(const struct maps *m, int service)
+size_t flows_left(const struct maps *m, size_t *by_service)
 {
-	struct flows_of of = { .m = m, .service = service };
+	struct left left = { .m = m, .by_service = by_service };
 
-	flows_walk(m, flow_count_left, &of);
-	return of.n;
+	flows_walk(m, flow_count_left, &left);
+	return left.n;
 }
 
 /* As flow_close, but of an age at which the entry is no more.  An alias goes
@@ -261,7 +270,7 @@ static bool flow_lapse(const struct maps *m, struct perch_flow_set *set, unsigne
 	__u64 tag, lapsed;
 
 	for (int i = 0; i < READ_TRIES; i++) {
-		if (!flow_read(m, set, way, &c, &tag) || !flow_is_of(m, &c, service))
+		if (!flow_read(m, set, way, &c, &tag) || flow_service(m, &c) != service)
 			return false;
 		tick = __atomic_load_n(&control->tick, __ATOMIC_RELAXED) - age;
 		lapsed = perch_tag(perch_tag_fingerprint(tag), perch_tag_generation(tag), PERCH_CLOSING, tick);

@@ -26,9 +26,10 @@ size_t flows_count(const struct maps *m, size_t by_class[16]);
  * Meant for right after a sever or a drain's end. */
 int flows_sever(const struct maps *m, __u64 now_ns);
 
-/* Flows of a service (-1: of all) that something may still be sent on: not
- * those that are expired, or over on both sides for a second. */
-size_t flows_left(const struct maps *m, int service);
+/* Flows that something may still be sent on: not those that are expired, or
+ * over on both sides for a second.  by_service (may be NULL) has an element for
+ * each of `services`. */
+size_t flows_left(const struct maps *m, size_t *by_service);
 /* Make the service's flows expired entries, and count their ends in
  * ended_outside: nobody is told, the next packet finds no flow.  Its listeners
  * are gone by then.  Returns how many there were. */
