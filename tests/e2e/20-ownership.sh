@@ -375,6 +375,31 @@ test_body_limit_is_raised_for_configurations_alone() {
 	expect perch config apply "$LAB_DIR/new.yaml"
 }
 
+established() {
+	[ "$(field "$(perch -j service show "$1")" '.[0].established')" = "$2" ]
+}
+
+test_defaults_of_the_file_hold_for_applied_services_too() {
+	cp "$LAB_DIR/perch.yaml" "$LAB_DIR/before.yaml"
+	expect established app drain
+	{ cat "$LAB_DIR/perch.yaml"; echo 'defaults: { rollback: { established: sever } }'; } > "$LAB_DIR/new.yaml"
+	expect perch config apply "$LAB_DIR/new.yaml"
+	expect established app sever
+	expect established web sever
+	expect perch config apply "$LAB_DIR/before.yaml"
+	expect established app drain
+}
+
+test_files_that_do_not_load_are_named_to_who_applies_a_service() {
+	cp "$LAB_DIR/perch.yaml" "$LAB_DIR/before.yaml"
+	sed -i 's/affinity: connection/affinity: clint/' "$LAB_DIR/perch.yaml"
+	expect wait_for 5 loaded false
+	unchanged perch version add service app v7 backend 10.2.0.12:7000
+	says 'perch.yaml:[0-9]*: .*clint.*; mend the files first'
+	cp "$LAB_DIR/before.yaml" "$LAB_DIR/perch.yaml"
+	expect wait_for 5 loaded true
+}
+
 test_link_and_read_only_file_are_refused_with_the_remedy() {
 	mv "$LAB_DIR/perch.yaml" "$LAB_DIR/elsewhere.yaml"
 	ln -s elsewhere.yaml "$LAB_DIR/perch.yaml"
@@ -503,7 +528,7 @@ test_killed_inside_config_apply_it_is_the_old_or_the_new() {
 	changed 's/affinity: connection/affinity: client/'
 	cp "$LAB_DIR/perch.yaml" "$LAB_DIR/before.yaml"
 	for window in kept unwritten; do
-		killed_at config/$window perch config apply "$LAB_DIR/new.yaml" confirm 60s
+		killed_at "config/$window" perch config apply "$LAB_DIR/new.yaml" confirm 60s
 		expect reverted
 		expect [ "$(field "$(last_event '.kind == "config"')" .to)" = lost ]
 		expect [ "$(shown .pending)" = null ]
@@ -627,7 +652,9 @@ run test_applied_service_serves_beside_the_files test_json_body_and_stdin_are_ta
 	test_included_files_are_watched_as_they_come_change_and_go test_swapped_link_of_a_configmap_is_seen \
 	test_diff_says_what_would_change test_show_tells_what_is_in_force_and_where_it_is_from \
 	test_applied_configuration_is_in_force_and_in_the_file test_mistakes_in_an_applied_configuration_change_nothing \
-	test_body_limit_is_raised_for_configurations_alone test_link_and_read_only_file_are_refused_with_the_remedy \
+	test_body_limit_is_raised_for_configurations_alone \
+	test_defaults_of_the_file_hold_for_applied_services_too \
+	test_files_that_do_not_load_are_named_to_who_applies_a_service test_link_and_read_only_file_are_refused_with_the_remedy \
 	test_unconfirmed_configuration_is_taken_back test_confirmed_configuration_stays \
 	test_second_trial_goes_back_to_what_was_before_the_first \
 	test_killed_agent_takes_it_back_at_its_start_when_overdue test_killed_agent_goes_on_waiting_after_its_start \

@@ -27,7 +27,7 @@ struct applied *applied_new(const char *name, const char *text, __u64 since)
 	if (!p)
 		return NULL;
 	snprintf(p->name, sizeof(p->name), "%s", name);
-	snprintf(p->origin, sizeof(p->origin), "service %s", p->name);
+	snprintf(p->origin, sizeof(p->origin), APPLIED_ORIGIN "%s", p->name);
 	p->since = since;
 	p->text = strdup(text);
 	if (p->text)

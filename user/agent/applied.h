@@ -12,6 +12,8 @@
 #include "agent.h"
 #include "apply.h"
 
+#define APPLIED_ORIGIN "service "
+
 struct applied {
 	struct applied *next;
 	char name[PERCH_NAME_LEN];

@@ -318,9 +318,13 @@ static int changes_carry_out(struct agent *a, struct change *c, size_t n, const 
 	return r;
 }
 
+/* To the store in one go: the disk is waited for once, not for each service. */
 static void changes_settle(struct agent *a, struct change *c, size_t n, const struct apply *how)
 {
+	int r;
+
 	fault_point(FAULT_APPLY(a), "unsaved");
+	r = store_begin(a->store);
 	settle_gone(a, c, n, how);
 	settle_list(a, c, n);
 	for (size_t i = 0; i < n; i++) {
@@ -330,6 +334,8 @@ static void changes_settle(struct agent *a, struct change *c, size_t n, const st
 		if (!a->ready || c[i].created)
 			takeover_finish(a, c[i].service);
 	}
+	if (!r)
+		store_end(a->store, 0);
 }
 
 int apply_config(struct agent *a, struct model_config *config, const struct apply *how, char why[AGENT_WHY])

@@ -24,7 +24,7 @@
  * window reload/named       a slot of several has its name
  * window reload/placing     a service of several is in the kernel
  * window reload/unsaved     all are in the kernel, none in the store
- * window reload/half-saved  a service of several is in the store
+ * window reload/half-saved  a service of several is written to the store, no more
  * window takeover/read      a service of several was read back
  * window takeover/unplaced  all were, the configuration is not in force
  * window takeover/named

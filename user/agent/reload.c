@@ -238,8 +238,12 @@ int reload_applied(struct agent *a, const struct apply *how, char why[AGENT_WHY]
 	char *text;
 	int r = config_read(a, &config, &text, why);
 
-	if (r)
+	if (r) {
+		/* who changes a service may not know of the files */
+		if (strncmp(why, APPLIED_ORIGIN, strlen(APPLIED_ORIGIN)))
+			snprintf(why + strlen(why), AGENT_WHY - strlen(why), "; mend the files first, which are read again with it");
 		return r;
+	}
 	r = reload_adopt(a, config, text, how, why);
 	free(text);
 	return r;
