@@ -13,25 +13,6 @@
 
 #include "../../user/cli/cli.h"
 
-static const struct command objects[] = {
-	COMMAND("status", do_status, NULL, NULL),
-	COMMANDS("service", service_commands),
-	COMMANDS("version", version_commands),
-	COMMANDS("backend", backend_commands),
-	COMMANDS("weight", weight_commands),
-	COMMAND("rollback", do_rollback, NULL, NULL, .whole = true, .takes_direct = true),
-	COMMANDS("rollout", rollout_commands),
-	COMMANDS("flow", flow_commands),
-	COMMANDS("event", event_commands),
-	COMMAND("trace", do_trace, NULL, NULL),
-	COMMANDS("reason", reason_commands),
-	COMMAND("top", do_top, NULL, NULL),
-	COMMAND("doctor", do_doctor, NULL, NULL),
-	COMMANDS("datapath", datapath_commands),
-	COMMANDS("config", config_commands),
-	{}
-};
-
 /* Splits line at spaces and runs it; keeps what it prints to itself. */
 static int run(const char *line)
 {
@@ -73,7 +54,9 @@ static void test_right_words_get_as_far_as_the_agent(void **state)
 		"rollback web", "rollback all", "rollback web sever", "rollback keep web comment x",
 		"rollout show", "rollout show web", "rollout start web", "rollout start web comment x",
 		"rollout start service web", "rollout promote web force", "rollout advance web", "rollout abort web",
-		"rollout pause web", "rollout resume web", "rollout retry web",
+		"rollout pause web", "rollout resume web", "rollout retry web", "rollout start web version v2 comment x",
+		"rollout wait web", "rollout wait web version v2 timeout 30s", "rollout watch web", "rollout why web",
+		"rollout plan web", "batch file /nonexistent", "batch file /nonexistent continue",
 		"flow show", "flow show client 2001:db8::1 limit 0 service web", "flow count",
 		"event show limit 1000", "event watch limit 1", "reason show", "reason show all",
 		"trace", "trace web limit 3", "trace client 10.0.0.1 service web", "top web", "top interval 100ms count 2", "doctor",
@@ -100,7 +83,10 @@ static void test_wrong_words_are_refused_before_anybody_is_asked(void **state)
 		"weight set web canary five", "weight set web canary 101", "weight set web canary 5.001",
 		"weight set web canary -1", "weight set web canary 5 canary 6", "weight set web canary 5 comment",
 		"rollback", "rollback web shop", "rollback web keep drain", "rollback web keep keep", "rollback sever",
-		"rollout start", "rollout start web force", "rollout wait web", "rollout pause web shop",
+		"rollout start", "rollout start web force", "rollout skip web gate reset", "rollout pause web shop",
+		"rollout wait", "rollout wait web timeout", "rollout wait web timeout soon", "rollout wait web now", "rollout watch",
+		"rollout pause web version v2", "rollout why", "rollout why web v2", "rollout plan", "batch", "batch file",
+		"batch file a b c", "metric push", "judge",
 		"flow show client web", "flow show limit -1", "flow show limit all", "flow count web",
 		"event show limit 0", "event show limit 1001", "event watch until", "reason show web", "datapath show x",
 		"trace limit 0", "trace client here", "trace web shop", "top interval 1ms", "top interval soon", "top count 0",

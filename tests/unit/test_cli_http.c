@@ -158,6 +158,39 @@ static void test_endless_header_is_refused(void **state)
 	free(text);
 }
 
+/* Answers to two requests on one connection; is it fit for the second? */
+static bool again_after(const char *text, const char *want)
+{
+	char body[64] = "";
+	size_t length = 0;
+	struct http h;
+	bool again;
+	ssize_t n;
+	pid_t pid;
+	int fd;
+
+	pid = serve(&fd, text, 100000, true);
+	http_start(&h, fd, 2000);
+	h.keep = true;
+	assert_int_equal(http_request(&h, "GET", "/v1/status", "", 0), 0);
+	assert_int_equal(http_answer(&h), 0);
+	while ((n = http_read(&h, body + length, sizeof(body) - 1 - length)) > 0)
+		length += n;
+	assert_string_equal(body, want);
+	again = http_again(&h, 2000);
+	http_close(&h);
+	served(pid);
+	return again;
+}
+
+static void test_connection_is_kept_only_when_nothing_is_left_on_it(void **state)
+{
+	assert_true(again_after("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", "hello"));
+	assert_true(again_after("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n", "a"));
+	assert_false(again_after("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello", "hello"));
+	assert_false(again_after("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhelloHTTP", "hello"));
+}
+
 static double seconds(void)
 {
 	struct timespec t;
@@ -232,6 +265,7 @@ int main(void)
 		cmocka_unit_test(test_answer_cut_short_is_no_answer),
 		cmocka_unit_test(test_what_is_not_http_is_refused),
 		cmocka_unit_test(test_endless_header_is_refused),
+		cmocka_unit_test(test_connection_is_kept_only_when_nothing_is_left_on_it),
 		cmocka_unit_test(test_silence_ends_at_the_deadline),
 		cmocka_unit_test(test_missing_and_dead_sockets_say_so),
 		cmocka_unit_test(test_full_backlog_ends_at_the_deadline),

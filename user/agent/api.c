@@ -37,6 +37,7 @@ static const struct {
 	{ PUT, "/v1/services/*/pins", api_pins_set, false },
 	{ DELETE, "/v1/services/*/pins", api_pins_delete, false },
 	{ GET, "/v1/services/*/rollout", api_rollout, false },
+	{ GET, "/v1/services/*/rollout/plan", api_rollout_plan, false },
 	{ POST, "/v1/services/*/rollout", api_rollout_action, false },
 	{ GET, "/v1/versions", api_versions, false },
 	{ GET, "/v1/backends", api_backends, false },

@@ -31,6 +31,7 @@ struct http {
 	uv_timer_t timer;
 	char *path;		/* of the unix socket; NULL: TCP */
 	int open_handles;
+	bool kicked;		/* run again, whatever libmicrohttpd says */
 };
 
 static void http_run(struct http *h);
@@ -49,8 +50,12 @@ static void http_run(struct http *h)
 {
 	MHD_UNSIGNED_LONG_LONG wait;
 
+	h->kicked = false;
 	MHD_run(h->daemon);
-	if (MHD_get_timeout(h->daemon, &wait) == MHD_YES)
+	/* a handler may have had something for another connection */
+	if (h->kicked)
+		uv_timer_start(&h->timer, http_timer, 0, 0);
+	else if (MHD_get_timeout(h->daemon, &wait) == MHD_YES)
 		uv_timer_start(&h->timer, http_timer, wait, 0);
 	else
 		uv_timer_stop(&h->timer);
@@ -58,6 +63,7 @@ static void http_run(struct http *h)
 
 void http_kick(struct http *h)
 {
+	h->kicked = true;
 	uv_timer_start(&h->timer, http_timer, 0, 0);
 }
 

@@ -22,8 +22,7 @@ int rollout_verb_parse(const char *word)
 	return -1;
 }
 
-/* Why the canary of s can't start; 0: it can. */
-static int start_refused(const struct service *s, bool retry, char why[AGENT_WHY])
+int rollouts_start_refused(const struct service *s, bool retry, char why[AGENT_WHY])
 {
 	int canary = slot_of_role(s->slot, PERCH_ROLE_CANARY);
 	const struct version *v = &s->slot[canary < 0 ? 0 : canary];
@@ -96,6 +95,50 @@ static int start_first_step(struct agent *a, struct service *s, const struct rol
 	return r;
 }
 
+/* `version` is asked for by its name and is not what `start` would take. */
+static int begun_another(const struct service *s, const char *version, char why[AGENT_WHY])
+{
+	int slot = slot_of_name(s->slot, version), canary = slot_of_role(s->slot, PERCH_ROLE_CANARY);
+
+	if (slot < 0) {
+		snprintf(why, AGENT_WHY, "service '%s' has no version '%s'; add it to %s", s->name, version,
+			 s->model->origin);
+		return -ENOENT;
+	}
+	if (service_in_rollout(s))
+		snprintf(why, AGENT_WHY, "%s: a rollout of '%s' is under way, not of '%s'; `perch rollout abort %s` ends it",
+			 s->name, s->keep.rollout.canary, version, s->name);
+	else
+		snprintf(why, AGENT_WHY, "%s: '%s' is %s; the canary is '%s'", s->name, version,
+			 s->slot[slot].role ? role_name(s->slot[slot].role) : "not the canary",
+			 canary < 0 ? "nobody" : s->slot[canary].name);
+	return -EBUSY;
+}
+
+int rollouts_begun(struct agent *a, struct service *s, const char *version, const char **ret_outcome,
+		   char why[AGENT_WHY])
+{
+	const struct rollout *r = &s->keep.rollout;
+	int stable, canary;
+
+	rollback_notice(a, s);
+	stable = slot_of_role(s->slot, PERCH_ROLE_STABLE);
+	canary = slot_of_role(s->slot, PERCH_ROLE_CANARY);
+	*ret_outcome = NULL;
+	if (service_in_rollout(s) && (!version || !strcmp(version, r->canary)))
+		*ret_outcome = "underWay";
+	else if (stable >= 0 && version && !strcmp(version, s->slot[stable].name))
+		*ret_outcome = "alreadyStable";
+	else if (stable >= 0 && !version && canary < 0 && r->phase == ROLLOUT_SUCCEEDED &&
+		 !strcmp(r->canary, s->slot[stable].name))
+		*ret_outcome = "alreadyStable";
+	if (*ret_outcome)
+		return 1;
+	if (version && (service_in_rollout(s) || canary < 0 || strcmp(version, s->slot[canary].name)))
+		return begun_another(s, version, why);
+	return 0;
+}
+
 static int command_start(struct agent *a, struct service *s, bool retry, const struct asker *asker, char why[AGENT_WHY])
 {
 	struct rollout_keep old = s->keep;
@@ -109,7 +152,7 @@ static int command_start(struct agent *a, struct service *s, bool retry, const s
 		snprintf(why, AGENT_WHY, "%s: a rollout of '%s' is under way", s->name, s->keep.rollout.canary);
 		return -EBUSY;
 	}
-	r = start_refused(s, retry, why);
+	r = rollouts_start_refused(s, retry, why);
 	if (r)
 		return r;
 	canary = slot_of_role(s->slot, PERCH_ROLE_CANARY);
@@ -231,5 +274,8 @@ int rollouts_command(struct agent *a, struct service *s, enum rollout_verb verb,
 	deadman_follow(a, s);
 	save_rollout(a, s, true);
 	emit_command(a, s, verb, before, &asker);
+	/* what was asked for is done when it is answered */
+	if ((verb == VERB_ADVANCE || verb == VERB_RESUME) && service_in_rollout(s))
+		rollouts_look(a, s);
 	return 0;
 }

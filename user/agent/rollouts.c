@@ -165,7 +165,7 @@ static void emit_phase(struct agent *a, struct service *s, enum rollout_phase be
 		   .epoch = perch_word_epoch(s->word), .reason = s->keep.rollout.reason);
 }
 
-static void rollout_look(struct agent *a, struct service *s)
+void rollouts_look(struct agent *a, struct service *s)
 {
 	struct rollout before = s->keep.rollout;
 	struct rollout_output out = { .eta = NAN };
@@ -187,7 +187,7 @@ void rollouts_tick(struct agent *a)
 	for (struct service *s = a->services; s; s = s->next) {
 		rollback_notice(a, s);
 		if (service_in_rollout(s))
-			rollout_look(a, s);
+			rollouts_look(a, s);
 		deadman_follow(a, s);
 	}
 }

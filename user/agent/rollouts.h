@@ -16,7 +16,15 @@ int rollout_verb_parse(const char *word);
  * (rolled back meanwhile), else the datapath's. */
 int rollouts_command(struct agent *a, struct service *s, enum rollout_verb verb, bool force, const struct actor *actor,
 		     const char *comment, char why[AGENT_WHY]);
-/* One look at every service in a rollout. */
+/* 0: the canary of s may be started; or -EBUSY with the sentence why not. */
+int rollouts_start_refused(const struct service *s, bool retry, char why[AGENT_WHY]);
+/* Is there nothing to start?  1 with *ret_outcome ("underWay", "alreadyStable"),
+ * 0: there is; -ENOENT or -EBUSY with a sentence when `version` (NULL: whichever
+ * is the canary) is not the one that would be started. */
+int rollouts_begun(struct agent *a, struct service *s, const char *version, const char **ret_outcome,
+		   char why[AGENT_WHY]);
+/* One look at a service in a rollout, at every one. */
+void rollouts_look(struct agent *a, struct service *s);
 void rollouts_tick(struct agent *a);
 /* The word says rolled back. */
 void rollouts_rolled_back(struct agent *a, struct service *s, const char *reason);

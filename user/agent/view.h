@@ -19,6 +19,9 @@ json_t *view_sample(const struct service *s, int slot);
 /* {} without. */
 json_t *view_labels(const struct version *v);
 json_t *view_rollout(const struct agent *a, const struct service *s);
+json_t *view_rollout_plan(const struct agent *a, const struct service *s);
+/* The version that the rollout is, was or would be about; "" without one. */
+const char *view_rollout_canary(const struct service *s);
 
 /* A share in 0.01 % as percent. */
 json_t *view_percent(__u32 share);

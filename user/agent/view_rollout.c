@@ -76,7 +76,7 @@ static json_t *text_or_null(const char *text)
 	return text[0] ? json_string(text) : json_null();
 }
 
-static const char *rollout_canary(const struct service *s)
+const char *view_rollout_canary(const struct service *s)
 {
 	int canary = slot_of_role(s->slot, PERCH_ROLE_CANARY);
 
@@ -95,7 +95,7 @@ static void view_add_progress(json_t *o, const struct service *s)
 		json_array_append_new(steps, view_percent(policy->step[i].share));
 	json_object_set_new(o, "step", json_integer(service_in_rollout(s) ? r->step + 1 : 0));
 	json_object_set_new(o, "steps", steps);
-	json_object_set_new(o, "weight", view_percent(service_share(s, slot_of_name(s->slot, rollout_canary(s)))));
+	json_object_set_new(o, "weight", view_percent(service_share(s, slot_of_name(s->slot, view_rollout_canary(s)))));
 	json_object_set_new(o, "since", r->phase ? json_real(clock_to_wall(r->step_since)) : json_null());
 	json_object_set_new(o, "started", r->phase ? json_real(clock_to_wall(r->started)) : json_null());
 	json_object_set_new(o, "reason", text_or_null(r->reason));
@@ -115,7 +115,7 @@ json_t *view_rollout(const struct agent *a, const struct service *s)
 	json_t *o = json_object(), *gates = json_array();
 
 	json_object_set_new(o, "service", json_string(s->name));
-	json_object_set_new(o, "canary", text_or_null(rollout_canary(s)));
+	json_object_set_new(o, "canary", text_or_null(view_rollout_canary(s)));
 	json_object_set_new(o, "stable", text_or_null(stable >= 0 ? s->slot[stable].name : ""));
 	json_object_set_new(o, "phase", json_string(rollout_phase_name(s->keep.rollout.phase)));
 	view_add_progress(o, s);

@@ -11,12 +11,23 @@
 #define CLI_SOCKET "/run/perch/perch.sock"
 #define CLI_BPFFS "/sys/fs/bpf/perch"
 
-enum cli_exit { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
+enum cli_exit {
+	CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2,
+	/* of `rollout wait` alone */
+	CLI_ROLLED_BACK = 3, CLI_NEEDS_PERSON = 4, CLI_TIMED_OUT = 5, CLI_SUPERSEDED = 6,
+};
+
+struct http;
+struct json_t;
 
 struct cli {
 	const char *socket;	/* of perchd */
 	const char *bpffs;	/* where its maps are pinned */
 	bool json, pretty, help, direct;
+	/* of a batch; else NULL */
+	struct http *kept;	/* the connection that all its commands use */
+	struct json_t *answers;	/* where documents go instead of stdout */
+	const char *at;		/* "FILE:LINE", before errors */
 };
 
 /*
@@ -74,9 +85,11 @@ int words_number(const struct cli *cli, const char *key, const char *text, long 
 int words_duration(const struct cli *cli, const char *key, const char *text, unsigned long long min,
 		   unsigned long long max, unsigned long long *ret_ns);
 
-extern const struct command status_commands[], service_commands[], version_commands[], backend_commands[],
+/* All objects: the table to begin with. */
+extern const struct command objects[];
+extern const struct command service_commands[], version_commands[], backend_commands[],
 	weight_commands[], rollout_commands[], flow_commands[], event_commands[], reason_commands[],
-	datapath_commands[], config_commands[], pin_commands[];
+	datapath_commands[], config_commands[], pin_commands[], batch_commands[];
 int do_status(struct cli *cli, int argc, char **argv);
 int do_explain(struct cli *cli, int argc, char **argv);
 int do_rollback(struct cli *cli, int argc, char **argv);

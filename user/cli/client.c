@@ -89,24 +89,30 @@ static int request(struct http *h, const char *method, const char *path, const c
 static int call(const struct cli *cli, const char *method, const char *path, const char *body, size_t length,
 		int timeout_ms, int *ret_status, json_t **ret)
 {
+	struct http own, *h = cli->kept ?: &own;
 	char *text = NULL;
-	struct http h;
 	int err;
 
-	err = http_open(&h, cli->socket, timeout_ms);
-	if (err)
-		return err;
-	err = request(&h, method, path, body, length);
+	if (!cli->kept || !http_again(h, timeout_ms)) {
+		if (cli->kept)
+			http_close(h);
+		err = http_open(h, cli->socket, timeout_ms);
+		if (err)
+			return err;
+	}
+	h->keep = cli->kept;
+	err = request(h, method, path, body, length);
 	if (!err)
-		err = read_all(&h, &text, &length);
-	http_close(&h);
+		err = read_all(h, &text, &length);
+	if (!cli->kept || err)
+		http_close(h);
 	if (err)
 		return err;
 	*ret = json_loadb(text, length, JSON_DECODE_ANY, NULL);
 	free(text);
 	if (!*ret)
 		return -EPROTO;
-	*ret_status = h.status;
+	*ret_status = h->status;
 	return 0;
 }
 
@@ -190,7 +196,7 @@ int client_get(const struct cli *cli, const char *path, json_t **ret)
 
 /* Each whole line in text is a document; what is left of the last one moves
  * to the front.  0, 1 when fn had enough, or -EPROTO. */
-static int documents(char *text, size_t *length, bool (*fn)(void *arg, json_t *doc), void *arg)
+static int documents(char *text, size_t *length, const struct follow *f)
 {
 	char *line = text, *end;
 	int done = 0;
@@ -202,7 +208,7 @@ static int documents(char *text, size_t *length, bool (*fn)(void *arg, json_t *d
 			doc = json_loadb(line, end - line, 0, NULL);
 			if (!doc)
 				return -EPROTO;
-			done = !fn(arg, doc);
+			done = !f->fn(f->arg, doc);
 			json_decref(doc);
 		}
 		line = end + 1;
@@ -212,22 +218,40 @@ static int documents(char *text, size_t *length, bool (*fn)(void *arg, json_t *d
 	return done ?: *length == EVENT_MAX ? -EPROTO : 0;
 }
 
-static int follow_body(struct http *h, bool (*fn)(void *arg, json_t *doc), void *arg)
+/* Until there is something to read: 0, 1 when idle had enough, or -errno. */
+static int follow_wait(const struct http *h, const struct follow *f, int *ms)
 {
+	for (;;) {
+		int n = http_idle(h, *ms);
+
+		if (n)
+			return n < 0 ? n : 0;
+		*ms = f->idle(f->arg);
+		if (*ms == FOLLOW_ENOUGH)
+			return 1;
+	}
+}
+
+static int follow_body(struct http *h, const struct follow *f)
+{
+	int ms = f->idle ? f->idle(f->arg) : -1, err = ms == FOLLOW_ENOUGH;
 	char *text = malloc(EVENT_MAX);
 	size_t length = 0;
-	int err = 0;
 	ssize_t n;
 
 	if (!text)
 		return -ENOMEM;
-	while (!err && (n = http_read(h, text + length, EVENT_MAX - length)) != 0) {
+	while (!err) {
+		err = follow_wait(h, f, &ms);
+		if (err)
+			break;
+		n = http_read(h, text + length, EVENT_MAX - length);
 		if (n > 0)
 			length += n;
-		err = n < 0 ? n : documents(text, &length, fn, arg);
+		err = n < 0 ? n : n == 0 ? -ECONNRESET : documents(text, &length, f);
 	}
 	free(text);
-	return err ?: -ECONNRESET;
+	return err;
 }
 
 /* The document that came instead of documents. */
@@ -244,10 +268,8 @@ static int follow_refused(const struct cli *cli, struct http *h)
 	return client_refused(cli, h->status, doc);
 }
 
-int client_follow(const struct cli *cli, const char *path, bool (*fn)(void *arg, json_t *doc), void *arg,
-		  const volatile sig_atomic_t *stop)
+int client_listen(const struct cli *cli, const char *path, const struct follow *f)
 {
-	char why[512];
 	struct http h;
 	int err;
 
@@ -257,10 +279,18 @@ int client_follow(const struct cli *cli, const char *path, bool (*fn)(void *arg,
 	if (!err && h.status != 200)
 		err = follow_refused(cli, &h);
 	else if (!err) {
-		http_patient(&h, stop);
-		err = follow_body(&h, fn, arg);
-		err = err > 0 || err == -EINTR ? CLI_OK : err;
+		http_patient(&h, f->stop);
+		err = follow_body(&h, f);
+		err = err > 0 || err == -EINTR ? 0 : err;
 	}
 	http_close(&h);
+	return err;
+}
+
+int client_follow(const struct cli *cli, const char *path, const struct follow *f)
+{
+	char why[512];
+	int err = client_listen(cli, path, f);
+
 	return err < 0 ? cli_error(cli, "%s", client_silence(cli, err, why, sizeof(why))) : err;
 }

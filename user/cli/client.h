@@ -38,9 +38,21 @@ int client_send(const struct cli *cli, const char *method, const char *path, con
 int client_send_text(const struct cli *cli, const char *method, const char *path, const char *body, size_t length,
 		     json_t **ret);
 
-/* Each document of an answer that goes on, until it ends, fn returns false,
- * or *stop is set.  Returns an exit code. */
-int client_follow(const struct cli *cli, const char *path, bool (*fn)(void *arg, json_t *doc), void *arg,
-		  const volatile sig_atomic_t *stop);
+/* An answer that goes on, document by document. */
+struct follow {
+	bool (*fn)(void *arg, json_t *doc);	/* false: enough */
+	/* NULL, or called when the answer has begun and when nothing has come
+	 * for as long as it said: ms, or FOLLOW_ENOUGH */
+	int (*idle)(void *arg);
+	void *arg;
+	const volatile sig_atomic_t *stop;	/* ends it when set */
+};
+#define FOLLOW_ENOUGH (-2)
+
+/* 0 when fn or idle had enough or stop was set, CLI_FAILED when it was refused
+ * (and that was said), or -errno when the connection ended. */
+int client_listen(const struct cli *cli, const char *path, const struct follow *f);
+/* The same with every failure said; returns an exit code. */
+int client_follow(const struct cli *cli, const char *path, const struct follow *f);
 
 #endif

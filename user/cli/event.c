@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "client.h"
+#include "event.h"
 #include "output.h"
 #include "text.h"
 
@@ -46,7 +47,7 @@ static void event_labels(const json_t *event)
 		putchar('}');
 }
 
-static void event_line(const json_t *event)
+void event_line(const json_t *event)
 {
 	char when[TEXT_NUMBER];
 	double time = field_number(event, "time");
@@ -126,7 +127,7 @@ static int do_watch(struct cli *cli, int argc, char **argv)
 	client_path(&path, "/v1/events", "", "");
 	client_query(&path, "follow", "1");
 	client_query(&path, "service", service);
-	return client_follow(cli, path.text, watch_event, &watch, &stop);
+	return client_follow(cli, path.text, &(struct follow){ .fn = watch_event, .arg = &watch, .stop = &stop });
 }
 
 const struct command event_commands[] = {

@@ -33,6 +33,18 @@ void http_start(struct http *h, int fd, int timeout_ms)
 	*h = (struct http){ .fd = fd, .deadline = now_ms() + timeout_ms };
 }
 
+bool http_again(struct http *h, int timeout_ms)
+{
+	char c;
+
+	/* what comes unasked, an end included, is no answer to the next one */
+	if (h->fd < 0 || h->last || !h->ended || h->used != h->have ||
+	    recv(h->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 || errno != EAGAIN)
+		return false;
+	http_start(h, h->fd, timeout_ms);
+	return true;
+}
+
 void http_patient(struct http *h, const volatile sig_atomic_t *stop)
 {
 	h->deadline = -1;
@@ -91,6 +103,21 @@ static int http_wait(const struct http *h, short events)
 	}
 }
 
+int http_idle(const struct http *h, int ms)
+{
+	struct pollfd p = { .fd = h->fd, .events = POLLIN };
+	int n;
+
+	if (h->used < h->have || h->ended)
+		return 1;
+	do {
+		if (h->stop && *h->stop)
+			return -EINTR;
+		n = poll(&p, 1, ms);
+	} while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : n;
+}
+
 static int http_send(const struct http *h, const char *data, size_t length)
 {
 	while (length) {
@@ -117,9 +144,9 @@ int http_request(struct http *h, const char *method, const char *path, const cha
 	int n, err;
 
 	n = snprintf(head, sizeof(head),
-		     "%s %s HTTP/1.1\r\nHost: perch\r\nConnection: close\r\n"
+		     "%s %s HTTP/1.1\r\nHost: perch\r\n%s"
 		     "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n",
-		     method, path, length);
+		     method, path, h->keep ? "" : "Connection: close\r\n", length);
 	if (n >= (int)sizeof(head))
 		return -ENAMETOOLONG;
 	err = http_send(h, head, n);
@@ -202,6 +229,8 @@ static int http_header(struct http *h, const char *line)
 		h->until_close = false;
 		return http_number(colon + 1, 10, &h->left);
 	}
+	if (name == strlen("Connection") && strncasecmp(line, "Connection", name) == 0)
+		h->last = strncasecmp(colon + 1 + strspn(colon + 1, " \t"), "close", 5) == 0;
 	if (name == strlen("Transfer-Encoding") && strncasecmp(line, "Transfer-Encoding", name) == 0) {
 		const char *coding = colon + 1 + strspn(colon + 1, " \t");
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * HTTP/1.1 over a unix socket, one request per connection (RFC 9112): as much
- * of it as an API on the same host needs, and no library to load before a
- * rollback can begin.
+ * HTTP/1.1 over a unix socket (RFC 9112), one request at a time: as much of it
+ * as an API on the same host needs, and no library to load before a rollback
+ * can begin.
  */
 #ifndef PERCH_CLI_HTTP_H
 #define PERCH_CLI_HTTP_H
@@ -19,6 +19,8 @@ struct http {
 	int status;		/* of the answer */
 	bool chunked, until_close, ended;
 	bool inside;		/* a chunk was read whose end is still to come */
+	bool keep;		/* ask for more requests on this connection */
+	bool last;		/* the server will take none */
 	unsigned long long left;	/* of the body, or of this chunk */
 	size_t used, have;
 	char buffer[16384];
@@ -34,6 +36,10 @@ int http_request(struct http *h, const char *method, const char *path, const cha
 int http_answer(struct http *h);
 /* Bytes of the body, 0 at its end, or -errno. */
 ssize_t http_read(struct http *h, char *to, size_t size);
+/* Is the connection fit for one more request?  Then begin that one. */
+bool http_again(struct http *h, int timeout_ms);
+/* 1 when there is something to read, 0 after ms (-1: never), or -errno. */
+int http_idle(const struct http *h, int ms);
 /* No more deadline: for answers that go on. */
 void http_patient(struct http *h, const volatile sig_atomic_t *stop);
 

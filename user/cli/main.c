@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /*
  * perch: the command line.  Options anywhere, then OBJECT COMMAND [KEY VALUE]…
- * as bpftool has it; everything else is in the tables below.
+ * as bpftool has it; everything else is in the tables of objects.c.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -13,33 +13,6 @@
 
 #include "cli.h"
 #include "output.h"
-
-static const struct command objects[] = {
-	COMMAND("status", do_status, "[service NAME] [quiet]",
-		"one screen: services, phase, shares, agent, alarms; quiet: only what is wrong, and exit 1 then"),
-	COMMANDS("service", service_commands),
-	COMMANDS("version", version_commands),
-	COMMANDS("backend", backend_commands),
-	COMMANDS("weight", weight_commands),
-	COMMAND("rollback", do_rollback, "NAME|all [keep|drain|sever] [comment TEXT] [--direct]",
-		"take the canary out now; writes the pinned map itself when perchd is silent",
-		.whole = true, .takes_direct = true),
-	COMMANDS("rollout", rollout_commands),
-	COMMANDS("pin", pin_commands),
-	COMMANDS("flow", flow_commands),
-	COMMANDS("event", event_commands),
-	COMMAND("explain", do_explain, "CLIENT:PORT LISTENER:PORT [tcp|udp] [dscp N]",
-		"which version and backend a packet gets, by what, and why not another"),
-	COMMAND("trace", do_trace, "[service NAME] [client IP] [limit N]",
-		"packets as they pass, until interrupted; a document each with -j"),
-	COMMANDS("reason", reason_commands),
-	COMMAND("top", do_top, "[service NAME] [interval DURATION] [count N]", "live view; q leaves"),
-	COMMAND("doctor", do_doctor, NULL, "what this host lacks and how to mend it; exit 1 on errors"),
-	COMMANDS("datapath", datapath_commands),
-	COMMANDS("config", config_commands),
-	COMMAND_LATER("metric"), COMMAND_LATER("judge"), COMMAND_LATER("batch"),
-	{}
-};
 
 enum { OPTION_SOCKET = 256, OPTION_BPFFS, OPTION_DIRECT };
 static const struct option options[] = {

@@ -18,15 +18,21 @@ static void cli_json(const struct cli *cli, const json_t *doc)
 {
 	size_t layout = cli->pretty ? JSON_INDENT(2) : JSON_COMPACT;
 
+	if (cli->answers) {
+		json_array_append(cli->answers, (json_t *)doc);
+		return;
+	}
 	json_dumpf(doc, stdout, layout | JSON_REAL_PRECISION(15));
 	putchar('\n');
 }
 
 static int cli_say(const struct cli *cli, int exit_code, const char *format, va_list args)
 {
-	char line[LINE];
+	char line[LINE] = "";
 
-	vsnprintf(line, sizeof(line), format, args);
+	if (cli->at)
+		text_append(line, sizeof(line), "%s: ", cli->at);
+	vsnprintf(line + strlen(line), sizeof(line) - strlen(line), format, args);
 	if (cli->json) {
 		json_t *doc = json_pack("{s:s}", "error", line);
 
@@ -88,9 +94,9 @@ const char *field_text(const json_t *object, const char *key)
 
 const char *field_line(const json_t *object, const char *key)
 {
-	static char lines[4][LINE];
+	static char lines[8][LINE];
 	static unsigned at;
-	char *line = lines[at++ % 4];
+	char *line = lines[at++ % 8];
 
 	snprintf(line, LINE, "%s", field_text(object, key));
 	text_printable(line);

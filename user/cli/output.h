@@ -25,7 +25,7 @@ int cli_print(const struct cli *cli, json_t *doc, void (*text)(const json_t *doc
 /* Fields of a document; NULL stands for a document without fields. */
 const char *field_text(const json_t *object, const char *key);	/* "-" without */
 double field_number(const json_t *object, const char *key);	/* NAN without */
-/* The same, fit to be printed; good until the fourth call after it. */
+/* The same, fit to be printed; good until the eighth call after it. */
 const char *field_line(const json_t *object, const char *key);
 bool field_is(const json_t *object, const char *key);	/* a text that is not empty */
 bool field_true(const json_t *object, const char *key);

@@ -6,7 +6,21 @@
 
 #include "client.h"
 #include "output.h"
+#include "rollout.h"
 #include "text.h"
+
+void rollout_path(struct client_path *path, const char *service, const char *rest)
+{
+	char end[32];
+
+	snprintf(end, sizeof(end), "/rollout%s", rest);
+	client_path(path, "/v1/services/", service, end);
+}
+
+bool rollout_under_way(const json_t *rollout)
+{
+	return field_number(rollout, "step") > 0;
+}
 
 static void rollout_steps(const json_t *rollout, char *out, size_t size)
 {
@@ -39,7 +53,7 @@ static void gate_number(struct table *t, double n)
 		table_cell(t, "%.3g", n);
 }
 
-static void rollout_gates(const json_t *rollout)
+void rollout_gates(const json_t *rollout)
 {
 	struct table *t = table_new("  ", "GATE", "VERDICT", ">CANARY BAD", ">STABLE BAD", ">MAX", ">SLOWER THAN",
 				    ">RATIO", ">E", ">FAILS AT");
@@ -87,7 +101,29 @@ static void rollout_state(const json_t *rollout)
 		printf("  next: %s\n", field_line(rollout, "next"));
 }
 
-static void rollout_text(const json_t *rollout)
+void rollout_line(const json_t *rollout, char out[ROLLOUT_LINE])
+{
+	double eta = field_number(rollout, "eta"), need = field_number(rollout, "minConnections");
+	char number[TEXT_NUMBER], most[TEXT_NUMBER];
+
+	snprintf(out, ROLLOUT_LINE, "%s", field_line(rollout, "phase"));
+	if (!rollout_under_way(rollout)) {
+		if (field_is(rollout, "reason"))
+			text_append(out, ROLLOUT_LINE, ": %s", field_line(rollout, "reason"));
+		return;
+	}
+	text_append(out, ROLLOUT_LINE, ", step %.0f of %zu at %s, %s connections (%s at least)", field_number(rollout, "step"),
+		    json_array_size(field_list(rollout, "steps")), text_percent(field_number(rollout, "weight"), number),
+		    text_count(field_number(rollout, "stepConnections"), most), text_count(need, (char[TEXT_NUMBER]){}));
+	if (!isnan(eta))
+		text_append(out, ROLLOUT_LINE, ", the next in about %s", text_seconds(eta, number));
+	if (field_is(rollout, "blockedBy"))
+		text_append(out, ROLLOUT_LINE, "; blocked by %s", field_line(rollout, "blockedBy"));
+	if (field_is(rollout, "next"))
+		text_append(out, ROLLOUT_LINE, "; next: %s", field_line(rollout, "next"));
+}
+
+void rollout_text(const json_t *rollout)
 {
 	double step = field_number(rollout, "step");
 
@@ -121,31 +157,50 @@ static int do_show(struct cli *cli, int argc, char **argv)
 	ret = words_read(cli, argc, argv, words);
 	if (ret)
 		return ret;
-	client_path(&path, name ? "/v1/services/" : "/v1/rollouts", name ?: "", name ? "/rollout" : "");
+	if (name)
+		rollout_path(&path, name, "");
+	else
+		client_path(&path, "/v1/rollouts", "", "");
 	ret = client_get(cli, path.text, &doc);
 	return ret ?: cli_print(cli, doc, name ? rollout_text : rollout_list);
 }
 
+/* What was there before is said first. */
+static void rollout_acted(const json_t *rollout)
+{
+	const char *outcome = field_text(rollout, "outcome");
+
+	if (strcmp(outcome, "underWay") == 0)
+		printf("%s: a rollout of %s is under way already\n", field_line(rollout, "service"),
+		       field_line(rollout, "canary"));
+	else if (strcmp(outcome, "alreadyStable") == 0)
+		printf("%s: %s is stable already\n", field_line(rollout, "service"), field_line(rollout, "stable"));
+	rollout_text(rollout);
+}
+
 static int rollout_act(const struct cli *cli, const char *action, int argc, char **argv)
 {
-	const char *name = NULL, *comment = NULL, *force = NULL;
-	const struct word forced[] = { WORD_NEEDED("service", "NAME", &name), WORD("comment", "TEXT", &comment),
-				       WORD_FLAG("force", &force), {} };
-	const struct word plain[] = { WORD_NEEDED("service", "NAME", &name), WORD("comment", "TEXT", &comment), {} };
+	const char *name = NULL, *comment = NULL, *force = NULL, *version = NULL;
+	struct word words[] = { WORD_NEEDED("service", "NAME", &name), WORD("comment", "TEXT", &comment), {}, {} };
 	struct client_path path;
 	json_t *body, *doc;
 	int ret;
 
-	ret = words_read(cli, argc, argv, strcmp(action, "promote") == 0 ? forced : plain);
+	if (strcmp(action, "promote") == 0)
+		words[2] = (struct word)WORD_FLAG("force", &force);
+	if (strcmp(action, "start") == 0)
+		words[2] = (struct word)WORD("version", "VERSION", &version);
+	ret = words_read(cli, argc, argv, words);
 	if (ret)
 		return ret;
-	body = json_pack("{s:s,s:b,s:s*}", "action", action, "force", force != NULL, "comment", comment);
+	body = json_pack("{s:s,s:b,s:s*,s:s*}", "action", action, "force", force != NULL, "comment", comment, "version",
+			 version);
 	if (!body)
-		return cli_usage(cli, "a comment is UTF-8 text");
-	client_path(&path, "/v1/services/", name, "/rollout");
+		return cli_usage(cli, "a comment and a version are UTF-8 text");
+	rollout_path(&path, name, "");
 	ret = client_send(cli, "POST", path.text, body, &doc);
 	json_decref(body);
-	return ret ?: cli_print(cli, doc, rollout_text);
+	return ret ?: cli_print(cli, doc, rollout_acted);
 }
 
 #define ACTION(verb)                                                           \
@@ -163,13 +218,19 @@ ACTION(retry)
 
 const struct command rollout_commands[] = {
 	COMMAND("show", do_show, "[NAME]", "phase, step, what blocks it, and each gate with its numbers"),
-	COMMAND("start", do_start, "NAME [comment TEXT]", "take the canary through its steps"),
+	COMMAND("start", do_start, "NAME [version VERSION] [comment TEXT]",
+		"take the canary through its steps; VERSION must be it; doing it twice does no harm"),
 	COMMAND("pause", do_pause, "NAME [comment TEXT]", "stay at this weight; gates go on judging"),
 	COMMAND("resume", do_resume, "NAME [comment TEXT]", "go on after a pause"),
 	COMMAND("advance", do_advance, "NAME [comment TEXT]", "go on to the next step now"),
 	COMMAND("promote", do_promote, "NAME [force] [comment TEXT]", "skip the steps that are left; force: past a failing gate"),
 	COMMAND("abort", do_abort, "NAME [comment TEXT]", "roll back and reject the canary"),
 	COMMAND("retry", do_retry, "NAME [comment TEXT]", "take a rejection back and start again"),
-	COMMAND_LATER("watch"), COMMAND_LATER("why"), COMMAND_LATER("plan"), COMMAND_LATER("skip"), COMMAND_LATER("wait"),
+	COMMAND("wait", do_rollout_wait, "NAME [version VERSION] [timeout DURATION]",
+		"until it is over; exit 0 succeeded, 3 rolled back, 4 needs a person, 5 timeout, 6 superseded"),
+	COMMAND("watch", do_rollout_watch, "NAME", "a line for all that happens to it, until it is over"),
+	COMMAND("why", do_rollout_why, "NAME", "what decided last, and the numbers of its gates"),
+	COMMAND("plan", do_rollout_plan, "NAME", "what the steps are and how long they take"),
+	COMMAND_LATER("skip"),
 	{}
 };

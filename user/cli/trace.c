@@ -121,5 +121,5 @@ int do_trace(struct cli *cli, int argc, char **argv)
 	client_query(&path, "client", client);
 	client_query(&path, "limit", limit);
 	alarm(SILENCE_S);
-	return client_follow(cli, path.text, trace_packet, &tracer, &stop);
+	return client_follow(cli, path.text, &(struct follow){ .fn = trace_packet, .arg = &tracer, .stop = &stop });
 }

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/* A rollout's document as text, and the commands that follow one. */
+#ifndef PERCH_CLI_ROLLOUT_H
+#define PERCH_CLI_ROLLOUT_H
+
+#include <jansson.h>
+
+#include "cli.h"
+#include "client.h"
+
+#define ROLLOUT_LINE 512
+
+void rollout_text(const json_t *rollout);
+void rollout_gates(const json_t *rollout);
+/* "Progressing, step 2 of 6 at 5 %: 17 connections (30 at least), the next …" */
+void rollout_line(const json_t *rollout, char out[ROLLOUT_LINE]);
+bool rollout_under_way(const json_t *rollout);
+/* /v1/services/NAME/rollout + rest */
+void rollout_path(struct client_path *path, const char *service, const char *rest);
+
+int do_rollout_wait(struct cli *cli, int argc, char **argv);
+int do_rollout_watch(struct cli *cli, int argc, char **argv);
+int do_rollout_why(struct cli *cli, int argc, char **argv);
+int do_rollout_plan(struct cli *cli, int argc, char **argv);
+
+#endif
