@@ -74,6 +74,7 @@ void agent_drop_service(struct agent *a, struct service *s)
 	if (a->by_id[s->id] == s)
 		a->by_id[s->id] = NULL;
 	health_forget(a, s);
+	alarms_forget(a, s->name);
 	service_delete(s);
 }
 

@@ -58,6 +58,17 @@ void alarm_clear(struct agent *a, const char *kind, const char *subject)
 	free(alarm);
 }
 
+void alarms_forget(struct agent *a, const char *service)
+{
+	struct alarm *next;
+
+	for (struct alarm *m = a->alarms; m; m = next) {
+		next = m->next;
+		if (!strcmp(m->service, service))
+			alarm_clear(a, m->kind, m->subject);
+	}
+}
+
 void alarms_free(struct agent *a)
 {
 	while (a->alarms) {

@@ -23,6 +23,8 @@ struct alarm {
 void alarm_raise(struct agent *a, const char *kind, const char *subject, const char *service, const char *remedy,
 		 const char *format, ...) __attribute__((format(printf, 6, 7)));
 void alarm_clear(struct agent *a, const char *kind, const char *subject);
+/* All of a service that is gone. */
+void alarms_forget(struct agent *a, const char *service);
 void alarms_free(struct agent *a);
 json_t *alarms_json(const struct agent *a);
 

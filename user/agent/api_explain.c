@@ -175,7 +175,8 @@ static void tell_hash(struct story *y)
 static void note_backend(const struct story *y)
 {
 	const char *family = address_is_v4(&y->t.client) ? "IPv4" : "IPv6";
-	bool tcp = y->t.protocol == IPPROTO_TCP;
+	const char *end = y->t.protocol == IPPROTO_TCP ? "answered with a reset" : "dropped";
+	bool alone = y->e.by == EXPLAIN_DOOR || y->e.wanted == y->e.plan.rest;
 
 	if (y->e.backend && y->e.slot == y->e.wanted)
 		return;
@@ -184,11 +185,11 @@ static void note_backend(const struct story *y)
 		     family, slot_name(y, y->e.slot));
 		return;
 	}
-	note(y, "nobody takes it: no %s backend of '%s'%s%s%s lives; it is %s", family, slot_name(y, y->e.wanted),
-	     y->e.by != EXPLAIN_DOOR && y->e.wanted != y->e.plan.rest ? " nor of '" : "",
-	     y->e.by != EXPLAIN_DOOR && y->e.wanted != y->e.plan.rest ? slot_name(y, y->e.plan.rest) : "",
-	     y->e.by != EXPLAIN_DOOR && y->e.wanted != y->e.plan.rest ? "'" : "",
-	     tcp ? "answered with a reset" : "dropped");
+	if (alone)
+		note(y, "nobody takes it: no %s backend of '%s' lives; it is %s", family, slot_name(y, y->e.wanted), end);
+	else
+		note(y, "nobody takes it: no %s backend of '%s' nor of '%s' lives; it is %s", family,
+		     slot_name(y, y->e.wanted), slot_name(y, y->e.plan.rest), end);
 }
 
 static void note_state(const struct story *y)
@@ -341,7 +342,7 @@ static bool read_tuple(struct story *y)
 		return false;
 	}
 	if (address_family(&y->t.client) != address_family(&y->t.destination)) {
-		answer_error(y->q, MHD_HTTP_BAD_REQUEST, "client: an IPv4 client has no connection with an IPv6 address, nor the reverse");
+		answer_error(y->q, MHD_HTTP_BAD_REQUEST, "client: between IPv4 and IPv6 there is no connection");
 		return false;
 	}
 	if (!read_protocol(y))

@@ -117,8 +117,8 @@ int choices_pins_walk(const struct choices *c, struct choice_walk *w, __u32 most
 	return err == -ENOENT ? 0 : err ?: 1;
 }
 
-static int walk_all(struct choices *c, void (*fn)(void *arg, const struct perch_pin_key *key, const struct perch_pin *pin),
-		    void *arg)
+static int walk_all(struct choices *c,
+		    void (*fn)(void *arg, const struct perch_pin_key *key, const struct perch_pin *pin), void *arg)
 {
 	struct choice_walk w = { 0 };
 	int r;

@@ -63,7 +63,8 @@ struct rules_change {
 	size_t n_put, n_fresh, n_gone;
 };
 
-static int rules_compare(const struct choice_service *s, const struct choice_rule *rule, size_t n, struct rules_change *ret)
+static int rules_compare(const struct choice_service *s, const struct choice_rule *rule, size_t n,
+			 struct rules_change *ret)
 {
 	size_t i = 0, j = 0;
 
