@@ -182,6 +182,7 @@ test_another_program_gives_way() {
 	expect interface_is xdp
 	interface .note
 	expect grep -q "took the place of XDP program 'passby' (id $THEIRS)" <<< "$(interface .note)"
+	expect grep -qE "^c +xdp +xdp .*took the place of" <<< "$(perch datapath show)"
 	expect [ "$(xdp_id)" = "$(interface .xdp)" ]
 	expect [ "$(field "$(perch -j status)" '.alarms | length')" = 0 ]
 	steered

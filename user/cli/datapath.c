@@ -8,7 +8,7 @@
 
 static void datapath_interfaces(const json_t *datapath)
 {
-	struct table *t = table_new("", "INTERFACE", "ATTACH", "MODE", ">XDP", ">TC IN", ">TC OUT", "ERROR");
+	struct table *t = table_new("", "INTERFACE", "ATTACH", "MODE", ">XDP", ">TC IN", ">TC OUT", "REMARK");
 	const json_t *interface;
 	size_t i;
 
@@ -19,7 +19,7 @@ static void datapath_interfaces(const json_t *datapath)
 		table_cell(t, "%.0f", field_number(interface, "xdp"));
 		table_cell(t, "%.0f", field_number(interface, "tcIn"));
 		table_cell(t, "%.0f", field_number(interface, "tcOut"));
-		table_text(t, interface, "error");
+		table_text(t, interface, json_is_string(json_object_get(interface, "error")) ? "error" : "note");
 	}
 	table_print(t);
 }
