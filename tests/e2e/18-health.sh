@@ -139,7 +139,16 @@ test_dead_backend_is_avoided_within_its_time() {
 	expect is up web 10.2.0.11:8081 10.2.0.12:8080
 	expect wait_for 2 is down site 10.2.0.11:8080
 	expect no_alarm_but_v6
+	expect [ "$(metric perch_backend_up)" = 0 ]
+	expect [ "$(metric perch_backend_checks_total ',result="failed"')" -ge "$FALL" ]
+	expect [ "$(metric perch_backend_checks_total ',result="passed"')" -ge 2 ]
 	say "the last connection to it began $late ms after it died; $(field "$seen" .failed) of $(field "$seen" .connections) failed"
+}
+
+# metric NAME [LABELS]: of web's 10.2.0.11:8080.
+metric() {
+	in_ns lb curl -s --unix-socket "$LAB_DIR/perch.sock" http://perch/metrics |
+		awk -v series="$1{service=\"web\",version=\"v1\",backend=\"10.2.0.11:8080\"${2:-}}" 'index($0, series " ") == 1 { print $NF }'
 }
 
 # nginx a is also the only IPv6 backend of stable.

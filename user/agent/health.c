@@ -316,6 +316,17 @@ void health_stop(struct agent *a)
 		checks_prune(s);
 }
 
+bool health_counts(const struct agent *a, const struct service *s, __u32 backend, __u64 *ret_passed, __u64 *ret_failed)
+{
+	const struct check *c = check_find(a, s, backend);
+
+	if (!c)
+		return false;
+	*ret_passed = c->n_passed;
+	*ret_failed = c->n_failed;
+	return true;
+}
+
 const char *health_unable(const struct service *s)
 {
 	for (const struct check *c = s->checks; c; c = c->next)

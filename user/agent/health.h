@@ -25,6 +25,8 @@ void health_stop(struct agent *a);
 void health_look(struct agent *a);
 /* What the checks of a backend say; null when there are none. */
 json_t *health_view(const struct agent *a, const struct service *s, __u32 backend);
+/* How many checks of a backend said what; false when there are none. */
+bool health_counts(const struct agent *a, const struct service *s, __u32 backend, __u64 *ret_passed, __u64 *ret_failed);
 /* Why a check of the service could not be made some times in a row; NULL when
  * all could. */
 const char *health_unable(const struct service *s);

@@ -7,6 +7,7 @@
 #include "../core/address.h"
 #include "../core/histogram.h"
 #include "api.h"
+#include "health.h"
 #include "view.h"
 
 #define BUCKETS_PER_EDGE 8	/* an edge per octave is fine enough to plot */
@@ -64,6 +65,27 @@ static void page_backends(const struct page *p)
 	for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
 		family(p, families[i].name, families[i].type, families[i].help);
 		each_backend(p, families[i].name, families[i].value);
+	}
+}
+
+static void page_checks(const struct page *p)
+{
+	const struct maps *m = &p->a->datapath.maps;
+	static const char name[] = "perch_backend_checks_total";
+	char address[ADDRESS_TEXT];
+	__u64 n[2];
+
+	family(p, name, "counter", "Health checks of the backend by this agent.");
+	for (__u32 id = 1; id < m->control->backends_n; id++) {
+		const struct perch_backend *b = &m->backends[id];
+		const struct service *s = b->state ? p->a->by_id[b->version / PERCH_SLOTS] : NULL;
+
+		if (!s || !health_counts(p->a, s, id, &n[0], &n[1]))
+			continue;
+		for (int i = 0; i < 2; i++)
+			fprintf(p->f, "%s{service=\"%s\",version=\"%s\",backend=\"%s\",result=\"%s\"} %llu\n", name, s->name,
+				s->slot[b->version % PERCH_SLOTS].name, address_port_format(&b->address, b->port, address),
+				i ? "failed" : "passed", (unsigned long long)n[i]);
 	}
 }
 
@@ -205,6 +227,7 @@ void api_metrics(struct request *q)
 		return;
 	}
 	page_backends(&p);
+	page_checks(&p);
 	page_histograms(&p);
 	page_shares(&p);
 	page_rollouts(&p);
