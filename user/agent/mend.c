@@ -100,9 +100,6 @@ void mend_store(struct agent *a)
 		return;
 	if (r || write_all(a))
 		return;
-	/* a million takes more than a moment: they follow in slices */
-	if (lost)
-		pins_store_lost(a);
 	store_is_whole(a->store);
 	alarm_clear(a, "store", "");
 }
