@@ -37,6 +37,13 @@ config() {
 		    versions:
 		      - { name: v1, role: stable, backends: ["10.2.0.11:8080", "[fd02::11]:8080"] }
 		      - { name: v2, role: canary, backends: ["10.2.0.12:8080", "[fd02::12]:8080"] }
+		  - name: cut
+		    listen: ["$VIP4:89/tcp"]
+		    rollback: { established: sever }
+		    versions:
+		      - { name: v1, role: stable, backends: ["10.2.0.11:7000"] }
+		      - { name: v2, role: canary, backends: ["10.2.0.12:7000"] }
+		    rules: [{ source: 10.1.2.0/24, version: canary }]
 	END
 }
 config v2 7000
@@ -239,6 +246,24 @@ same() {
 	[ "$3" = 80 ] || expect [ "$(perch -j explain "$client:$4" "$2:$3" | jq -r .flow.version)" = "$got" ]
 }
 
+# Without an agent, at weight 0: who came by a rule is out all the same.
+test_direct_rollback_severs_what_a_rule_led_there() {
+	start_long cut -n 20 -s 10.1.2.9 "$VIP4" 89
+	expect wait_for 10 long_ready
+	expect [ "$(field "$(long_state)" .names.v2.open)" = 20 ]
+	stop_perchd KILL
+	expect [ "$(field "$(perch -j rollback cut --direct)" .outcome)" = rolledBack ]
+	expect wait_for 5 long_broken 20
+	expect [ "$(count "$(short -n 20 -s 10.1.2.9 "$VIP4" 89)" v1)" = 20 ]
+	start_perchd
+	expect phase_is cut RolledBack
+	expect [ "$(version cut v2 .rejected.by)" = direct ]
+}
+
+long_broken() {
+	[ "$(field "$(long_state)" .broken)" = "$1" ]
+}
+
 # v2 leaves, v3 comes: pins by name wait for theirs, pins by role have it.
 test_pins_follow_their_version_by_name() {
 	expect perch pin set web client 10.1.7.2 version canary
@@ -307,6 +332,7 @@ run test_rules_lead_by_the_longest_prefix test_rules_are_no_votes test_rule_by_d
 	test_reload_changes_the_list test_list_with_a_mistake_changes_nothing \
 	test_pin_leads_its_client_until_it_runs_out test_pin_beats_a_rule_and_is_deleted test_mistakes_set_no_pin \
 	test_pins_of_a_file_are_set_in_bulks test_pins_outlast_a_restart_lost_state_and_lost_maps \
-	test_pins_agree_after_a_kill_in_a_bulk test_explain_tells_where_connections_land test_pins_follow_their_version_by_name \
+	test_pins_agree_after_a_kill_in_a_bulk test_explain_tells_where_connections_land \
+	test_direct_rollback_severs_what_a_rule_led_there test_pins_follow_their_version_by_name \
 	test_rollback_takes_the_canary_from_pins_and_rules test_pins_all_deleted_are_gone_for_good
 finish

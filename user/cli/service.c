@@ -117,7 +117,8 @@ static void service_choosers(const json_t *service)
 	double n_rules = field_number(service, "rules"), n_pins = field_number(service, "pins");
 
 	if (n_rules > 0 || n_pins > 0)
-		printf("  before the hash: %s rules, %s pins\n", text_count(n_rules, rules), text_count(n_pins, pins));
+		printf("  before the hash: %s rule%s, %s pin%s\n", text_count(n_rules, rules), n_rules == 1 ? "" : "s",
+		       text_count(n_pins, pins), n_pins == 1 ? "" : "s");
 }
 
 void service_text(const json_t *service, const json_t *rollout)
