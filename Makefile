@@ -37,6 +37,7 @@ DATAPATH := $(O)/libdatapath.a
 CONFIG := $(O)/libconfig.a
 AGENT := $(O)/libagent.a
 CLI := $(O)/libcli.a
+CLI_LINK ?= -static-pie
 DATAPATH_LIBS = -lbpf -lelf -lz -lmnl
 AGENT_LIBS = -luv -lyaml -ljansson -lmicrohttpd -lsqlite3
 UNITS := $(patsubst %.c,$(O)/%,$(UNIT_SRC))
@@ -86,8 +87,10 @@ clean:
 $(O)/perchd: $(O)/user/agent/main.o $(AGENT) $(CONFIG) $(DATAPATH) $(CORE)
 	$(CC) $(CFLAGS) $(SAN_FLAGS) -o $@ $^ $(DATAPATH_LIBS) $(AGENT_LIBS) -lm -lpthread
 
+# Without a loader and libraries to find, perch is where a rollback begins in
+# half the time; sanitizers can't have it so.
 $(O)/perch: $(O)/user/cli/main.o $(CLI) $(CONFIG) $(DATAPATH) $(CORE)
-	$(CC) $(CFLAGS) $(SAN_FLAGS) -o $@ $^ $(DATAPATH_LIBS) -lyaml -ljansson -lm
+	$(CC) $(CFLAGS) $(SAN_FLAGS) $(if $(SAN),,$(CLI_LINK)) -o $@ $^ -lbpf -lelf -lz -lyaml -ljansson -lm
 
 $(CORE): $(call obj,$(CORE_SRC))
 $(DATAPATH): $(call obj,$(DATAPATH_SRC))

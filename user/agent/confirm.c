@@ -63,7 +63,7 @@ static int confirm_write(const struct agent *a, const struct confirm *c)
 {
 	json_t *o = json_pack("{s:s, s:s, s:f, s:f, s:b, s:I, s:I, s:s, s:o}", "before", c->before, "after", c->after, "due",
 			      c->due, "confirm", c->seconds, "known", c->actor.known, "uid", (json_int_t)c->actor.uid,
-			      "pid", (json_int_t)c->actor.pid, "user", c->actor.user, "comment", text_json(c->comment));
+			      "pid", (json_int_t)c->actor.pid, "user", actor_user(&c->actor), "comment", text_json(c->comment));
 	char path[FILE_PATH], *text = o ? json_dumps(o, JSON_INDENT(1) | JSON_REAL_PRECISION(15)) : NULL;
 	int r;
 
@@ -214,7 +214,7 @@ static void confirm_wait(struct agent *a)
 	uv_timer_start(&a->confirm_timer, confirm_due, left > 0 ? left * 1000 : 0, 0);
 	alarm_raise(a, "confirm", "", NULL, "`perch config confirm` keeps it",
 		    "the configuration applied by %s is not confirmed yet and will be taken back",
-		    a->confirm->actor.known ? a->confirm->actor.user : "somebody");
+		    a->confirm->actor.known ? actor_user(&a->confirm->actor) : "somebody");
 }
 
 /* A link is not ours to replace: what it leads to comes from elsewhere. */
@@ -377,7 +377,7 @@ json_t *confirm_json(const struct agent *a)
 	if (!c)
 		return json_null();
 	return json_pack("{s:f, s:f, s:s?, s:s?}", "due", c->due, "confirm", c->seconds, "user",
-			 c->actor.known ? c->actor.user : NULL, "comment", c->comment);
+			 c->actor.known ? actor_user(&c->actor) : NULL, "comment", c->comment);
 }
 
 void confirm_first(struct agent *a)

@@ -36,19 +36,28 @@ struct actor actor_of_socket(int fd)
 	struct actor a = { .via = "socket" };
 	struct ucred peer;
 	socklen_t length = sizeof(peer);
-	const struct passwd *user;
 
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length))
 		return a;
 	a.known = true;
 	a.uid = peer.uid;
 	a.pid = peer.pid;
-	user = getpwuid(peer.uid);
-	if (user)
-		snprintf(a.user, sizeof(a.user), "%s", user->pw_name);
-	else
-		snprintf(a.user, sizeof(a.user), "%u", (unsigned)peer.uid);
 	return a;
+}
+
+const char *actor_user(const struct actor *a)
+{
+	static char name[sizeof(a->user)];
+	const struct passwd *user;
+
+	if (!a->known || a->user[0])
+		return a->user;
+	user = getpwuid(a->uid);
+	if (user)
+		snprintf(name, sizeof(name), "%s", user->pw_name);
+	else
+		snprintf(name, sizeof(name), "%u", (unsigned)a->uid);
+	return name;
 }
 
 const struct actor *actor_of_word(__u64 word)
@@ -128,7 +137,7 @@ static json_t *actor_json(const struct actor *a)
 		a = &actor_file;
 	if (!a->known)
 		return json_pack("{s:n, s:n, s:n, s:s}", "uid", "user", "pid", "via", a->via);
-	return json_pack("{s:I, s:s, s:I, s:s}", "uid", (json_int_t)a->uid, "user", a->user, "pid",
+	return json_pack("{s:I, s:s, s:I, s:s}", "uid", (json_int_t)a->uid, "user", actor_user(a), "pid",
 			 (json_int_t)a->pid, "via", a->via);
 }
 
@@ -147,7 +156,7 @@ static void event_log(const struct event *v)
 	log_notice("%s%s%s%s%s%s%s%s%s (%s%s%s)%s%s", v->service ? v->service : "", v->service ? ": " : "", v->kind,
 		   v->from ? " from " : "", v->from ? v->from : "", v->to ? " to " : "", v->to ? v->to : "",
 		   v->reason ? ": " : "", v->reason ? v->reason : "", a->via, a->known ? " " : "",
-		   a->known ? a->user : "", v->comment ? " # " : "", v->comment ? v->comment : "");
+		   a->known ? actor_user(a) : "", v->comment ? " # " : "", v->comment ? v->comment : "");
 }
 
 void events_emit(struct events *e, const struct event *v)

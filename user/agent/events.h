@@ -23,11 +23,14 @@ struct actor {
 	bool known;		/* the rest is set */
 	uid_t uid;
 	pid_t pid;
-	char user[64];
+	char user[64];		/* "": not looked up yet */
 };
 extern const struct actor actor_file, actor_judge, actor_reflex, actor_direct, actor_deadman;
 /* Who holds the other end of a unix socket. */
 struct actor actor_of_socket(int fd);
+/* The name, or the uid as text; good until the next call.  A user database can
+ * be slow: it is asked when something is told, not before it is done. */
+const char *actor_user(const struct actor *a);
 /* Who wrote a split word, from its flags; NULL: an agent. */
 const struct actor *actor_of_word(__u64 word);
 

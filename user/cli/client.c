@@ -226,7 +226,7 @@ static int follow_wait(const struct http *h, const struct follow *f, int *ms)
 
 		if (n)
 			return n < 0 ? n : 0;
-		*ms = f->idle(f->arg);
+		*ms = f->idle ? f->idle(f->arg) : -1;
 		if (*ms == FOLLOW_ENOUGH)
 			return 1;
 	}

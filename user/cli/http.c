@@ -149,6 +149,12 @@ int http_request(struct http *h, const char *method, const char *path, const cha
 		     method, path, h->keep ? "" : "Connection: close\r\n", length);
 	if (n >= (int)sizeof(head))
 		return -ENAMETOOLONG;
+	/* what is short goes at once: the server wakes once */
+	if (length <= sizeof(head) - n) {
+		memcpy(head + n, body, length);
+		n += length;
+		length = 0;
+	}
 	err = http_send(h, head, n);
 	/* One who refuses early may have answered: that is what to read then. */
 	if (!err && length)

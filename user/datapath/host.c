@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
-/* Questions to rtnetlink, /proc/sys, ethtool and bpf() about this host. */
+/* Questions to rtnetlink and ethtool about this host. */
 #include "host.h"
 
 #include <errno.h>
@@ -133,19 +133,6 @@ int host_proxies(const struct perch_address *a, __u32 ifindex)
 	return err ?: p.found;
 }
 
-int host_sysctl(const char *path, int missing)
-{
-	int value = missing;
-	FILE *f = fopen(path, "re");
-
-	if (!f)
-		return missing;
-	if (fscanf(f, "%d", &value) != 1)
-		value = missing;
-	fclose(f);
-	return value;
-}
-
 static int interface_ask(const char *ifname, unsigned long request, struct ifreq *r)
 {
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), err = 0;
@@ -176,29 +163,9 @@ int host_mtu(const char *ifname)
 	return err ?: r.ifr_mtu;
 }
 
-int host_try_load(void)
-{
-	static const struct bpf_insn program[] = {
-		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = XDP_PASS },
-		{ .code = BPF_JMP | BPF_EXIT },
-	};
-	int fd = bpf_prog_load(BPF_PROG_TYPE_XDP, "perch_try", "Dual BSD/GPL", program,
-			       sizeof(program) / sizeof(program[0]), NULL);
-
-	if (fd < 0)
-		return fd;
-	close(fd);
-	return 0;
-}
-
 int host_is_virtual(const char *ifname)
 {
 	int ifindex = if_nametoindex(ifname);
 
 	return ifindex ? device_is_virtual(ifindex) : -ENODEV;
-}
-
-bool host_is_bpffs(const char *path)
-{
-	return bpffs_holds(path);
 }

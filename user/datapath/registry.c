@@ -14,10 +14,6 @@
 #include "registry.h"
 #include "tables.h"
 
-/* A packet that read the word before the rollback may enter its flow a moment
- * after; it is ended with the others. */
-#define IN_FLIGHT_NS 1000000ull
-
 /* Readers in other processes see the whole name or none: its first byte is
  * the last to come and the first to go. */
 static void put_name(char to[PERCH_NAME_LEN], const char *name)
@@ -203,7 +199,7 @@ int registry_rollback(const struct maps *m, unsigned id, int mode, __u32 by, con
 	if (!read_plan(&m->splits[id], before & ~PERCH_WORD_TWIN, &plan) ||
 	    !read_plan(&m->splits[id], before | PERCH_WORD_TWIN, &twin))
 		return -ESTALE;
-	a.now += IN_FLIGHT_NS;
+	a.now += REGISTRY_IN_FLIGHT_NS;
 	a.mode = mode < 0 ? m->services[id].established : mode;
 	a.rejection.when = time(NULL);
 	a.rejection.epoch = perch_word_epoch(before) & ~1u;

@@ -24,6 +24,10 @@ void registry_rejections(const struct maps *m,
 			 void (*fn)(void *arg, const char *service, const char *version, const struct perch_rejection *r),
 			 void *arg);
 
+/* A packet that read the word before the rollback may enter its flow a moment
+ * after; it is ended with the others. */
+#define REGISTRY_IN_FLIGHT_NS 1000000ull
+
 /*
  * The whole of a rollback as one call, for agent and --direct alike: the OR
  * on the split word, then sever or drain of the versions that lost their
