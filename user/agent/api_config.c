@@ -136,17 +136,17 @@ void api_config_diff(struct request *q)
 	struct agent *a = q->agent;
 	struct model_config *config;
 	char why[AGENT_WHY] = "", *text = NULL;
-	size_t length;
+	size_t length = q->length;
 	int r = 0;
 
-	if (!q->length) {
+	if (!length) {
 		r = file_read(a->config_path, &text, &length);
 		if (r) {
 			answer_error(q, MHD_HTTP_CONFLICT, "%s: %s", a->config_path, strerror(-r));
 			return;
 		}
 	}
-	r = reload_parse(a, text ? text : q->body, text ? length : q->length, &config, why);
+	r = reload_parse(a, text ? text : q->body, length, &config, why);
 	free(text);
 	if (r) {
 		answer_errno(q, r, why);

@@ -265,13 +265,13 @@ static int apply_and_write(struct agent *a, struct model_config *config, const c
 {
 	char *before = strdup(a->config_text), detail[AGENT_WHY];
 	const struct apply back = { .actor = how->actor };
-	int r = before ? 0 : -ENOMEM;
+	int r;
 
-	if (r) {
-		snprintf(why, AGENT_WHY, "%s", strerror(-r));
+	if (!before) {
+		snprintf(why, AGENT_WHY, "%s", strerror(ENOMEM));
 		config_free(config);
 		unlink(tmp);
-		return r;
+		return -ENOMEM;
 	}
 	fault_point("config", "kept");
 	r = reload_adopt(a, config, text, how, why);

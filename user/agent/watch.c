@@ -6,7 +6,6 @@
  */
 #include "watch.h"
 
-#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,8 +46,8 @@ static void folder_there(const char *folder, void (*fn)(void *arg, const char *f
 }
 
 /* Where the link at the first `length` bytes of path leads, with the rest of
- * path after it. */
-static int link_follow(const char *path, size_t length, char out[FILE_PATH])
+ * path after it.  False for one that is gone, or too long. */
+static bool link_follow(const char *path, size_t length, char out[FILE_PATH])
 {
 	char link[FILE_PATH], target[FILE_PATH], folder[FILE_PATH];
 	ssize_t n;
@@ -57,14 +56,14 @@ static int link_follow(const char *path, size_t length, char out[FILE_PATH])
 	snprintf(link, sizeof(link), "%.*s", (int)length, path);
 	n = readlink(link, target, sizeof(target) - 1);
 	if (n < 0)
-		return -errno;
+		return false;
 	target[n] = 0;
 	file_folder(link, folder);
 	if (*target == '/')
 		size = snprintf(out, FILE_PATH, "%s%s", target, path + length);
 	else
 		size = snprintf(out, FILE_PATH, "%s/%s%s", folder, target, path + length);
-	return size < FILE_PATH ? 0 : -ENAMETOOLONG;
+	return size < FILE_PATH;
 }
 
 static void each_folder(const char *path, int links, void (*fn)(void *arg, const char *folder), void *arg)
@@ -82,7 +81,7 @@ static void each_folder(const char *path, int links, void (*fn)(void *arg, const
 			continue;
 		file_folder(part, folder);
 		folder_there(folder, fn, arg);
-		if (links < LINKS && !link_follow(path, i, next))
+		if (links < LINKS && link_follow(path, i, next))
 			each_folder(next, links + 1, fn, arg);
 		return;		/* the rest is seen by where it leads */
 	}

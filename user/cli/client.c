@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../config/config.h"
+#include "../config/document.h"
 #include "client.h"
 #include "http.h"
 #include "output.h"
@@ -192,6 +194,17 @@ int client_send_text(const struct cli *cli, const char *method, const char *path
 int client_get(const struct cli *cli, const char *path, json_t **ret)
 {
 	return client_send(cli, "GET", path, NULL, ret);
+}
+
+int client_file(const struct cli *cli, const char *file, char **ret_text, size_t *ret_length)
+{
+	char error[CONFIG_ERROR];
+
+	if (file && !strcmp(file, "-"))
+		file = "/dev/stdin";
+	if (document_read(file, ret_text, ret_length, error))
+		return cli_error(cli, "%s", error);
+	return CLI_OK;
 }
 
 /* Each whole line in text is a document; what is left of the last one moves

@@ -38,6 +38,10 @@ int client_send(const struct cli *cli, const char *method, const char *path, con
 int client_send_text(const struct cli *cli, const char *method, const char *path, const char *body, size_t length,
 		     json_t **ret);
 
+/* The whole of FILE, - is stdin, to be freed; a failure is said.  Returns an
+ * exit code. */
+int client_file(const struct cli *cli, const char *file, char **ret_text, size_t *ret_length);
+
 /* An answer that goes on, document by document. */
 struct follow {
 	bool (*fn)(void *arg, json_t *doc);	/* false: enough */

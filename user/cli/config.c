@@ -7,7 +7,6 @@
 #include <time.h>
 
 #include "../config/config.h"
-#include "../config/document.h"
 #include "client.h"
 #include "direct.h"
 #include "output.h"
@@ -174,12 +173,12 @@ static int do_check(struct cli *cli, int argc, char **argv)
 /* Send FILE (- is stdin) as it is. */
 static int file_send(const struct cli *cli, const char *file, const char *method, const char *path, json_t **ret)
 {
-	char error[CONFIG_ERROR], *text;
 	size_t length;
-	int r;
+	char *text;
+	int r = client_file(cli, file, &text, &length);
 
-	if (document_read(strcmp(file, "-") ? file : "/dev/stdin", &text, &length, error))
-		return cli_error(cli, "%s", error);
+	if (r)
+		return r;
 	if (length)
 		r = client_send_text(cli, method, path, text, length, ret);
 	else
@@ -205,7 +204,7 @@ static int do_diff(struct cli *cli, int argc, char **argv)
 {
 	const char *file = NULL;
 	const struct word words[] = { WORD_BARE("file", "FILE", &file), {} };
-	json_t *doc;
+	json_t *doc = NULL;
 	int ret;
 
 	ret = words_read(cli, argc, argv, words);
@@ -236,7 +235,7 @@ static int do_apply(struct cli *cli, int argc, char **argv)
 				      WORD("comment", "TEXT", &comment), {} };
 	unsigned long long ns;
 	struct client_path path;
-	json_t *doc;
+	json_t *doc = NULL;
 	int ret;
 
 	ret = words_read(cli, argc, argv, words);

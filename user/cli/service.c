@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "../config/config.h"
-#include "../config/document.h"
 #include "client.h"
 #include "output.h"
 #include "service.h"
@@ -198,11 +197,9 @@ static int do_apply(struct cli *cli, int argc, char **argv)
 	json_t *doc;
 	int ret;
 
-	ret = words_read(cli, argc, argv, words);
+	ret = words_read(cli, argc, argv, words) ?: client_file(cli, file, &text, &length);
 	if (ret)
 		return ret;
-	if (document_read(strcmp(file, "-") ? file : "/dev/stdin", &text, &length, error))
-		return cli_error(cli, "%s", error);
 	if (config_service_name(file, text, length, name, error)) {
 		free(text);
 		return cli_error(cli, "%s", error);

@@ -137,7 +137,7 @@ static int do_add(struct cli *cli, int argc, char **argv)
 	json_t *body = json_object(), *doc;
 	struct client_path path;
 	char *rest[argc + 1];
-	int n, at, ret;
+	int n, at = 0, ret;
 
 	ret = words_split(cli, argc, argv, words, rest, &n);
 	if (!ret)
@@ -163,7 +163,7 @@ static int do_delete(struct cli *cli, int argc, char **argv)
 	struct client_path path, front;
 	char *rest[argc + 1];
 	json_t *doc;
-	int n, at, ret;
+	int n, at = 0, ret;
 
 	ret = words_split(cli, argc, argv, words, rest, &n);
 	if (!ret)
