@@ -126,6 +126,8 @@ test_taken_over_address_keeps_its_connections() {
 	sleep 1
 	take_over
 	expect new_go_to backends
+	expect within "$(field "$(perch -j service show web)" '.[0].adopting | floor')" 580 600
+	expect grep -Eq 'pass to the stack for (9m|10m)' <<< "$(perch service show web)"
 	all_well
 	expect refused is_gone "$DOWNLOAD"
 	sleep 1

@@ -7,6 +7,7 @@
 
 #include "../core/address.h"
 #include "../core/histogram.h"
+#include "clock.h"
 #include "../datapath/choices.h"
 #include "drains.h"
 #include "health.h"
@@ -231,6 +232,22 @@ json_t *view_listen_placed(const struct agent *a, const struct service *s)
 	return listen;
 }
 
+/* How long connections from before its listeners were taken over still pass to
+ * the stack; null when none do. */
+static json_t *view_adopting(const struct agent *a, const struct service *s)
+{
+	const struct maps *m = &a->datapath.maps;
+	__u64 now = clock_now(), until = now;
+
+	for (__u32 id = 1; id < m->control->listeners_n; id++) {
+		const struct perch_listener *l = &m->listeners[id];
+
+		if (l->in_use && l->service == s->id && l->adopt_until > until)
+			until = l->adopt_until;
+	}
+	return until > now ? json_real((until - now) / 1e9) : json_null();
+}
+
 json_t *view_service(const struct agent *a, const struct service *s)
 {
 	json_t *listen = json_array(), *versions = json_array();
@@ -240,12 +257,12 @@ json_t *view_service(const struct agent *a, const struct service *s)
 		json_array_append_new(listen, json_string(endpoint_format(&s->model->listen[i], text)));
 	for (int i = -1; (i = view_next_slot(s, i)) >= 0;)
 		json_array_append_new(versions, view_version(a, s, i));
-	return json_pack("{s:s, s:o, s:s, s:s, s:s, s:s, s:I, s:b, s:I, s:I, s:o}", "name", s->name, "listen", listen, "forward",
+	return json_pack("{s:s, s:o, s:s, s:s, s:s, s:s, s:I, s:b, s:I, s:I, s:o, s:o}", "name", s->name, "listen", listen, "forward",
 			 "nat", "affinity", view_affinity(s->model->affinity), "phase",
 			 rollout_phase_name(s->keep.rollout.phase), "established", view_established(s->model->established),
 			 "epoch", (json_int_t)perch_word_epoch(s->word), "rolledBack", service_rolled_back(s), "rules",
-			 (json_int_t)s->model->n_rules, "pins", (json_int_t)choices_pins_count(a->choices, s->id), "versions",
-			 versions);
+			 (json_int_t)s->model->n_rules, "pins", (json_int_t)choices_pins_count(a->choices, s->id), "adopting",
+			 view_adopting(a, s), "versions", versions);
 }
 
 json_t *view_weights(const struct service *s)

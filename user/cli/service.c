@@ -98,12 +98,16 @@ static void service_rollout(const json_t *rollout)
 		printf("  next: %s\n", field_line(rollout, "next"));
 }
 
-static void service_leaving(const json_t *service)
+/* On its way in from the stack, or out to it. */
+static void service_passage(const json_t *service)
 {
 	const json_t *leaving = json_object_get(service, "leaving");
 	double left = field_number(leaving, "connections");
 	char count[TEXT_NUMBER], seconds[TEXT_NUMBER];
 
+	if (json_is_number(json_object_get(service, "adopting")))
+		printf("  connections from before it was taken over pass to the stack for %s\n",
+		       text_seconds(field_number(service, "adopting"), seconds));
 	if (json_is_object(leaving))
 		printf("  %s connection%s left, %s\n", text_count(left, count), left == 1 ? "" : "s",
 		       text_seconds(field_number(leaving, "seconds"), seconds));
@@ -127,7 +131,7 @@ void service_text(const json_t *service, const json_t *rollout)
 	printf("%s  %s%s  %s\n", field_line(service, "name"), field_line(service, "phase"),
 	       field_true(service, "rolledBack") && strcmp(field_text(service, "phase"), "RolledBack") != 0 ? " (rolled back)" : "",
 	       field_words(service, "listen", listen, sizeof(listen)));
-	service_leaving(service);
+	service_passage(service);
 	service_choosers(service);
 	service_rollout(rollout);
 	service_versions(service);
