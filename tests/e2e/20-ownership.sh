@@ -231,8 +231,11 @@ test_applied_service_outlives_the_state_directory() {
 	expect within "$(count "$(short -n 1000 -s 10.1.1.0 -m 1000 "$VIP4" 81)" v2)" 230 370
 	expect [ "$(shown '.services[] | select(.name == "app").owner')" = api ]
 	stop_perchd KILL
+	rm "$LAB_DIR"/state/state.db-*
+	head -c 65536 /dev/urandom > "$LAB_DIR/state/state.db"
 	start_perchd
 	expect [ "$(version app v2 .weight)" = 30 ]
+	expect wait_for 5 no_alarm store
 	sed '$a\  - { name: v2, backends: ["10.2.0.12:7000"], labels: { commit: ef56 } }' "$LAB_DIR/app2.yaml" > "$LAB_DIR/app3.yaml"
 	expect perch service apply "$LAB_DIR/app3.yaml"
 	expect [ "$(version app v2 .labels.commit)" = ef56 ]

@@ -120,15 +120,10 @@ static int start_applied(struct agent *a)
 	char why[CONFIG_ERROR] = "";
 	int r = applied_load(a);
 
-	if (r && store_damaged(a->store) && !store_reopen(a->store, why)) {
-		log_error("%s; state comes from the pinned maps", store_error(a->store));
-		r = applied_load(a);
-	}
-	if (r) {
+	/* the store is mended later; what it does not tell is in the maps */
+	if (r)
 		log_error("services that the API owns can't be read from %s: %s", a->config->agent.state_dir,
 			  store_error(a->store) ?: strerror(-r));
-		return r;
-	}
 	r = reload_with_applied(a, why);
 	if (r)
 		log_error("%s", why);

@@ -112,7 +112,8 @@ static void rebuild_told(struct agent *a)
 	for (const struct applied *p = a->applied; p; p = p->next) {
 		if (!p->rebuilt)
 			continue;
-		store_applied_put(a->store, p->name, p->text, p->since);
+		if (!store_error(a->store))	/* else what it may still have counts more */
+			store_applied_put(a->store, p->name, p->text, p->since);
 		alarm_raise(a, "applied", p->name, p->name, "apply it again: perch service apply FILE",
 			    "%s: what was applied is lost with the store; it goes on as the kernel has it, without its rollout "
 			    "policy, health checks, rules, labels and the weights of backends", p->name);
