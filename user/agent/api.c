@@ -169,7 +169,7 @@ static bool find_service(struct request *q, const char *name, struct service **r
 	if (!*ret && leaving_find(q->agent, name))
 		answer_error(q, MHD_HTTP_CONFLICT, "service '%s' is leaving: it takes no new connections", name);
 	else if (!*ret)
-		answer_error(q, MHD_HTTP_NOT_FOUND, "no service '%s'", name);
+		answer_error(q, MHD_HTTP_NOT_FOUND, "no service '%s'; `perch service show` lists them", name);
 	return *ret;
 }
 

@@ -160,7 +160,8 @@ int applied_check_owner(const struct agent *a, const char *name, char why[AGENT_
 	}
 	if (applied_find(a, name))
 		return 0;
-	snprintf(why, AGENT_WHY, leaving_find(a, name) ? "service '%s' is leaving already" : "no service '%s'", name);
+	snprintf(why, AGENT_WHY, leaving_find(a, name) ? "service '%s' is leaving already" :
+		 "no service '%s'; `perch service show` lists them", name);
 	return leaving_find(a, name) ? -EBUSY : -ENOENT;
 }
 
@@ -328,11 +329,13 @@ static int version_changed(struct agent *a, const char *name, const char *versio
 			 name, version);
 		return -EBUSY;
 	}
-	if (r) {
-		snprintf(why, AGENT_WHY, r == -ENOENT ? "%s: no version '%s'" : "%s: version '%s': %s", name, version,
-			 strerror(-r));
+	if (r == -ENOENT)
+		snprintf(why, AGENT_WHY, "%s: no version '%s'; `perch version show service %s` lists them", name, version,
+			 name);
+	else if (r)
+		snprintf(why, AGENT_WHY, "%s: version '%s': %s", name, version, strerror(-r));
+	if (r)
 		return r;
-	}
 	r = applied_put(a, name, text, how, why);
 	free(text);
 	return r;

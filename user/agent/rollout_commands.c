@@ -119,18 +119,19 @@ int rollouts_begun(struct agent *a, struct service *s, const char *version, cons
 		   char why[AGENT_WHY])
 {
 	const struct rollout *r = &s->keep.rollout;
+	const char *asked = version;
 	int stable, canary;
 
 	rollback_notice(a, s);
 	stable = slot_of_role(s->slot, PERCH_ROLE_STABLE);
 	canary = slot_of_role(s->slot, PERCH_ROLE_CANARY);
+	/* nobody is left to start but who has made it already */
+	if (!version && canary < 0 && r->phase == ROLLOUT_SUCCEEDED)
+		asked = r->canary;
 	*ret_outcome = NULL;
 	if (service_in_rollout(s) && (!version || !strcmp(version, r->canary)))
 		*ret_outcome = "underWay";
-	else if (stable >= 0 && version && !strcmp(version, s->slot[stable].name))
-		*ret_outcome = "alreadyStable";
-	else if (stable >= 0 && !version && canary < 0 && r->phase == ROLLOUT_SUCCEEDED &&
-		 !strcmp(r->canary, s->slot[stable].name))
+	else if (asked && stable >= 0 && !strcmp(asked, s->slot[stable].name))
 		*ret_outcome = "alreadyStable";
 	if (*ret_outcome)
 		return 1;

@@ -26,7 +26,8 @@ static int wanted_read(const struct service *s, const struct weight *w, size_t n
 		int slot = slot_find(s->slot, w[i].version);
 
 		if (slot < 0) {
-			snprintf(why, AGENT_WHY, "%s: no version '%s'", s->name, w[i].version);
+			snprintf(why, AGENT_WHY, "%s: no version '%s'; `perch version show service %s` lists them",
+				 s->name, w[i].version, s->name);
 			return -ENOENT;
 		}
 		if (ret->share[slot] >= 0) {

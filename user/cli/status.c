@@ -184,7 +184,7 @@ int do_status(struct cli *cli, int argc, char **argv)
 	else
 		ret = status_of_agent(cli, status);
 	if (!ret && name && !has_service(status, name))
-		ret = cli_error(cli, "no service '%s'", name);
+		ret = cli_error(cli, "no service '%s'; perch service show lists them", name);
 	if (ret) {
 		json_decref(status);
 		return ret;

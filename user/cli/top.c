@@ -145,7 +145,7 @@ static int top_look(struct top *t, json_t **ret)
 	services = services_of(t, status);
 	if (t->service && !json_array_size(services)) {
 		json_decref(services);
-		err = top_failed(t, "no service '%s'", t->service);
+		err = top_failed(t, "no service '%s'; perch service show lists them", t->service);
 		goto out;
 	}
 	add_rates(t, services);
