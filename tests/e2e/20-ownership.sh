@@ -99,6 +99,14 @@ test_versions_are_added_with_labels_and_taken_out() {
 	unchanged perch version delete service app v9
 	says "no version 'v9'"
 	expect perch weight set service app v2 0
+	# a newer one passes it, and leaves
+	expect perch version add service app v3 backend 10.2.0.12:7000
+	expect [ "$(version app v2 .role)" = none ]
+	expect perch version delete service app v3
+	unchanged perch rollout start app
+	says "a newer one took the place of 'v2': take it out of service app and put it back"
+	unchanged perch rollout start app version v2
+	says "a newer one took the place of 'v2'"
 	expect perch version delete service app v2
 	seen=$(version app v2 .role)
 	expect [ "$seen" = retiring ] || [ -z "$seen" ]

@@ -22,13 +22,30 @@ int rollout_verb_parse(const char *word)
 	return -1;
 }
 
+/* One that was passed by a newer version does not come to its turn by itself
+ * when that one leaves. */
+static void no_canary(const struct service *s, char why[AGENT_WHY])
+{
+	for (int i = 0; i < PERCH_SLOTS; i++) {
+		const struct version *v = &s->slot[i];
+
+		if (!v->name[0] || v->role != PERCH_ROLE_NONE || !v->in_file || v->rejected)
+			continue;
+		snprintf(why, AGENT_WHY,
+			 "%s: no version is canary; a newer one took the place of '%s': take it out of %s and put it back",
+			 s->name, v->name, s->model->origin);
+		return;
+	}
+	snprintf(why, AGENT_WHY, "%s: no version is canary; add the new one to %s", s->name, s->model->origin);
+}
+
 int rollouts_start_refused(const struct service *s, bool retry, char why[AGENT_WHY])
 {
 	int canary = slot_of_role(s->slot, PERCH_ROLE_CANARY);
 	const struct version *v = &s->slot[canary < 0 ? 0 : canary];
 
 	if (canary < 0)
-		snprintf(why, AGENT_WHY, "%s: no version is canary; add the new one to %s", s->name, s->model->origin);
+		no_canary(s, why);
 	else if (!v->in_file)
 		snprintf(why, AGENT_WHY, "%s: canary '%s' is not in %s any more", s->name, v->name, s->model->origin);
 	else if (!s->model->rollout.n_steps)
@@ -108,10 +125,11 @@ static int begun_another(const struct service *s, const char *version, char why[
 	if (service_in_rollout(s))
 		snprintf(why, AGENT_WHY, "%s: a rollout of '%s' is under way, not of '%s'; `perch rollout abort %s` ends it",
 			 s->name, s->keep.rollout.canary, version, s->name);
+	else if (canary < 0)
+		no_canary(s, why);
 	else
 		snprintf(why, AGENT_WHY, "%s: '%s' is %s; the canary is '%s'", s->name, version,
-			 s->slot[slot].role ? role_name(s->slot[slot].role) : "not the canary",
-			 canary < 0 ? "nobody" : s->slot[canary].name);
+			 s->slot[slot].role ? role_name(s->slot[slot].role) : "not the canary", s->slot[canary].name);
 	return -EBUSY;
 }
 

@@ -153,7 +153,7 @@ const struct command pin_commands[] = {
 	COMMAND("set", do_set, "service NAME client IP version VERSION [ttl DURATION] [comment TEXT]",
 		"lead a client (of IPv6 its /64) to a version, for a time or for good"),
 	COMMAND("load", do_pin_load, "service NAME file FILE|- [comment TEXT]", "many: a line is IP VERSION [DURATION]"),
-	COMMAND("delete", do_delete, "service NAME client IP|all [comment TEXT]", "let the hash decide again",
+	COMMAND("delete", do_delete, "service NAME all|client IP [comment TEXT]", "let the hash decide again",
 		.whole = true),
 	{}
 };
