@@ -303,6 +303,17 @@ test_detach_called_off_changes_nothing() {
 	all_well
 }
 
+test_agent_takes_back_what_a_killed_detach_left() {
+	: > "$LAB_DIR/detach.err"
+	start_detach
+	lab_kill KILL "$DETACH"
+	expect new_go_to host
+	start_perchd
+	expect new_go_to backends
+	all_well
+	stop_perchd
+}
+
 test_detach_waits_for_the_last_connection() {
 	: > "$LAB_DIR/detach.err"
 	start_detach
@@ -333,7 +344,7 @@ run test_taken_over_address_keeps_its_connections test_handed_back_address_keeps
 	test_leaving_goes_on_after_the_agent_was_killed test_applied_again_it_stays \
 	test_it_has_left_when_its_last_connection_has test_drain_ends_on_time \
 	test_whole_address_is_taken_but_for_exceptions test_service_that_left_its_file_keeps_its_connections \
-	test_detach_refuses_beside_an_agent \
-	test_detach_called_off_changes_nothing test_detach_waits_for_the_last_connection \
+	test_detach_refuses_beside_an_agent test_detach_called_off_changes_nothing \
+	test_agent_takes_back_what_a_killed_detach_left test_detach_waits_for_the_last_connection \
 	test_detach_of_nothing_says_so
 finish

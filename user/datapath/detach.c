@@ -67,14 +67,17 @@ static int drain_flows(const char *pin_path, const struct datapath_drain *d, cha
 {
 	struct maps m;
 	int err = maps_open(&m, pin_path, why);
+	__u64 deadman;
 
 	if (err)
 		return err == -ENOENT ? 0 : err;
-	__atomic_store_n(&m.control->deadman, 0, __ATOMIC_RELAXED);
+	deadman = __atomic_exchange_n(&m.control->deadman, 0, __ATOMIC_RELAXED);
 	listeners_leave_all(&m, true);
 	err = wait_for_flows(&m, d);
-	if (err)
+	if (err) {
 		listeners_leave_all(&m, false);
+		__atomic_store_n(&m.control->deadman, deadman, __ATOMIC_RELAXED);
+	}
 	maps_close(&m);
 	return err;
 }
