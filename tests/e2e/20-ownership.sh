@@ -262,6 +262,8 @@ test_applied_text_is_taken_back_from_a_store_that_returns() {
 	sed 's/:81/:83/; s/name: app/name: more/' "$LAB_DIR/app.yaml" > "$LAB_DIR/more.yaml"
 	unchanged perch service apply "$LAB_DIR/more.yaml"
 	says 'nothing was changed'
+	unchanged perch service delete app
+	says 'nothing was changed'
 	rm "$LAB_DIR/state"
 	mv "$LAB_DIR/away" "$LAB_DIR/state"
 	expect wait_for 10 no_alarm applied
@@ -275,10 +277,47 @@ test_killed_while_a_service_is_applied_or_deleted_it_is_one_or_none() {
 	killed_at service/stored perch service apply "$LAB_DIR/app35.yaml"
 	expect [ "$(version app v1 .labels.commit)" = cd35 ]
 	expect reaches 81 v1
+	# connections of what is deleted without a drain are waited for by nobody
+	start_long gone -n 10 -i 50 -s 10.1.1.0 -m 10 "$VIP4" 81
+	expect wait_for 10 long_ready
 	killed_at service/forgotten perch service delete app
-	expect wait_for 10 knows_no_service app
+	expect knows_no_service app
 	expect refused reaches 81 v1
+	lab_kill TERM "$LONG"
 	expect perch service apply "$LAB_DIR/app.yaml"
+}
+
+# Stored, it would keep every perchd from starting.
+test_applied_service_that_clashes_never_reaches_the_store() {
+	sed 's/:81/:80/; s/name: app/name: clash/' "$LAB_DIR/app.yaml" > "$LAB_DIR/clash.yaml"
+	stop_perchd KILL
+	PERCH_FAULT=service/stored start_perchd
+	unchanged perch service apply "$LAB_DIR/clash.yaml"
+	says 'service clash:'
+	stop_perchd KILL
+	start_perchd
+	expect reaches 81 v1
+}
+
+drained() {
+	perch -j backend show service app | jq -e '.[] | select(.state == "draining")'
+}
+
+# What the store forgot with it is there after a boot.
+test_delete_that_is_refused_forgets_nothing() {
+	expect perch backend drain service app address 10.2.0.11:7000 force
+	expect drained
+	cp "$LAB_DIR/perch.yaml" "$LAB_DIR/before.yaml"
+	sed -i 's/affinity: connection/affinity: clint/' "$LAB_DIR/perch.yaml"
+	unchanged perch service delete app
+	says 'mend the files first'
+	cp "$LAB_DIR/before.yaml" "$LAB_DIR/perch.yaml"
+	expect wait_for 10 loaded true
+	stop_perchd KILL
+	expect in_ns lb "$BUILD/perchd" -c "$LAB_DIR/perch.yaml" --detach
+	start_perchd
+	expect drained
+	expect perch backend resume service app address 10.2.0.11:7000
 }
 
 test_delete_is_refused_in_a_rollout_unless_forced() {
@@ -325,5 +364,6 @@ run test_applied_service_serves_beside_the_files test_json_body_and_stdin_are_ta
 	test_files_that_do_not_load_are_named_to_who_applies_a_service \
 	test_applied_service_outlives_the_state_directory test_applied_text_is_taken_back_from_a_store_that_returns \
 	test_killed_while_a_service_is_applied_or_deleted_it_is_one_or_none \
+	test_applied_service_that_clashes_never_reaches_the_store test_delete_that_is_refused_forgets_nothing \
 	test_delete_is_refused_in_a_rollout_unless_forced test_delete_with_drain_lets_connections_end
 finish

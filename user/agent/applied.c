@@ -14,6 +14,7 @@
 #include "alarms.h"
 #include "applied_text.h"
 #include "clock.h"
+#include "drains.h"
 #include "fault.h"
 #include "leaving.h"
 #include "log.h"
@@ -185,7 +186,7 @@ static struct applied *applied_swap(struct agent *a, const char *name, struct ap
 	return was;
 }
 
-/* Back to `was` in the list; the store gets it again too. */
+/* Back to `was` in the list. */
 static void applied_swap_back(struct agent *a, const char *name, struct applied *was, struct applied *next)
 {
 	struct applied **at = applied_at(a, name), *now = *at;
@@ -202,6 +203,10 @@ static void applied_swap_back(struct agent *a, const char *name, struct applied 
 		was->next = *at;
 		*at = was;
 	}
+}
+
+static void store_swap_back(struct agent *a, const char *name, const struct applied *was)
+{
 	if (was ? store_applied_put(a->store, name, was->text, was->since) : store_applied_delete(a->store, name))
 		log_error("service '%s': back to what was applied before: %s", name, store_error(a->store) ?: "no store");
 }
@@ -223,27 +228,35 @@ static int text_check(struct agent *a, const struct applied *p, char why[AGENT_W
 	return r;
 }
 
+/* Only what goes together with all else reaches the store: with a text that
+ * does not, nobody could start. */
 static int applied_change(struct agent *a, struct applied *p, const struct apply *how, char why[AGENT_WHY])
 {
-	struct applied *was;
-	int r = store_applied_put(a->store, p->name, p->text, p->since);
+	struct applied *was = applied_swap(a, p->name, p);
+	struct model_config *config;
+	char name[PERCH_NAME_LEN], *text = NULL;
+	int r = reload_read(a, &config, &text, why);
 
+	snprintf(name, sizeof(name), "%s", p->name);
+	if (r)
+		goto out;
+	r = store_applied_put(a->store, name, p->text, p->since);
 	if (r) {
-		applied_drop(p);
-		return store_refused(a, r, why);
+		store_refused(a, r, why);
+		config_free(config);
+		goto out;
 	}
 	fault_point("service", "stored");
-	was = applied_swap(a, p->name, p);
-	r = reload_applied(a, how, why);
-	if (r) {
-		char name[PERCH_NAME_LEN];
-
-		snprintf(name, sizeof(name), "%s", p->name);
+	r = reload_adopt(a, config, text, how, why);
+	if (r)
+		store_swap_back(a, name, was);
+out:
+	if (r)
 		applied_swap_back(a, name, was, NULL);
-		return r;
-	}
-	applied_drop(was);
-	return 0;
+	else
+		applied_drop(was);
+	free(text);
+	return r;
 }
 
 int applied_put(struct agent *a, const char *name, const char *text, const struct apply *how, char why[AGENT_WHY])
@@ -276,6 +289,35 @@ int applied_put(struct agent *a, const char *name, const char *text, const struc
 	return 0;
 }
 
+/* Who finds the store without it neither takes it for lost nor lets it linger
+ * as one that left its file. */
+static void kernel_goes(struct agent *a, const struct service *s, __u64 drain_ns)
+{
+	struct perch_service_name *name = &a->datapath.maps.names[s->id];
+
+	if (!s->placed)
+		return;
+	__atomic_store_n(&name->leaving_until, drain_ns ? clock_now() + drain_ns : 1, __ATOMIC_RELEASE);
+	__atomic_store_n(&name->applied, 0, __ATOMIC_RELEASE);
+}
+
+static void kernel_stays(struct agent *a, const struct service *s)
+{
+	if (!s->placed)
+		return;
+	__atomic_store_n(&a->datapath.maps.names[s->id].leaving_until, 0, __ATOMIC_RELEASE);
+	applied_mark(a, s);
+}
+
+/* The store has forgotten what is in force. */
+static void store_again(struct agent *a, struct service *s)
+{
+	save_service(a, s);
+	save_rollout(a, s, true);
+	drains_save(a, s);
+	s->pins_unsaved = s->pins_known;
+}
+
 int applied_delete(struct agent *a, const char *name, bool force, __u64 drain_ns, const struct apply *how,
 		   char why[AGENT_WHY])
 {
@@ -291,13 +333,12 @@ int applied_delete(struct agent *a, const char *name, bool force, __u64 drain_ns
 			 s->keep.rollout.canary, name);
 		return -EBUSY;
 	}
-	/* who lost the store must not find it in the maps either */
-	if (s && s->placed)
-		__atomic_store_n(&a->datapath.maps.names[s->id].applied, 0, __ATOMIC_RELEASE);
+	if (s)
+		kernel_goes(a, s, drain_ns);
 	r = store_forget(a->store, name);
 	if (r) {
-		if (s && s->placed)
-			applied_mark(a, s);
+		if (s)
+			kernel_stays(a, s);
 		return store_refused(a, r, why);
 	}
 	fault_point("service", "forgotten");
@@ -312,10 +353,10 @@ int applied_delete(struct agent *a, const char *name, bool force, __u64 drain_ns
 		return 0;
 	}
 	applied_swap_back(a, name, was, next);
+	store_swap_back(a, name, was);
 	if (s) {
-		applied_mark(a, s);
-		save_service(a, s);
-		save_rollout(a, s, true);
+		kernel_stays(a, s);
+		store_again(a, s);
 	}
 	return r;
 }

@@ -161,6 +161,7 @@ void leaving_resume(struct agent *a, const struct model_config *config)
 		if (*leaving_until(a, s) && !config_names(config, s->name))
 			leaving_put(a, s);
 	}
+	leaving_tick(a);	/* those whose time is over have no second more */
 }
 
 static void leaving_end(struct agent *a, struct service *s)

@@ -232,18 +232,24 @@ void reload_written(struct agent *a)
 	a->files_tried = files_digest(a->config, a->config_text, INFINITY);
 }
 
+int reload_read(struct agent *a, struct model_config **ret, char **ret_text, char why[AGENT_WHY])
+{
+	int r = config_read(a, ret, ret_text, why);
+
+	/* who changes a service may not know of the files */
+	if (r && strncmp(why, APPLIED_ORIGIN, strlen(APPLIED_ORIGIN)))
+		snprintf(why + strlen(why), AGENT_WHY - strlen(why), "; mend the files first, which are read again with it");
+	return r;
+}
+
 int reload_applied(struct agent *a, const struct apply *how, char why[AGENT_WHY])
 {
 	struct model_config *config;
 	char *text;
-	int r = config_read(a, &config, &text, why);
+	int r = reload_read(a, &config, &text, why);
 
-	if (r) {
-		/* who changes a service may not know of the files */
-		if (strncmp(why, APPLIED_ORIGIN, strlen(APPLIED_ORIGIN)))
-			snprintf(why + strlen(why), AGENT_WHY - strlen(why), "; mend the files first, which are read again with it");
+	if (r)
 		return r;
-	}
 	r = reload_adopt(a, config, text, how, why);
 	free(text);
 	return r;

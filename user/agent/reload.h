@@ -26,7 +26,10 @@ int reload_adopt(struct agent *a, struct model_config *config, const char *text,
 		 char why[AGENT_WHY]);
 /* The file was written to say what is in force: no news. */
 void reload_written(struct agent *a);
-/* The file as it is now and a->applied in force, for a change of a->applied. */
+/* The file as it is now with a->applied, for a change of a->applied: checked,
+ * and its text, which the caller frees. */
+int reload_read(struct agent *a, struct model_config **ret, char **ret_text, char why[AGENT_WHY]);
+/* The same in force. */
 int reload_applied(struct agent *a, const struct apply *how, char why[AGENT_WHY]);
 
 #endif

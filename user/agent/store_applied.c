@@ -44,7 +44,7 @@ int store_forget(struct store *s, const char *service)
 	int r;
 
 	if (!s)
-		return 0;
+		return -EROFS;
 	r = store_begin(s);
 	if (r)
 		return r;
