@@ -94,6 +94,30 @@ test_start_with_a_mistake_fails_and_leaves_traffic_alone() {
 	expect [ "$(version web v2 .weight)" = 30 ]
 }
 
+# As a ConfigMap is mounted: perch.yaml -> ..data/perch.yaml, ..data -> a folder
+# that is swapped.
+test_swapped_link_above_the_file_is_a_reload() {
+	local d=$LAB_DIR
+	mkdir "$d/..1" "$d/..2"
+	cp "$d/perch.yaml" "$d/..1/perch.yaml"
+	sed 's/affinity: connection/affinity: client/' "$d/perch.yaml" > "$d/..2/perch.yaml"
+	ln -s ..1 "$d/..data"
+	ln -s ..data/perch.yaml "$d/perch.new"
+	mv "$d/perch.new" "$d/perch.yaml"
+	ln -s ..2 "$d/..new"
+	mv -T "$d/..new" "$d/..data"
+	rm -r "$d/..1"
+	expect wait_for 5 is_affinity client
+	# and in the folder that it leads to now
+	sed -i 's/affinity: client/affinity: connection/' "$d/..2/perch.yaml"
+	expect wait_for 5 is_affinity connection
+	good | perch_config "$MODE"
+}
+
+is_affinity() {
+	[ "$(field "$(perch -j service show web)" '.[0].affinity')" = "$1" ]
+}
+
 run test_mistakes_leave_state_and_traffic_alone test_broken_yaml_is_refused_with_its_line \
-	test_start_with_a_mistake_fails_and_leaves_traffic_alone
+	test_start_with_a_mistake_fails_and_leaves_traffic_alone test_swapped_link_above_the_file_is_a_reload
 finish

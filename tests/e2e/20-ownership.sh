@@ -205,6 +205,30 @@ test_swapped_link_of_a_configmap_is_seen() {
 	expect wait_for 5 knows_no_service two
 }
 
+test_list_of_addresses_is_watched_too() {
+	local d=$LAB_DIR/services.d
+	echo 10.1.9.0/24 > "$d/employees.txt"
+	cat > "$d/listed.yaml" <<-END
+		services:
+		  - name: listed
+		    listen: ["$VIP4:89/tcp"]
+		    versions:
+		      - { name: v1, role: stable, backends: ["10.2.0.11:7000"] }
+		      - { name: v2, role: canary, backends: ["10.2.0.12:7000"] }
+		    rules: [{ sourceFile: employees.txt, version: v2 }]
+	END
+	expect wait_for 5 reaches 89 v1
+	expect refused reaches 89 v2
+	echo 10.1.1.0/24 > "$d/employees.txt"
+	expect wait_for 5 reaches 89 v2
+	echo 10.1.1.0/33 > "$d/employees.txt"
+	expect wait_for 5 loaded false
+	expect grep -q 'employees.txt:1' <<< "$(shown .error)"
+	expect reaches 89 v2
+	rm "$d/listed.yaml" "$d/employees.txt"
+	expect wait_for 5 loaded true
+}
+
 test_files_that_do_not_load_are_named_to_who_applies_a_service() {
 	cp "$LAB_DIR/perch.yaml" "$LAB_DIR/before.yaml"
 	sed -i 's/affinity: connection/affinity: clint/' "$LAB_DIR/perch.yaml"
@@ -361,6 +385,7 @@ run test_applied_service_serves_beside_the_files test_json_body_and_stdin_are_ta
 	test_versions_are_added_with_labels_and_taken_out test_labels_are_in_the_events_of_a_rollout \
 	test_applied_service_survives_restarts_with_its_state test_file_that_names_an_applied_service_is_refused \
 	test_included_files_are_watched_as_they_come_change_and_go test_swapped_link_of_a_configmap_is_seen \
+	test_list_of_addresses_is_watched_too \
 	test_files_that_do_not_load_are_named_to_who_applies_a_service \
 	test_applied_service_outlives_the_state_directory test_applied_text_is_taken_back_from_a_store_that_returns \
 	test_killed_while_a_service_is_applied_or_deleted_it_is_one_or_none \
