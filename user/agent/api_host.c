@@ -13,11 +13,6 @@
 #include "reasons.h"
 #include "view.h"
 
-static json_t *text_or_null(const char *text)
-{
-	return text && text[0] ? json_string(text) : json_null();
-}
-
 void api_status(struct request *q)
 {
 	struct agent *a = q->agent;
@@ -29,7 +24,7 @@ void api_status(struct request *q)
 		json_array_append_new(services, leaving_view(a, s));
 	q->json = json_pack("{s:s, s:i, s:f, s:b, s:{s:s, s:f, s:o}, s:b, s:o, s:o}", "version", PERCH_VERSION, "pid",
 			    (int)getpid(), "uptime", clock_wall() - a->started, "ready", a->ready, "config", "file",
-			    a->config_path, "loaded", a->config_loaded, "error", text_or_null(a->config_error),
+			    a->config_path, "loaded", a->config_loaded, "error", view_text(a->config_error),
 			    "takenOver", a->datapath.taken_over, "alarms", alarms_json(a), "services", services);
 }
 

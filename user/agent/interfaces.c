@@ -35,11 +35,6 @@ static enum attach_foreign attach_foreign_of(enum model_foreign m)
 	}
 }
 
-static bool is_pattern(const char *name)
-{
-	return strpbrk(name, "*?[");
-}
-
 /* The entry that an interface is attached by; false when it is none's.  What a
  * pattern sweeps in is Ethernet and not loopback. */
 static bool entry_find(const struct agent *a, const char *name, size_t *ret_entry)
@@ -47,7 +42,7 @@ static bool entry_find(const struct agent *a, const char *name, size_t *ret_entr
 	for (size_t i = 0; i < a->config->n_interfaces; i++) {
 		const char *wanted = a->config->interfaces[i].name;
 
-		if (fnmatch(wanted, name, 0) || (is_pattern(wanted) && !routes_is_ethernet(a->routes, name)))
+		if (fnmatch(wanted, name, 0) || (config_is_pattern(wanted) && !routes_is_ethernet(a->routes, name)))
 			continue;
 		*ret_entry = i;
 		return true;
@@ -164,7 +159,7 @@ static void interface_settle(struct agent *a, const char *name)
 	const struct model_interface *m;
 	size_t entry = 0;
 
-	if (!ifindex && t && is_pattern(a->config->interfaces[t->entry].name)) {
+	if (!ifindex && t && config_is_pattern(a->config->interfaces[t->entry].name)) {
 		attachment_remove(a, at, ", it is gone");
 	} else if (!ifindex && t) {
 		name_detach(a, name, ", it is gone");
@@ -196,7 +191,7 @@ static void entry_settle(struct agent *a, size_t entry)
 		attachment_remove(a, at, "");
 	if (t || *at)
 		return;
-	t = attachment_new(a, name, entry, is_pattern(name));
+	t = attachment_new(a, name, entry, config_is_pattern(name));
 	if (t && !t->pattern) {
 		attachment_failed(a, t, not_there, false);
 	} else if (t) {
@@ -298,7 +293,7 @@ static json_t *attachment_json(const struct agent *a, const struct attachment *t
 {
 	const char *entry = a->config->interfaces[t->entry].name;
 
-	return json_pack("{s:s, s:s?, s:s, s:s?, s:s?, s:s?}", "name", t->name, "pattern", is_pattern(entry) ? entry : NULL,
+	return json_pack("{s:s, s:s?, s:s, s:s?, s:s?, s:s?}", "name", t->name, "pattern", config_is_pattern(entry) ? entry : NULL,
 			 "asked", attach_mode_name(t->asked), "mode", t->ifindex ? attach_mode_name(t->mode) : NULL, "error",
 			 t->error[0] ? t->error : NULL, "note", t->note[0] ? t->note : NULL);
 }

@@ -22,6 +22,11 @@ json_t *view_number(double v)
 	return isfinite(v) ? json_real(v) : json_null();
 }
 
+json_t *view_text(const char *text)
+{
+	return text && *text ? json_string(text) : json_null();
+}
+
 const char *view_backend_state(enum perch_backend_state state)
 {
 	switch (state) {

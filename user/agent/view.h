@@ -27,6 +27,8 @@ const char *view_rollout_canary(const struct service *s);
 json_t *view_percent(__u32 share);
 /* A number, or null when it is none. */
 json_t *view_number(double v);
+/* A text, or null when there is none. */
+json_t *view_text(const char *text);
 /* Share of the new and of the live connections in percent, NAN: none. */
 double view_new_share(const struct service *s, int slot);
 double view_active_share(const struct service *s, int slot);

@@ -71,11 +71,6 @@ static json_t *view_next(const struct service *s)
 	return json_string(text);
 }
 
-static json_t *text_or_null(const char *text)
-{
-	return text[0] ? json_string(text) : json_null();
-}
-
 const char *view_rollout_canary(const struct service *s)
 {
 	int canary = slot_of_role(s->slot, PERCH_ROLE_CANARY);
@@ -98,8 +93,8 @@ static void view_add_progress(json_t *o, const struct service *s)
 	json_object_set_new(o, "weight", view_percent(service_share(s, slot_of_name(s->slot, view_rollout_canary(s)))));
 	json_object_set_new(o, "since", r->phase ? json_real(clock_to_wall(r->step_since)) : json_null());
 	json_object_set_new(o, "started", r->phase ? json_real(clock_to_wall(r->started)) : json_null());
-	json_object_set_new(o, "reason", text_or_null(r->reason));
-	json_object_set_new(o, "blockedBy", text_or_null(r->blocked_by));
+	json_object_set_new(o, "reason", view_text(r->reason));
+	json_object_set_new(o, "blockedBy", view_text(r->blocked_by));
 	json_object_set_new(o, "next", view_next(s));
 	json_object_set_new(o, "eta", service_in_rollout(s) ? view_number(s->eta) : json_null());
 	json_object_set_new(o, "stepConnections", json_integer(step_connections(&s->keep)));
@@ -115,8 +110,8 @@ json_t *view_rollout(const struct agent *a, const struct service *s)
 	json_t *o = json_object(), *gates = json_array();
 
 	json_object_set_new(o, "service", json_string(s->name));
-	json_object_set_new(o, "canary", text_or_null(view_rollout_canary(s)));
-	json_object_set_new(o, "stable", text_or_null(stable >= 0 ? s->slot[stable].name : ""));
+	json_object_set_new(o, "canary", view_text(view_rollout_canary(s)));
+	json_object_set_new(o, "stable", view_text(stable >= 0 ? s->slot[stable].name : ""));
 	json_object_set_new(o, "phase", json_string(rollout_phase_name(s->keep.rollout.phase)));
 	view_add_progress(o, s);
 	for (unsigned g = 0; g < s->model->rollout.n_gates; g++)

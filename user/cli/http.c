@@ -13,24 +13,16 @@
 #include <sys/time.h>
 #include <sys/uio.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "../datapath/clock.h"
 #include "http.h"
 
 #define HEADERS 100
 
-static long long now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000ll + now.tv_nsec / 1000000;
-}
-
 void http_start(struct http *h, int fd, int timeout_ms)
 {
-	*h = (struct http){ .fd = fd, .deadline = now_ms() + timeout_ms };
+	*h = (struct http){ .fd = fd, .deadline = clock_ms() + timeout_ms };
 }
 
 bool http_again(struct http *h, int timeout_ms)
@@ -87,7 +79,7 @@ static int http_wait(const struct http *h, short events)
 	struct pollfd p = { .fd = h->fd, .events = events };
 
 	for (;;) {
-		long long left = h->deadline < 0 ? -1 : h->deadline - now_ms();
+		long long left = h->deadline < 0 ? -1 : h->deadline - clock_ms();
 
 		if (h->stop && *h->stop)
 			return -EINTR;

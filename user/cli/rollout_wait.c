@@ -9,9 +9,9 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "../datapath/clock.h"
 #include "output.h"
 #include "rollout.h"
 #include "text.h"
@@ -38,14 +38,6 @@ static volatile sig_atomic_t stop;
 static void on_signal(int signal)
 {
 	stop = 1;
-}
-
-static long long now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000ll + now.tv_nsec / 1000000;
 }
 
 /* The rollout that was waited for is not there, or is another's. */
@@ -101,7 +93,7 @@ static int wait_look(void *arg)
 	json_decref(w->rollout);
 	w->rollout = doc;
 	w->code = wait_verdict(w);
-	left = w->until ? w->until - now_ms() : LOOK_MS;
+	left = w->until ? w->until - clock_ms() : LOOK_MS;
 	if (w->code == WAITING && left <= 0)
 		w->code = CLI_TIMED_OUT;
 	if (w->code != WAITING)
@@ -119,7 +111,7 @@ static bool wait_event(void *arg, json_t *event)
 /* perchd went away in the middle.  False: for too long, and that was said. */
 static bool wait_for_agent(struct wait *w)
 {
-	long long now = now_ms();
+	long long now = clock_ms();
 	char why[512];
 
 	if (w->rollout && w->until && now >= w->until) {
@@ -221,7 +213,7 @@ int do_rollout_wait(struct cli *cli, int argc, char **argv)
 	if (ret)
 		return ret;
 	if (timeout)
-		w.until = now_ms() + (ns + 999999) / 1000000;
+		w.until = clock_ms() + (ns + 999999) / 1000000;
 	sigaction(SIGINT, &end, NULL);
 	sigaction(SIGTERM, &end, NULL);
 	wait_run(&w);

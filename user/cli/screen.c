@@ -12,8 +12,9 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <termios.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "../datapath/clock.h"
 
 #define ENTER "\033[?1049h\033[?25l"
 #define LEAVE "\033[?25h\033[?1049l"
@@ -153,21 +154,13 @@ void screen_draw(const char *text)
 	free(drawn);
 }
 
-static long long now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000ll + now.tv_nsec / 1000000;
-}
-
 int screen_wait(int ms)
 {
 	struct pollfd p = { .fd = keys ? STDIN_FILENO : -1, .events = POLLIN };
-	long long until = now_ms() + ms, left;
+	long long until = clock_ms() + ms, left;
 	char key;
 
-	while ((left = until - now_ms()) > 0) {
+	while ((left = until - clock_ms()) > 0) {
 		int r;
 
 		if (stop)

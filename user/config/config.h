@@ -60,6 +60,9 @@ int config_check_new_service(const struct model_service *s, char error[CONFIG_ER
 typedef void config_differs(void *arg, const char *path, const char *from, const char *to);
 int config_diff(const struct model_config *from, const struct model_config *to, config_differs *fn, void *arg);
 
+/* The name of an interface that stands for many. */
+bool config_is_pattern(const char *name);
+
 /* Values as text, for the API and the CLI too: "30s" and "5m" to ns, "12.5"
  * percent to 0.01 %.  0 or -EINVAL. */
 int config_duration(const char *text, __u64 *ret_ns);

@@ -16,7 +16,7 @@
 
 #define PATTERN_LENGTH 63
 
-static bool is_pattern(const char *name)
+bool config_is_pattern(const char *name)
 {
 	return strpbrk(name, "*?[");
 }
@@ -36,7 +36,7 @@ static int read_name(struct reader *r, yaml_node_t *node, void *field)
 
 	if (schema_text(r, node, "the name of an interface", &text))
 		return -EINVAL;
-	longest = is_pattern(text) ? PATTERN_LENGTH : IF_NAMESIZE - 1;
+	longest = config_is_pattern(text) ? PATTERN_LENGTH : IF_NAMESIZE - 1;
 	if (strlen(text) > longest || strpbrk(text, "/: \t\r\n\\") || !strcmp(text, ".") || !strcmp(text, ".."))
 		return reader_fail(r, node, "%s is not the name of an interface; `ip link` lists them",
 				   value_quote(text).text);
@@ -81,7 +81,7 @@ static int check_pair(struct reader *r, const struct model_interface *i, const s
 	if (!strcmp(i->name, before->name))
 		return reader_fail_line(r, i->line, "'%s' is there twice, first on line %d; rename or drop one", i->name,
 					before->line);
-	if (is_pattern(before->name) && !is_pattern(i->name) && !fnmatch(before->name, i->name, 0))
+	if (config_is_pattern(before->name) && !config_is_pattern(i->name) && !fnmatch(before->name, i->name, 0))
 		return reader_fail_line(r, i->line,
 					"'%s' is matched by '%s' on line %d, and the first match wins; put it before that",
 					i->name, before->name, before->line);

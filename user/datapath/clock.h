@@ -15,4 +15,10 @@ static inline __u64 clock_ns(void)
 	return t.tv_sec * 1000000000ull + t.tv_nsec;
 }
 
+/* The same for deadlines of poll(). */
+static inline long long clock_ms(void)
+{
+	return clock_ns() / 1000000;
+}
+
 #endif

@@ -17,18 +17,6 @@ struct answer {
 	__u8 type;
 };
 
-int hop_address(const struct nlattr *attr, struct perch_address *ret)
-{
-	*ret = (struct perch_address){ .word = { 0, 0, htonl(0xffff) } };
-	if (mnl_attr_get_payload_len(attr) == 4)
-		memcpy(&ret->word[3], mnl_attr_get_payload(attr), 4);
-	else if (mnl_attr_get_payload_len(attr) == sizeof(*ret))
-		memcpy(ret, mnl_attr_get_payload(attr), sizeof(*ret));
-	else
-		return -EINVAL;
-	return 0;
-}
-
 static int hop_answer(const struct nlmsghdr *h, void *arg)
 {
 	const struct rtmsg *m = mnl_nlmsg_get_payload(h);
@@ -49,7 +37,7 @@ static int hop_answer(const struct nlmsghdr *h, void *arg)
 			hop->ifindex = mnl_attr_get_u32(a);
 			break;
 		case RTA_GATEWAY:
-			hop_address(a, &hop->address);
+			netlink_address(a, &hop->address);
 			break;
 		case RTA_VIA:	/* an IPv4 route by an IPv6 gateway */
 			if (mnl_attr_get_payload_len(a) == sizeof(*via) + sizeof(hop->address))
@@ -58,14 +46,6 @@ static int hop_answer(const struct nlmsghdr *h, void *arg)
 		}
 	}
 	return MNL_CB_OK;
-}
-
-static void address_put(struct nlmsghdr *h, __u16 type, const struct perch_address *a)
-{
-	if (address_is_v4(a))
-		mnl_attr_put(h, type, 4, &a->word[3]);
-	else
-		mnl_attr_put(h, type, sizeof(*a), a);
 }
 
 int hop_ask(struct netlink *n, const struct perch_address *a, struct hop *ret, __u8 *ret_type)
@@ -80,7 +60,7 @@ int hop_ask(struct netlink *n, const struct perch_address *a, struct hop *ret, _
 	m = netlink_begin(&q, RTM_GETROUTE, 0, sizeof(*m));
 	m->rtm_family = v4 ? AF_INET : AF_INET6;
 	m->rtm_dst_len = v4 ? 32 : 128;
-	address_put(q.header, RTA_DST, a);
+	netlink_put_address(q.header, RTA_DST, a);
 	err = netlink_ask(n, &q, hop_answer, &answer);
 	*ret_type = answer.type;
 	return err;
@@ -92,7 +72,7 @@ static struct ndmsg *hop_begin(struct netlink_request *q, __u16 type, __u16 flag
 
 	m->ndm_family = address_is_v4(&hop->address) ? AF_INET : AF_INET6;
 	m->ndm_ifindex = hop->ifindex;
-	address_put(q->header, NDA_DST, &hop->address);
+	netlink_put_address(q->header, NDA_DST, &hop->address);
 	return m;
 }
 

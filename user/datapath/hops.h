@@ -13,8 +13,6 @@ struct hop {
 	struct perch_address address;
 };
 
-/* An address as netlink has it: 4 bytes or 16.  0 or -EINVAL. */
-int hop_address(const struct nlattr *attr, struct perch_address *ret);
 /* The next hop towards an address, as the routes are now, and the type of the
  * route: RTN_UNICAST, RTN_LOCAL, ...  0 or -errno: there is none. */
 int hop_ask(struct netlink *n, const struct perch_address *a, struct hop *ret, __u8 *ret_type);

@@ -34,26 +34,6 @@ static int ask(struct netlink_request *q, mnl_cb_t fn, void *arg)
 	return err;
 }
 
-static void address_put(struct nlmsghdr *h, __u16 type, const struct perch_address *a)
-{
-	if (address_is_v4(a))
-		mnl_attr_put(h, type, 4, &a->word[3]);
-	else
-		mnl_attr_put(h, type, sizeof(*a), a);
-}
-
-static bool address_get(const struct nlattr *attr, struct perch_address *ret)
-{
-	*ret = (struct perch_address){ .word = { 0, 0, htonl(0xffff) } };
-	if (mnl_attr_get_payload_len(attr) == 4)
-		memcpy(&ret->word[3], mnl_attr_get_payload(attr), 4);
-	else if (mnl_attr_get_payload_len(attr) == sizeof(*ret))
-		memcpy(ret, mnl_attr_get_payload(attr), sizeof(*ret));
-	else
-		return false;
-	return true;
-}
-
 static int route_answer(const struct nlmsghdr *h, void *arg)
 {
 	const struct rtmsg *m = mnl_nlmsg_get_payload(h);
@@ -77,7 +57,7 @@ static int route_answer(const struct nlmsghdr *h, void *arg)
 				r->way = HOST_GATEWAY;
 			break;
 		case RTA_PREFSRC:
-			r->has_source = address_get(a, &r->source);
+			r->has_source = !netlink_address(a, &r->source);
 			break;
 		}
 	}
@@ -93,7 +73,7 @@ int host_route(const struct perch_address *a, struct host_route *ret)
 	*ret = (struct host_route){ .way = HOST_UNREACHABLE };
 	m->rtm_family = address_is_v4(a) ? AF_INET : AF_INET6;
 	m->rtm_dst_len = address_is_v4(a) ? 32 : 128;
-	address_put(q.header, RTA_DST, a);
+	netlink_put_address(q.header, RTA_DST, a);
 	err = ask(&q, route_answer, ret);
 	return err == -ENETUNREACH || err == -EHOSTUNREACH || err == -EACCES || err == -EINVAL ? 0 : err;
 }
@@ -114,7 +94,7 @@ static int proxy_answer(const struct nlmsghdr *h, void *arg)
 	if (!(m->ndm_flags & NTF_PROXY) || (m->ndm_ifindex && (__u32)m->ndm_ifindex != p->ifindex))
 		return MNL_CB_OK;
 	mnl_attr_for_each(a, h, sizeof(*m))
-		if (mnl_attr_get_type(a) == NDA_DST && address_get(a, &address) &&
+		if (mnl_attr_get_type(a) == NDA_DST && !netlink_address(a, &address) &&
 		    !memcmp(&address, p->address, sizeof(address)))
 			p->found = true;
 	return MNL_CB_OK;

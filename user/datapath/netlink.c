@@ -7,9 +7,12 @@
 #include <string.h>
 #include <time.h>
 
+#include <arpa/inet.h>
 #include <linux/genetlink.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+
+#include "../core/address.h"
 
 /* What one datagram of a dump or a burst of notifications may fill. */
 #define NETLINK_BUFFER 32768
@@ -31,6 +34,26 @@ int netlink_open(struct netlink *n, int bus)
 		netlink_close(n);
 		return err;
 	}
+	return 0;
+}
+
+void netlink_put_address(struct nlmsghdr *h, __u16 type, const struct perch_address *a)
+{
+	if (address_is_v4(a))
+		mnl_attr_put(h, type, 4, &a->word[3]);
+	else
+		mnl_attr_put(h, type, sizeof(*a), a);
+}
+
+int netlink_address(const struct nlattr *attr, struct perch_address *ret)
+{
+	*ret = (struct perch_address){ .word = { 0, 0, htonl(0xffff) } };
+	if (mnl_attr_get_payload_len(attr) == 4)
+		memcpy(&ret->word[3], mnl_attr_get_payload(attr), 4);
+	else if (mnl_attr_get_payload_len(attr) == sizeof(*ret))
+		memcpy(ret, mnl_attr_get_payload(attr), sizeof(*ret));
+	else
+		return -EINVAL;
 	return 0;
 }
 

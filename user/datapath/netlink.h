@@ -8,6 +8,8 @@
 #include <libmnl/libmnl.h>
 #include <linux/netlink.h>
 
+#include <perch/abi.h>
+
 struct netlink {
 	struct mnl_socket *socket;	/* NULL: not open */
 	unsigned sequence;
@@ -24,6 +26,9 @@ int netlink_open(struct netlink *n, int bus);
 void netlink_close(struct netlink *n);
 /* The header, and zeroed room of `size` behind it. */
 void *netlink_begin(struct netlink_request *q, __u16 type, __u16 flags, size_t size);
+/* An address as netlink has it: 4 bytes or 16.  0 or -EINVAL. */
+void netlink_put_address(struct nlmsghdr *h, __u16 type, const struct perch_address *a);
+int netlink_address(const struct nlattr *attr, struct perch_address *ret);
 /* Send and hand every answer to fn (may be NULL).  0 or the kernel's -errno;
  * a dump that the kernel had to interrupt is asked for again: fn sees some
  * answers twice then. */

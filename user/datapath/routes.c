@@ -57,7 +57,7 @@ static bool neighbour_message(struct routes *r, const struct nlmsghdr *h)
 		return false;
 	mnl_attr_for_each(a, h, sizeof(*m)) {
 		if (mnl_attr_get_type(a) == NDA_DST)
-			known = !hop_address(a, &n.address);
+			known = !netlink_address(a, &n.address);
 		if (mnl_attr_get_type(a) == NDA_LLADDR && mnl_attr_get_payload_len(a) == sizeof(n.mac))
 			memcpy(n.mac, mnl_attr_get_payload(a), sizeof(n.mac));
 	}
@@ -78,7 +78,7 @@ static bool route_is_of_link(const struct nlmsghdr *h)
 
 	mnl_attr_for_each(a, h, sizeof(struct rtmsg))
 		if (mnl_attr_get_type(a) == RTA_DST)
-			hop_address(a, &to);
+			netlink_address(a, &to);
 	return (to.word[0] & htonl(0xffc00000)) == htonl(0xfe800000);	/* RFC 4291, 2.5.6 */
 }
 
