@@ -236,6 +236,33 @@ static void test_step_from_a_word_that_moved_is_refused_and_writes_nothing(void 
 	assert_int_equal(perch_word_epoch(s.plan[perch_word_plan(word)].from), perch_word_epoch(before.word));
 }
 
+/* Killed between plan and swap: nobody sees the plan, and a rollback wins. */
+static void test_prepared_step_changes_nothing_until_it_is_swapped(void **state)
+{
+	static struct perch_split s;
+	struct perch_plan plan, twin, read;
+	__u64 judged, word, found;
+
+	plans(500, 0, &plan, &twin);
+	split_init(&s, &plan, &twin, PERCH_BY_AGENT, 1);
+	judged = split_word(&s);
+	plans(2500, 0, &plan, &twin);
+	assert_int_equal(split_prepare(&s, judged, &plan, &twin, PERCH_BY_AGENT, &word), 0);
+	assert_true(split_word(&s) == judged);
+	assert_int_equal(split_read(&s, &found, &read), 0);
+	assert_int_equal(read.low_end, 500);
+	/* the next agent prepares the same pair again */
+	assert_int_equal(split_prepare(&s, judged, &plan, &twin, PERCH_BY_JUDGE, &word), 0);
+	split_rollback(&s, PERCH_BY_DEADMAN);
+	assert_int_equal(split_swap(&s, judged, word, &found), -ESTALE);
+	assert_true(found == split_word(&s) && perch_word_flags(found) & PERCH_ROLLED_BACK);
+	assert_int_equal(split_prepare(&s, found, &plan, &twin, PERCH_BY_JUDGE, &word), 0);
+	assert_int_equal(split_swap(&s, found, word, &found), 0);
+	assert_int_equal(split_read(&s, &found, &read), 0);
+	assert_true(found == word);
+	assert_int_equal(read.low_end, 2500);
+}
+
 static void test_flags_change_without_a_new_plan(void **state)
 {
 	static struct perch_split s;
@@ -350,6 +377,7 @@ int main(void)
 		cmocka_unit_test(test_steps_and_rollbacks_go_round_the_ring),
 		cmocka_unit_test(test_rollback_is_idempotent_and_tells_who_was_first),
 		cmocka_unit_test(test_step_from_a_word_that_moved_is_refused_and_writes_nothing),
+		cmocka_unit_test(test_prepared_step_changes_nothing_until_it_is_swapped),
 		cmocka_unit_test(test_flags_change_without_a_new_plan),
 		cmocka_unit_test(test_named_moves_forward_only),
 		cmocka_unit_test(test_pair_matches_no_word_while_it_is_written),
