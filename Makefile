@@ -77,9 +77,20 @@ bench:
 	@$(MAKE) --no-print-directory everything
 	@BUILD=$(O) scripts/bench
 
+# The configuration is the administrator's; an example is beside it.
 install: all
 	install -D -m 755 $(O)/perchd $(DESTDIR)$(PREFIX)/sbin/perchd
 	install -D -m 755 $(O)/perch $(DESTDIR)$(PREFIX)/bin/perch
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man5 docs/man/perch.yaml.5
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 docs/man/perch.8 docs/man/perchd.8
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/bash-completion/completions deploy/completion/perch
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/perch/examples deploy/perch.yaml
+	install -D -m 644 deploy/systemd/perch.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/perch.conf
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed 's|/usr/sbin/perchd|$(PREFIX)/sbin/perchd|' deploy/systemd/perchd.service > \
+		$(DESTDIR)$(PREFIX)/lib/systemd/system/perchd.service
+	chmod 644 $(DESTDIR)$(PREFIX)/lib/systemd/system/perchd.service
+	install -d -m 750 $(DESTDIR)/etc/perch $(DESTDIR)/etc/perch/services.d
 
 clean:
 	rm -rf $(O)
