@@ -318,6 +318,16 @@ nobody_gets_v2() {
 	done
 }
 
+# What a person takes back holds for them from the first step on.
+test_retry_leads_pins_and_rules_to_the_canary_again() {
+	expect perch rollout retry web
+	expect lands 10.1.7.2 v2
+	expect lands 10.1.2.1 v2
+	expect [ "$(version web v2 .rejected)" = null ]
+	expect perch rollout abort web
+	nobody_gets_v2
+}
+
 test_pins_all_deleted_are_gone_for_good() {
 	expect perch pin delete web all
 	expect [ "$(perch -j pin show)" = "[]" ]
@@ -334,5 +344,6 @@ run test_rules_lead_by_the_longest_prefix test_rules_are_no_votes test_rule_by_d
 	test_pins_of_a_file_are_set_in_bulks test_pins_outlast_a_restart_lost_state_and_lost_maps \
 	test_pins_agree_after_a_kill_in_a_bulk test_explain_tells_where_connections_land \
 	test_direct_rollback_severs_what_a_rule_led_there test_pins_follow_their_version_by_name \
-	test_rollback_takes_the_canary_from_pins_and_rules test_pins_all_deleted_are_gone_for_good
+	test_rollback_takes_the_canary_from_pins_and_rules test_retry_leads_pins_and_rules_to_the_canary_again \
+	test_pins_all_deleted_are_gone_for_good
 finish

@@ -161,8 +161,10 @@ int rollouts_begun(struct agent *a, struct service *s, const char *version, cons
 static int command_start(struct agent *a, struct service *s, bool retry, const struct asker *asker, char why[AGENT_WHY])
 {
 	struct rollout_keep old = s->keep;
+	struct perch_rejection rejection;
 	struct rollout_output out;
 	struct rollout_input in;
+	bool rejected;
 	int r, canary;
 
 	if (service_in_rollout(s)) {
@@ -176,6 +178,12 @@ static int command_start(struct agent *a, struct service *s, bool retry, const s
 		return r;
 	canary = slot_of_role(s->slot, PERCH_ROLE_CANARY);
 	memset(&s->keep, 0, sizeof(s->keep));
+	rejected = s->slot[canary].rejected;
+	rejection = s->slot[canary].rejection;
+	/* before the first step: what is rejected has no role for pins and rules
+	 * in a plan.  Killed in between, it is rejected again: the word says so */
+	if (rejected)
+		save_unreject(a, s, canary);
 	s->keep.canary_slot = canary;
 	s->keep.stable_slot = slot_of_role(s->slot, PERCH_ROLE_STABLE);
 	rollouts_input(a, s, &in);
@@ -190,11 +198,11 @@ static int command_start(struct agent *a, struct service *s, bool retry, const s
 		char ignored[AGENT_WHY];
 
 		s->keep = old;
+		if (rejected)
+			save_reject(a, s, canary, &rejection);
 		place_service(a, s, ignored);	/* sampling as before */
 		return r == -EHOSTDOWN ? -EBUSY : r;
 	}
-	if (s->slot[canary].rejected)
-		save_unreject(a, s, canary);
 	return 0;
 }
 
