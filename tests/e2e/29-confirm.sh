@@ -169,12 +169,12 @@ test_killed_agent_takes_it_back_at_its_start_when_overdue() {
 }
 
 test_killed_agent_goes_on_waiting_after_its_start() {
-	apply_client 8s
+	apply_client 12s
 	stop_perchd KILL
 	start_perchd
 	expect is_affinity client
 	expect [ "$(shown .pending.user)" = root ]
-	expect wait_for 15 reverted
+	expect wait_for 25 reverted
 	apply_client 60s
 	stop_perchd TERM
 	start_perchd

@@ -46,8 +46,8 @@ static void previous_expire(struct agent *a, struct service *s)
 	if (place_service(a, s, why))
 		log_error("%s", why);
 	save_service(a, s);
-	agent_emit(a, .kind = "version", .service = s->name, .from = s->slot[previous].name,
-		   .to = role_name(s->slot[previous].role), .reason = "keepPrevious is over");
+	agent_emit(a, .kind = "version", .service = s->name, .version = s->slot[previous].name,
+		   .from = s->slot[previous].name, .to = role_name(s->slot[previous].role), .reason = "keepPrevious is over");
 }
 
 /* A version that retires is gone when its last connection is. */
