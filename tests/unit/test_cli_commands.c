@@ -98,11 +98,76 @@ static void test_wrong_words_are_refused_before_anybody_is_asked(void **state)
 	expect(lines, CLI_USAGE);
 }
 
+static bool is_there(const struct command *c)
+{
+	return c->func || c->below;
+}
+
+/* Each object and each command says what may follow it and asks nobody. */
+static void test_every_object_and_command_has_help(void **state)
+{
+	char line[256];
+
+	for (const struct command *o = objects; o->name; o++) {
+		snprintf(line, sizeof(line), "%s help", o->name);
+		assert_int_equal(run(line), is_there(o) ? CLI_OK : CLI_USAGE);
+		for (const struct command *c = o->below; c && c->name; c++) {
+			snprintf(line, sizeof(line), "%s %s help", o->name, c->name);
+			assert_int_equal(run(line), is_there(c) ? CLI_OK : CLI_USAGE);
+			if (is_there(c) && (!c->about || !*c->about))
+				fail_msg("perch %s %s says nothing about itself", o->name, c->name);
+		}
+	}
+	assert_int_equal(run("help"), CLI_OK);
+	assert_int_equal(run("help rollout wait"), CLI_OK);
+	assert_int_equal(run("rollout help wait"), CLI_OK);
+	assert_int_equal(run("rollout help nothing"), CLI_USAGE);
+}
+
+/* How many of the table begin as word does. */
+static int alike(const struct command *table, const char *word, size_t length)
+{
+	int n = 0;
+
+	for (; table->name; table++)
+		n += strncmp(table->name, word, length) == 0;
+	return n;
+}
+
+static void expect_prefixes(const struct command *table)
+{
+	const struct command *found;
+	char word[64], why[512];
+
+	for (const struct command *c = table; c->name; c++) {
+		for (size_t length = 1; length <= strlen(c->name); length++) {
+			bool whole = !c->name[length], alone = alike(table, c->name, length) == 1;
+
+			snprintf(word, sizeof(word), "%.*s", (int)length, c->name);
+			found = command_find(table, word, why, sizeof(why));
+			if (whole || (alone && !c->whole))
+				assert_ptr_equal(found, c);
+			else	/* a name of its own, or nobody's */
+				assert_true(!found || strcmp(found->name, word) == 0);
+		}
+	}
+}
+
+static void test_any_unambiguous_beginning_is_enough(void **state)
+{
+	expect_prefixes(objects);
+	for (const struct command *o = objects; o->name; o++)
+		if (o->below)
+			expect_prefixes(o->below);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_right_words_get_as_far_as_the_agent),
 		cmocka_unit_test(test_wrong_words_are_refused_before_anybody_is_asked),
+		cmocka_unit_test(test_every_object_and_command_has_help),
+		cmocka_unit_test(test_any_unambiguous_beginning_is_enough),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
