@@ -7,6 +7,7 @@
 #include "client.h"
 #include "output.h"
 #include "rollout.h"
+#include "show.h"
 #include "text.h"
 
 void rollout_path(struct client_path *path, const char *service, const char *rest)
@@ -148,21 +149,12 @@ static void rollout_list(const json_t *rollouts)
 
 static int do_show(struct cli *cli, int argc, char **argv)
 {
-	const char *name = NULL;
-	const struct word words[] = { WORD_BARE("service", "NAME", &name), {} };
-	struct client_path path;
 	json_t *doc;
+	bool one;
 	int ret;
 
-	ret = words_read(cli, argc, argv, words);
-	if (ret)
-		return ret;
-	if (name)
-		rollout_path(&path, name, "");
-	else
-		client_path(&path, "/v1/rollouts", "", "");
-	ret = client_get(cli, path.text, &doc);
-	return ret ?: cli_print(cli, doc, name ? rollout_text : rollout_list);
+	ret = show_one_or_all(cli, argc, argv, "/v1/rollouts", "/rollout", &doc, &one);
+	return ret ?: cli_print(cli, doc, one ? rollout_text : rollout_list);
 }
 
 /* What was there before is said first. */
@@ -223,7 +215,8 @@ const struct command rollout_commands[] = {
 	COMMAND("pause", do_pause, "NAME [comment TEXT]", "stay at this weight; gates go on judging"),
 	COMMAND("resume", do_resume, "NAME [comment TEXT]", "go on after a pause"),
 	COMMAND("advance", do_advance, "NAME [comment TEXT]", "go on to the next step now"),
-	COMMAND("promote", do_promote, "NAME [force] [comment TEXT]", "skip the steps that are left; force: past a failing gate"),
+	COMMAND("promote", do_promote, "NAME [force] [comment TEXT]",
+		"skip the steps that are left; force: past a failing gate"),
 	COMMAND("abort", do_abort, "NAME [comment TEXT]", "roll back and reject the canary"),
 	COMMAND("retry", do_retry, "NAME [comment TEXT]", "take a rejection back and start again"),
 	COMMAND("wait", do_rollout_wait, "NAME [version VERSION] [timeout DURATION]",

@@ -45,8 +45,8 @@ static void why_text(const json_t *doc)
 	size_t i;
 
 	rollout_line(rollout, line);
-	printf("%s  %s%s%s\n", field_line(rollout, "service"), field_is(rollout, "canary") ? field_line(rollout, "canary") : "",
-	       field_is(rollout, "canary") ? "  " : "", line);
+	printf("%s  %s%s%s\n", field_line(rollout, "service"),
+	       field_is(rollout, "canary") ? field_line(rollout, "canary") : "", field_is(rollout, "canary") ? "  " : "", line);
 	if (json_is_object(decided)) {
 		puts("decided last:");
 		event_line(decided);

@@ -9,6 +9,7 @@
 #include "client.h"
 #include "output.h"
 #include "service.h"
+#include "show.h"
 #include "text.h"
 
 #define LISTENERS 1024
@@ -167,23 +168,17 @@ static void service_list(const json_t *services)
 
 static int do_show(struct cli *cli, int argc, char **argv)
 {
-	const char *name = NULL;
-	const struct word words[] = { WORD_BARE("service", "NAME", &name), {} };
-	struct client_path path;
 	json_t *doc;
+	bool one;
 	int ret;
 
-	ret = words_read(cli, argc, argv, words);
-	if (ret)
-		return ret;
-	client_path(&path, name ? "/v1/services/" : "/v1/services", name ?: "", "");
-	ret = client_get(cli, path.text, &doc);
+	ret = show_one_or_all(cli, argc, argv, "/v1/services", "", &doc, &one);
 	if (ret)
 		return ret;
 	/* An array in any case, so that a script reads both alike. */
-	if (name)
+	if (one)
 		doc = json_pack("[o]", doc);
-	return cli_print(cli, doc, name ? service_one : service_list);
+	return cli_print(cli, doc, one ? service_one : service_list);
 }
 
 static void service_changed(const json_t *service)

@@ -33,3 +33,22 @@ int show_of_service(struct cli *cli, int argc, char **argv, const char *path, vo
 	ret = client_get(cli, at.text, &doc);
 	return ret ?: cli_print(cli, doc, text);
 }
+
+int show_one_or_all(struct cli *cli, int argc, char **argv, const char *all, const char *end, json_t **ret,
+		    bool *ret_one)
+{
+	const char *name = NULL;
+	const struct word words[] = { WORD_BARE("service", "NAME", &name), {} };
+	struct client_path path;
+	int err;
+
+	err = words_read(cli, argc, argv, words);
+	if (err)
+		return err;
+	if (name)
+		client_path(&path, "/v1/services/", name, end);
+	else
+		client_path(&path, all, "", "");
+	*ret_one = name;
+	return client_get(cli, path.text, ret);
+}
