@@ -133,6 +133,7 @@ void rollback_adopt(struct agent *a, struct service *s, struct rollback *b)
 	int leaving = leaving_slot(a, s, to_previous);
 	char reason[112], why[AGENT_WHY];
 	const char *comment = b->comment;
+	int unsaved = store_begin(a->store);	/* one write to the disk for all of it */
 
 	rollback_reason(a, s, b, leaving, reason, sizeof(reason));
 	snprintf(b->from, sizeof(b->from), "%s", leaving >= 0 ? s->slot[leaving].name : "");
@@ -155,6 +156,8 @@ void rollback_adopt(struct agent *a, struct service *s, struct rollback *b)
 	agent_emit(a, .kind = rollback_event(b->by), .actor = b->actor, .service = s->name,
 		   .from = b->from[0] ? b->from : NULL, .to = b->to, .epoch = perch_word_epoch(s->word),
 		   .reason = reason, .comment = comment);
+	if (!unsaved)
+		store_end(a->store, 0);
 	severs_begin(a);
 }
 

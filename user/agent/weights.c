@@ -111,8 +111,8 @@ int weights_set(struct agent *a, struct service *s, const struct weight *w, size
 	struct step step;
 	struct wanted wanted;
 	char from[16], to[16];
+	int r, unsaved;
 	bool paused;
-	int r;
 
 	rollback_notice(a, s);
 	step = (struct step){ .slot = s->slot, .canary_share = s->canary_share, .baseline_share = s->baseline_share,
@@ -135,6 +135,7 @@ int weights_set(struct agent *a, struct service *s, const struct weight *w, size
 	if (r)
 		return r;
 	fault_point("weights", "unsaved");
+	unsaved = store_begin(a->store);	/* one write to the disk for all of it */
 	save_rollout(a, s, true);
 	fault_point("weights", "half-saved");
 	save_service(a, s);
@@ -142,5 +143,7 @@ int weights_set(struct agent *a, struct service *s, const struct weight *w, size
 	agent_emit(a, .kind = "weights", .actor = actor, .service = s->name, .from = from, .to = to,
 		   .epoch = perch_word_epoch(s->word), .reason = paused ? "the rollout is paused" : NULL,
 		   .comment = comment);
+	if (!unsaved)
+		store_end(a->store, 0);
 	return 0;
 }
