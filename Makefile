@@ -99,7 +99,8 @@ $(O)/perchd: $(O)/user/agent/main.o $(AGENT) $(CONFIG) $(DATAPATH) $(CORE)
 	$(CC) $(CFLAGS) $(SAN_FLAGS) -o $@ $^ $(DATAPATH_LIBS) $(AGENT_LIBS) -lm -lpthread
 
 # Without a loader and libraries to find, perch is where a rollback begins in
-# half the time; sanitizers can't have it so.
+# half the time; sanitizers can't have it so, nor can a distribution without
+# static libraries: CLI_LINK= there.
 $(O)/perch: $(O)/user/cli/main.o $(CLI) $(CONFIG) $(DATAPATH) $(CORE)
 	$(CC) $(CFLAGS) $(SAN_FLAGS) $(if $(SAN),,$(CLI_LINK)) -o $@ $^ -lbpf -lelf -lz -lyaml -ljansson -lm
 
