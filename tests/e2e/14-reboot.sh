@@ -139,7 +139,39 @@ test_failures_without_an_agent_come_before_its_first_step() {
 	expect [ "$(count "$(connect 85 500)" orphan)" = 0 ]
 }
 
+rejected() {
+	[ "$(version "$1" "$2" .rejected)" != null ]
+}
+
+# A disk that is mounted after the agent was started, say.
+test_rejection_in_a_state_that_comes_late_counts() {
+	expect rejected bad v2
+	stop_perchd KILL
+	rm -rf "$LAB_DIR/bpf/perch"
+	mv "$LAB_DIR/state" "$LAB_DIR/disk"
+	start_perchd
+	expect [ "$(version bad v2 .rejected)" = null ]
+	rm -r "$LAB_DIR/state"
+	mv "$LAB_DIR/disk" "$LAB_DIR/state"
+	expect wait_for 10 rejected bad v2
+	expect refused perch rollout start bad
+	# what a person took back is not found there again
+	expect perch rollout retry bad
+	expect perch rollout pause bad
+	mv "$LAB_DIR/state" "$LAB_DIR/disk"
+	expect wait_for 10 [ -e "$LAB_DIR/state/state.db" ]
+	rm -r "$LAB_DIR/state"
+	mv "$LAB_DIR/disk" "$LAB_DIR/state"
+	sleep 1.5
+	expect [ "$(version bad v2 .rejected)" = null ]
+	expect perch rollout abort bad
+	stop_perchd KILL
+	rm -rf "$LAB_DIR/bpf/perch"
+	start_perchd
+	expect rejected bad v2
+}
+
 run test_reboot_restores_weights_roles_and_rejections test_reboot_keeps_the_way_back_to_previous \
 	test_reboot_leaves_a_paused_rollout_paused test_reboot_begins_the_step_anew_and_loses_no_failure \
-	test_failures_without_an_agent_come_before_its_first_step
+	test_failures_without_an_agent_come_before_its_first_step test_rejection_in_a_state_that_comes_late_counts
 finish

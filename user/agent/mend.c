@@ -36,7 +36,7 @@ static int write_pardons(struct agent *a, const struct service *s)
 	int r = 0;
 
 	for (int i = 0; i < PERCH_SLOTS && !r; i++)
-		if (s->slot[i].name[0] && !s->slot[i].rejected)
+		if (s->slot[i].name[0] && s->slot[i].pardoned)
 			r = store_unreject(a->store, s->name, s->slot[i].name);
 	return r;
 }
@@ -58,15 +58,12 @@ static int write_all(struct agent *a)
 	return store_end(a->store, r);
 }
 
-/* Opened for the first time; what it says of rejections counts. */
+/* Opened for the first time. */
 static int mend_missing(struct agent *a, char why[STORE_WHY])
 {
 	bool corrupt;
-	int r = store_open(&a->store, a->config->agent.state_dir, &corrupt, why);
 
-	if (!r)
-		save_rejections(a);
-	return r;
+	return store_open(&a->store, a->config->agent.state_dir, &corrupt, why);
 }
 
 static int mend_file(struct agent *a, char why[STORE_WHY])
@@ -94,6 +91,9 @@ void mend_store(struct agent *a)
 		r = mend_file(a, why);
 	else if (store_error(a->store))
 		snprintf(why, sizeof(why), "%s", store_error(a->store));
+	/* it may be one that was out of reach: what it says of rejections counts */
+	if (lost && !r)
+		save_rejections(a);
 	if (why[0])
 		alarm_raise(a, "store", "", NULL, REMEDY, "state is not kept on disk: %s", why);
 	else if (!lost && !store_error(a->store))

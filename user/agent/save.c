@@ -223,6 +223,7 @@ void save_reject(struct agent *a, struct service *s, int slot, const struct perc
 	struct version *v = &s->slot[slot];
 
 	v->rejected = true;
+	v->pardoned = false;
 	v->rejection = *r;
 	registry_reject(&a->datapath.maps, s->name, v->name, r);
 	store_reject(a->store, s->name, v->name, r);
@@ -233,6 +234,7 @@ void save_unreject(struct agent *a, struct service *s, int slot)
 	struct version *v = &s->slot[slot];
 
 	v->rejected = false;
+	v->pardoned = true;
 	store_unreject(a->store, s->name, v->name);
 	registry_unreject(&a->datapath.maps, s->name, v->name);
 }
@@ -262,6 +264,8 @@ static void rejection_to_map(void *agent, const char *service, const char *versi
 	struct service *s = agent_service(a, service);
 	int slot = s ? slot_of_name(s->slot, version) : -1;
 
+	if (slot >= 0 && s->slot[slot].pardoned)
+		return;
 	if (!registry_rejected(&a->datapath.maps, service, version, NULL))
 		registry_reject(&a->datapath.maps, service, version, r);
 	if (slot < 0 || s->slot[slot].role == PERCH_ROLE_STABLE)

@@ -23,6 +23,8 @@ struct version {
 				 * waits to become the canary */
 	bool in_file;
 	bool rejected;
+	bool pardoned;		/* a person took a rejection back, as far as this
+				 * agent knows: one that the store has is older */
 	struct perch_rejection rejection;
 	/* own copies: previous may have left the file */
 	struct model_backend *backends;
