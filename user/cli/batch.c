@@ -90,7 +90,7 @@ static int do_file(struct cli *cli, int argc, char **argv)
 	int ret;
 
 	ret = words_read(cli, argc, argv, words);
-	if (ret)
+	if (ret || !file)
 		return ret;
 	b.name = strcmp(file, "-") ? file : "stdin";
 	if (strcmp(file, "-") != 0)

@@ -91,17 +91,18 @@ static int request(struct http *h, const char *method, const char *path, const c
 static int call(const struct cli *cli, const char *method, const char *path, const char *body, size_t length,
 		int timeout_ms, int *ret_status, json_t **ret)
 {
-	struct http own, *h = cli->kept ?: &own;
+	struct http own, *h = cli->kept;
+	bool again = h && http_again(h, timeout_ms);
 	char *text = NULL;
 	int err;
 
-	if (!cli->kept || !http_again(h, timeout_ms)) {
-		if (cli->kept)
-			http_close(h);
-		err = http_open(h, cli->socket, timeout_ms);
-		if (err)
-			return err;
-	}
+	if (!h)
+		h = &own;
+	else if (!again)
+		http_close(h);
+	err = again ? 0 : http_open(h, cli->socket, timeout_ms);
+	if (err)
+		return err;
 	h->keep = cli->kept;
 	err = request(h, method, path, body, length);
 	if (!err)
