@@ -376,6 +376,7 @@ test_stable_down_refuses_at_once() {
 	expect within "$(failed)" 620 780
 	expect [ "$(field "$SEEN" '.errors | keys | join(" ")')" = ECONNREFUSED ]
 	expect [ "$(($(count "$SEEN" c) + $(count "$SEEN" d) + $(failed)))" = 1000 ]
+	expect grep -q "version 'v1' has no live backend; .perch backend show service site" <<< "$(perch rollout start site 2>&1)"
 	took=$(field "$SEEN" .seconds)
 	expect [ "${took%.*}" -lt 3 ]
 	expect grep -q '^[1-9]' <(field "$(perch -j reason show)" '.[] | select(.name == "stable_down") | .count')

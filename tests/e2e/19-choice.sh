@@ -308,6 +308,7 @@ test_rollback_takes_the_canary_from_pins_and_rules() {
 	kill -HUP "$PERCHD"
 	sleep 0.5
 	expect perch pin set web client 10.1.7.3 version canary
+	expect [ "$(perch -j pin show client 10.1.7.3 | jq -c '.[0] | [.version, .leadsTo]')" = '["canary",null]' ]
 	nobody_gets_v2
 }
 

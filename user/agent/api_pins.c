@@ -27,12 +27,13 @@ static json_t *view_pin(const struct agent *a, const struct service *s, const st
 	const char *asks = pins_asks(a, s, client, pin, buffer);
 	__u64 now = clock_now();
 	int slot = asks ? slot_find(s->slot, asks) : -1;
+	bool out = slot >= 0 && s->slot[slot].rejected && s->slot[slot].role != PERCH_ROLE_STABLE;
 
 	address_format(client, text);
 	if (!address_is_v4(client))
 		strcat(text, "/64");
 	return json_pack("{s:s, s:s, s:s?, s:s?, s:o}", "service", s->name, "client", text, "version", asks, "leadsTo",
-			 slot >= 0 ? s->slot[slot].name : NULL, "ttl",
+			 slot >= 0 && !out ? s->slot[slot].name : NULL, "ttl",
 			 pin->until ? json_real(pin->until > now ? (pin->until - now) / 1e9 : 0) : json_null());
 }
 

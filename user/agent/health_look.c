@@ -27,7 +27,7 @@ static void remedy_say(const struct service *s, const struct living *l, char *ou
 	if (l->drained == l->named)
 		snprintf(out, size, "perch backend resume service %s address ADDRESS:PORT", s->name);
 	else
-		snprintf(out, size, "mend them; perch backend show service %s", s->name);
+		snprintf(out, size, "mend its backends; `perch backend show service %s` says what their checks found", s->name);
 }
 
 static const char *fate(const struct service *s, int slot)

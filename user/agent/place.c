@@ -33,15 +33,6 @@ static void want_roles(__u8 out[PERCH_SLOTS], const struct version slot[PERCH_SL
 	}
 }
 
-/* What was rejected has no role in a plan that is made afterwards: it would be
- * the target of pins and rules again. */
-static void want_rejected(__u8 out[PERCH_SLOTS], const struct version slot[PERCH_SLOTS])
-{
-	for (int i = 0; i < PERCH_SLOTS; i++)
-		if (slot[i].rejected && slot[i].role == PERCH_ROLE_CANARY)
-			out[i] = PERCH_ROLE_NONE;
-}
-
 /* What the plan is to say; its twin leads to stable, or to previous when
  * nothing is under way. */
 static int want_fill(struct split_want *w, const struct step *step, __u64 salt)
@@ -65,7 +56,6 @@ static int want_fill(struct split_want *w, const struct step *step, __u64 salt)
 	if (to_previous)
 		lifecycle_back(after, 0);
 	want_roles(w->role, step->slot);
-	want_rejected(w->role, step->slot);
 	want_roles(w->fallback_role, after);
 	return 0;
 }

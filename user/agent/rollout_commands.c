@@ -158,6 +158,17 @@ int rollouts_begun(struct agent *a, struct service *s, const char *version, cons
 	return 0;
 }
 
+static void start_failed(const struct service *s, int err, const struct rollout_input *in, char why[AGENT_WHY])
+{
+	int slot = in->canary_live ? s->keep.stable_slot : s->keep.canary_slot;
+
+	if (err == -EHOSTDOWN)
+		snprintf(why, AGENT_WHY, "%s: version '%s' has no live backend; `perch backend show service %s` says why",
+			 s->name, slot < 0 ? "" : s->slot[slot].name, s->name);
+	else
+		snprintf(why, AGENT_WHY, "%s: %s", s->name, strerror(-err));
+}
+
 static int command_start(struct agent *a, struct service *s, bool retry, const struct asker *asker, char why[AGENT_WHY])
 {
 	struct rollout_keep old = s->keep;
@@ -190,8 +201,7 @@ static int command_start(struct agent *a, struct service *s, bool retry, const s
 	in.rolled_back = false;	/* the first step leaves that word */
 	r = rollout_start(&s->keep.rollout, &s->model->rollout, s->slot[canary].name, &in, &out);
 	if (r)
-		snprintf(why, AGENT_WHY, "%s: %s", s->name,
-			 r == -EHOSTDOWN ? "canary or stable has no live backend" : strerror(-r));
+		start_failed(s, r, &in, why);
 	else
 		r = start_first_step(a, s, &out, asker, why);
 	if (r) {
