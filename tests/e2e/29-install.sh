@@ -51,17 +51,6 @@ test_installed_programs_run_without_anything_beside_them() {
 	expect env -i "$ROOTFS/opt/perch/sbin/perchd" --check -c "$ROOTFS/opt/perch/share/doc/perch/examples/perch.yaml"
 }
 
-test_manual_names_every_command_as_help_does() {
-	local page line
-	# fonts away, escapes plain
-	page=$(sed -e 's/\\f[BIR]//g' -e 's/\\-/-/g' "$ROOTFS/opt/perch/share/man/man8/perch.8")
-	perch -j help | jq -r '.commands[].usage | ltrimstr("perch ")' > "$LAB_DIR/usages"
-	expect [ "$(wc -l < "$LAB_DIR/usages")" -ge 40 ]
-	while IFS= read -r line; do
-		expect grep -qxF -- "$line" <<< "$page"
-	done < "$LAB_DIR/usages"
-}
-
 # completes "LINE" WORD...: bash offers exactly these after the line, of which
 # the last word is what was begun ("" after a blank).
 completes() {
@@ -114,6 +103,6 @@ test_completion_does_not_hang_without_perchd() {
 }
 
 run test_everything_is_installed_where_it_belongs test_installed_programs_run_without_anything_beside_them \
-	test_manual_names_every_command_as_help_does test_completion_knows_objects_and_commands \
+	test_completion_knows_objects_and_commands \
 	test_completion_knows_services_and_versions test_completion_does_not_hang_without_perchd
 finish
