@@ -190,6 +190,43 @@ test_watch_tells_until_it_is_over() {
 	expect grep -q "RolledBack" "$LAB_DIR/watch"
 }
 
+# commented NUMBER WORD...: the change succeeds, and its comment is in an event.
+commented() {
+	local text="comment $1 of $$"
+	shift
+	exits 0 perch "$@" comment "$text" || return 1
+	perch -j event show limit 20 | jq -e --arg text "$text" 'any(.[]; .comment == $text)' > /dev/null && return 0
+	echo "no event has the comment of: $*"
+	return 1
+}
+
+test_comment_of_every_change_is_in_an_event() {
+	printf 'name: app\nlisten: ["%s:90/tcp"]\nversions: [{ name: v1, role: stable, backends: ["10.2.0.11:7000"] }]\n' "$VIP4" \
+		> "$LAB_DIR/app.yaml"
+	printf '10.1.0.8 v2 1h\n' > "$LAB_DIR/pins"
+	expect commented 1 weight set slow canary 3
+	expect commented 2 backend drain service slow address 10.2.0.12:7000 force
+	expect commented 3 backend resume service slow address 10.2.0.12:7000
+	expect commented 4 rollout start slow
+	expect commented 5 rollout pause slow
+	expect commented 6 rollout resume slow
+	expect commented 7 rollout advance slow
+	expect commented 8 rollout abort slow
+	expect commented 9 rollout retry slow
+	expect commented 10 rollout promote slow
+	expect commented 11 rollback slow
+	expect commented 12 pin set service manual client 10.1.0.7 version v2
+	expect commented 13 pin load service manual file "$LAB_DIR/pins"
+	expect commented 14 pin delete service manual client 10.1.0.7
+	expect commented 15 service apply "$LAB_DIR/app.yaml"
+	expect commented 16 version add app v2 backend 10.2.0.12:7000
+	expect commented 17 version delete app v2
+	expect commented 18 service delete app
+	sed 's/interval: 20m/interval: 21m/' "$LAB_DIR/perch.yaml" > "$LAB_DIR/next.yaml"
+	expect commented 19 config apply "$LAB_DIR/next.yaml" confirm 60s
+	expect commented 20 config confirm
+}
+
 # batch LINE...: a file of them
 batch() {
 	printf '%s\n' "$@" > "$LAB_DIR/batch"
@@ -245,5 +282,5 @@ run test_wait_without_a_rollout_fails_and_says_how_to_begin test_plan_tells_the_
 	test_wait_exits_4_when_a_person_is_needed test_wait_exits_5_after_its_timeout \
 	test_wait_exits_6_when_another_canary_is_started test_watch_tells_until_it_is_over \
 	test_batch_runs_its_lines_in_order test_batch_stops_at_the_first_error_and_says_where \
-	test_batch_sets_a_thousand_weights
+	test_batch_sets_a_thousand_weights test_comment_of_every_change_is_in_an_event
 finish
