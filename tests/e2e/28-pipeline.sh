@@ -108,6 +108,7 @@ test_wait_exits_0_when_the_canary_is_stable() {
 	expect exits 0 perch rollout wait quick timeout 20s
 	expect says "quick: v2 is stable: promoted"
 	expect phase_is quick Succeeded
+	expect [ "$(perch rollout show quick | head -n 1)" = "quick  Succeeded  v2" ]
 	# and again, for a pipeline that is run twice
 	expect exits 0 perch rollout start quick version v2
 	expect says "quick: v2 is stable already"
@@ -130,6 +131,8 @@ test_wait_exits_3_at_once_when_it_is_rolled_back() {
 	expect [ "$(field "$(cat "$LAB_DIR/wait-slow")" '[.outcome, .waitedFor, .phase] | join(" ")')" = "rolledBack v2 RolledBack" ]
 	expect exits 3 perch rollout wait slow
 	expect says "slow: v2 was rolled back to v1: pages do not load"
+	expect exits 1 perch rollout advance slow
+	expect says "slow: RolledBack, can't advance; \`perch rollout retry slow\` begins again"
 }
 
 test_why_shows_what_decided_and_the_gates() {
@@ -182,6 +185,8 @@ test_watch_tells_until_it_is_over() {
 	watch=$SPAWNED
 	expect wait_for 5 grep -q "Progressing, step 1 of 2" "$LAB_DIR/watch"
 	expect exits 0 perch rollout pause other comment lunch
+	expect exits 1 perch rollout advance other
+	expect says "other: Paused, can't advance; \`perch rollout resume other\` first"
 	expect wait_for 5 grep -q "pause .*lunch" "$LAB_DIR/watch"
 	expect exits 0 perch rollout abort other
 	expect wait_for 5 is_gone "$watch"

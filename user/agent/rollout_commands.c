@@ -245,15 +245,30 @@ static int command_move(struct agent *a, struct service *s, enum rollout_verb ve
 	return err ? err : rollouts_do(a, s, &out, &before, asker);
 }
 
+/* What to do instead of what can't be done now; "" when nothing need be. */
+static void way_on(const struct service *s, char out[AGENT_WHY])
+{
+	int canary = slot_of_role(s->slot, PERCH_ROLE_CANARY);
+
+	out[0] = 0;
+	if (s->keep.rollout.phase == ROLLOUT_PAUSED)
+		snprintf(out, AGENT_WHY, "; `perch rollout resume %s` first", s->name);
+	else if (!service_in_rollout(s) && canary >= 0 && s->slot[canary].rejected)
+		snprintf(out, AGENT_WHY, "; `perch rollout retry %s` begins again", s->name);
+	else if (!service_in_rollout(s))
+		snprintf(out, AGENT_WHY, "; `perch rollout start %s` begins one", s->name);
+}
+
 static void move_refused(const struct service *s, enum rollout_verb verb, int err, char why[AGENT_WHY])
 {
 	const struct rollout *r = &s->keep.rollout;
 	const char *phase = rollout_phase_name(r->phase);
+	char way[AGENT_WHY];
 
 	switch (err) {
 	case -EINVAL:
-		snprintf(why, AGENT_WHY, "%s: %s, can't %s%s", s->name, phase, verb_words[verb],
-			 service_in_rollout(s) ? "" : "; `perch rollout start` begins one");
+		way_on(s, way);
+		snprintf(why, AGENT_WHY, "%s: %s, can't %s%s", s->name, phase, verb_words[verb], way);
 		break;
 	case -EPERM:
 		snprintf(why, AGENT_WHY, "%s: %s; promote with force, or `perch rollout abort %s`", s->name,

@@ -124,6 +124,17 @@ void rollout_line(const json_t *rollout, char out[ROLLOUT_LINE])
 		text_append(out, ROLLOUT_LINE, "; next: %s", field_line(rollout, "next"));
 }
 
+void rollout_arms(const json_t *doc)
+{
+	const char *canary = field_line(doc, "canary"), *stable = field_line(doc, "stable");
+
+	if (!field_is(doc, "canary"))
+		return;
+	printf("  %s", canary);
+	if (field_is(doc, "stable") && strcmp(canary, stable))
+		printf(" against %s", stable);
+}
+
 void rollout_text(const json_t *rollout)
 {
 	double step = field_number(rollout, "step");
@@ -131,8 +142,7 @@ void rollout_text(const json_t *rollout)
 	printf("%s  %s", field_line(rollout, "service"), field_line(rollout, "phase"));
 	if (step > 0)
 		printf("  step %.0f of %zu", step, json_array_size(field_list(rollout, "steps")));
-	if (field_is(rollout, "canary"))
-		printf("  %s against %s", field_line(rollout, "canary"), field_line(rollout, "stable"));
+	rollout_arms(rollout);
 	putchar('\n');
 	rollout_state(rollout);
 	rollout_gates(rollout);

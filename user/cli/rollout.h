@@ -10,6 +10,8 @@
 
 #define ROLLOUT_LINE 512
 
+/* "  v2 against v1"; "  v2" when nothing is beside it, and nothing without one. */
+void rollout_arms(const json_t *doc);
 void rollout_text(const json_t *rollout);
 void rollout_gates(const json_t *rollout);
 /* "Progressing, step 2 of 6 at 5 %: 17 connections (30 at least), the next …" */

@@ -121,8 +121,7 @@ static void plan_text(const json_t *plan)
 	char number[TEXT_NUMBER];
 
 	printf("%s  %s", field_line(plan, "service"), field_line(plan, "phase"));
-	if (field_is(plan, "canary"))
-		printf("  %s against %s", field_line(plan, "canary"), field_line(plan, "stable"));
+	rollout_arms(plan);
 	putchar('\n');
 	plan_stages(plan);
 	printf("  %s in all at least", text_seconds(field_number(plan, "seconds"), number));
