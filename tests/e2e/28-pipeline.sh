@@ -180,19 +180,27 @@ test_wait_exits_6_when_another_canary_is_started() {
 }
 
 test_watch_tells_until_it_is_over() {
-	local watch
+	local watch json
 	lab_spawn lb "$LAB_DIR/watch" env PERCH_SOCKET="$LAB_DIR/perch.sock" "$BUILD/perch" rollout watch other
 	watch=$SPAWNED
 	expect wait_for 5 grep -q "Progressing, step 1 of 2" "$LAB_DIR/watch"
+	expect [ "$(field "$(perch -j rollout plan other)" '[.stages[].state] | tojson')" = '["now","planned"]' ]
+	PERCH_SOCKET=$LAB_DIR/perch.sock lab_spawn lb "$LAB_DIR/watch.json" "$BUILD/perch" -j rollout watch other
+	json=$SPAWNED
+	expect wait_for 5 test -s "$LAB_DIR/watch.json"
 	expect exits 0 perch rollout pause other comment lunch
 	expect exits 1 perch rollout advance other
 	expect says "other: Paused, can't advance; \`perch rollout resume other\` first"
 	expect wait_for 5 grep -q "pause .*lunch" "$LAB_DIR/watch"
+	expect wait_for 5 grew "$LAB_DIR/watch.json" 1
 	expect exits 0 perch rollout abort other
 	expect wait_for 5 is_gone "$watch"
 	expect wait "$watch"
 	cat "$LAB_DIR/watch"
 	expect grep -q "RolledBack" "$LAB_DIR/watch"
+	expect wait_for 5 is_gone "$json"
+	expect [ "$(jq -rs '[.[] | [.phase, .event.kind // "-"] | join(" ")] | join(", ")' "$LAB_DIR/watch.json")" = \
+		"Progressing -, Paused pause, RolledBack rollback" ]
 }
 
 # commented NUMBER WORD...: the change succeeds, and its comment is in an event.
