@@ -75,6 +75,35 @@ test_mistakes_in_an_applied_configuration_change_nothing() {
 	expect [ "$(find "$LAB_DIR" -maxdepth 1 -name '.perch.yaml*' | wc -l)" = 0 ]
 }
 
+# member METHOD PATH: as a member of the group that has the socket
+member() {
+	in_ns lb setpriv --reuid nobody --regid nogroup --clear-groups curl -s -m 5 -X "$1" \
+		--data-binary @- --unix-socket "$LAB_DIR/perch.sock" "http://perch$2"
+}
+
+# perchd reads files as root: what they hold is not for everybody who may ask.
+test_mistakes_in_files_of_others_are_not_quoted() {
+	local method answer
+	chmod 711 "$LAB_DIR"
+	chgrp nogroup "$LAB_DIR/perch.sock"
+	echo 'root:hunter2:19000' > "$LAB_DIR/shadow"
+	chmod 600 "$LAB_DIR/shadow"
+	sed 's/^    rollout: /    rules: [{ sourceFile: shadow, version: canary }]\n&/' "$LAB_DIR/perch.yaml" > "$LAB_DIR/new.yaml"
+	for method in 'PUT /v1/config' 'POST /v1/config/diff'; do
+		answer=$(member $method < "$LAB_DIR/new.yaml")
+		echo "$answer"
+		expect grep -q 'shadow:1: ' <<< "$answer"
+		expect refused grep -q hunter2 <<< "$answer"
+	done
+	unchanged perch config apply "$LAB_DIR/new.yaml"
+	says 'shadow:1: .*hunter2'
+	ln -s shadow "$LAB_DIR/a:1b"
+	answer=$(sed 's/sourceFile: shadow/sourceFile: "a:1b"/' "$LAB_DIR/new.yaml" | member PUT /v1/config)
+	expect grep -q 'a:1b:1: is wrong' <<< "$answer"
+	# the text itself is its own
+	expect grep -q 'perch.yaml:1: nonsense' <<< "$(member PUT /v1/config <<< 'nonsense: 1')"
+}
+
 # A large text is taken here, and nowhere else.
 test_body_limit_is_raised_for_configurations_alone() {
 	{ cat "$LAB_DIR/perch.yaml"; head -c 3000000 /dev/zero | tr '\0' '#'; } > "$LAB_DIR/new.yaml"
@@ -225,7 +254,8 @@ test_killed_inside_config_apply_it_is_the_old_or_the_new() {
 
 run test_diff_says_what_would_change test_show_tells_what_is_in_force_and_where_it_is_from \
 	test_applied_configuration_is_in_force_and_in_the_file \
-	test_mistakes_in_an_applied_configuration_change_nothing test_body_limit_is_raised_for_configurations_alone \
+	test_mistakes_in_an_applied_configuration_change_nothing test_mistakes_in_files_of_others_are_not_quoted \
+	test_body_limit_is_raised_for_configurations_alone \
 	test_defaults_of_the_file_hold_for_applied_services_too \
 	test_link_and_read_only_file_are_refused_with_the_remedy test_unconfirmed_configuration_is_taken_back \
 	test_confirmed_configuration_stays test_second_trial_goes_back_to_what_was_before_the_first \

@@ -103,6 +103,35 @@ static bool confirm_read(struct request *q, double *ret)
 	return true;
 }
 
+/* Does why tell of the text that came? */
+static bool is_about(const char *why, const char *path)
+{
+	size_t n = strlen(path);
+
+	return !strncmp(why, path, n) && why[n] == ':';
+}
+
+/*
+ * A text from the socket names files that perchd reads as root.  What is wrong
+ * in one of them quotes it: who is not root is told the place and no more.
+ */
+static void hide_quotes(const struct request *q, char why[AGENT_WHY])
+{
+	size_t n, digits;
+
+	if ((q->actor.known && !q->actor.uid) || is_about(why, q->agent->config_path) ||
+	    !strncmp(why, APPLIED_ORIGIN, strlen(APPLIED_ORIGIN)))
+		return;
+	for (n = strcspn(why, ":"); why[n]; n += 1 + strcspn(why + n + 1, ":")) {
+		digits = strspn(why + n + 1, "0123456789");
+		if (!digits || why[n + 1 + digits] != ':')
+			continue;
+		n += 1 + digits;
+		snprintf(why + n, AGENT_WHY - n, ": is wrong; `perch config check` tells more to who may read that file");
+		return;
+	}
+}
+
 void api_config_apply(struct request *q)
 {
 	const struct apply how = { .strict = true, .actor = &q->actor, .comment = q->comment };
@@ -113,6 +142,8 @@ void api_config_apply(struct request *q)
 	if (!confirm_read(q, &seconds))
 		return;
 	r = confirm_apply(q->agent, q->body, q->length, seconds, &how, why);
+	if (r == -EINVAL)
+		hide_quotes(q, why);
 	if (r)
 		answer_errno(q, r, why);
 	else
@@ -148,6 +179,8 @@ void api_config_diff(struct request *q)
 	}
 	r = reload_parse(a, text ? text : q->body, length, &config, why);
 	free(text);
+	if (r == -EINVAL)
+		hide_quotes(q, why);
 	if (r) {
 		answer_errno(q, r, why);
 		return;
