@@ -61,6 +61,7 @@ run() {
 	for test in "$@"; do
 		EXPECTED=0 SKIPPED='' SAID='' began=$SECONDS
 		TESTS=$((TESTS + 1))
+		declare -F "$test" > /dev/null || EXPECTED=1	# a mistyped name is no test that passed
 		"$test" > "$out" 2>&1
 		if [ -n "$SKIPPED" ]; then
 			echo "ok $TESTS - $MODE: $test # SKIP $SKIPPED"
