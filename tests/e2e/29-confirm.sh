@@ -252,6 +252,17 @@ test_killed_inside_config_apply_it_is_the_old_or_the_new() {
 	expect [ ! -e "$LAB_DIR/.perch.yaml.before" ]
 }
 
+test_killed_inside_a_second_trial_the_first_one_still_waits() {
+	apply_client 60s
+	sed 's/commit: ab12/commit: ab13/' "$LAB_DIR/new.yaml" > "$LAB_DIR/newer.yaml"
+	killed_at config/unwritten perch config apply "$LAB_DIR/newer.yaml" confirm 4s
+	expect is_affinity client
+	expect has_commit ab12
+	expect [ "$(shown .pending.user)" = root ]
+	expect wait_for 10 reverted
+	expect [ ! -e "$LAB_DIR/.perch.yaml.before" ]
+}
+
 run test_diff_says_what_would_change test_show_tells_what_is_in_force_and_where_it_is_from \
 	test_applied_configuration_is_in_force_and_in_the_file \
 	test_mistakes_in_an_applied_configuration_change_nothing test_mistakes_in_files_of_others_are_not_quoted \
@@ -261,5 +272,6 @@ run test_diff_says_what_would_change test_show_tells_what_is_in_force_and_where_
 	test_confirmed_configuration_stays test_second_trial_goes_back_to_what_was_before_the_first \
 	test_killed_agent_takes_it_back_at_its_start_when_overdue test_killed_agent_goes_on_waiting_after_its_start \
 	test_hand_that_writes_the_file_meanwhile_is_not_undone \
-	test_killed_inside_config_apply_it_is_the_old_or_the_new
+	test_killed_inside_config_apply_it_is_the_old_or_the_new \
+	test_killed_inside_a_second_trial_the_first_one_still_waits
 finish

@@ -26,6 +26,8 @@
 
 struct confirm {
 	char *before, *after;
+	char *meanwhile;	/* in the file until `after` is, and not confirmed
+				 * either; NULL: before */
 	double due;		/* seconds since 1970 */
 	double seconds;		/* that were given */
 	struct actor actor;
@@ -50,6 +52,7 @@ static void confirm_drop(struct confirm *c)
 		return;
 	free(c->before);
 	free(c->after);
+	free(c->meanwhile);
 	free(c->comment);
 	free(c);
 }
@@ -61,9 +64,10 @@ static json_t *text_json(const char *text)
 
 static int confirm_write(const struct agent *a, const struct confirm *c)
 {
-	json_t *o = json_pack("{s:s, s:s, s:f, s:f, s:b, s:I, s:I, s:s, s:o}", "before", c->before, "after", c->after, "due",
+	json_t *o = json_pack("{s:s, s:s, s:f, s:f, s:b, s:I, s:I, s:s, s:o, s:o}", "before", c->before, "after", c->after, "due",
 			      c->due, "confirm", c->seconds, "known", c->actor.known, "uid", (json_int_t)c->actor.uid,
-			      "pid", (json_int_t)c->actor.pid, "user", actor_user(&c->actor), "comment", text_json(c->comment));
+			      "pid", (json_int_t)c->actor.pid, "user", actor_user(&c->actor), "comment", text_json(c->comment),
+			      "meanwhile", text_json(c->meanwhile));
 	char path[FILE_PATH], *text = o ? json_dumps(o, JSON_INDENT(1) | JSON_REAL_PRECISION(15)) : NULL;
 	int r;
 
@@ -90,12 +94,14 @@ static struct confirm *confirm_of_json(const json_t *o)
 	const char *after = json_string_value(json_object_get(o, "after"));
 	const char *comment = json_string_value(json_object_get(o, "comment"));
 	const char *user = json_string_value(json_object_get(o, "user"));
+	const char *meanwhile = json_string_value(json_object_get(o, "meanwhile"));
 
 	if (!c || !before || !after)
 		goto out;
 	c->before = strdup(before);
 	c->after = strdup(after);
 	c->comment = comment ? strdup(comment) : NULL;
+	c->meanwhile = meanwhile ? strdup(meanwhile) : NULL;
 	c->due = json_number_value(json_object_get(o, "due"));
 	c->seconds = json_number_value(json_object_get(o, "confirm"));
 	c->actor = (struct actor){ .via = "socket", .known = json_is_true(json_object_get(o, "known")),
@@ -249,6 +255,7 @@ static struct confirm *confirm_new(const struct agent *a, const char *text, doub
 		return NULL;
 	c->before = strdup(a->confirm ? a->confirm->before : a->config_text);
 	c->after = strdup(text);
+	c->meanwhile = a->confirm ? strdup(a->confirm->after) : NULL;
 	c->seconds = seconds;
 	c->due = clock_wall() + seconds;
 	c->actor = *how->actor;
@@ -393,6 +400,12 @@ void confirm_first(struct agent *a)
 		return;
 	}
 	a->confirm = c;
+	if (c->meanwhile && !strcmp(text, c->meanwhile)) {
+		/* killed before the second text was there: the first one waits */
+		free(c->after);
+		c->after = c->meanwhile;
+		c->meanwhile = NULL;
+	}
 	if (strcmp(text, c->after) && strcmp(text, c->before)) {
 		c->over = "superseded";
 	} else if (strcmp(text, c->after)) {
