@@ -344,6 +344,13 @@ test_delete_that_is_refused_forgets_nothing() {
 	expect perch backend resume service app address 10.2.0.11:7000
 }
 
+# Its event could not be written down.
+test_change_with_a_comment_that_is_no_text_is_refused() {
+	expect [ "$(status DELETE '/v1/services/app?comment=%ff')" = 400 ]
+	expect [ "$(status DELETE '/v1/services/%ff?comment=good')" = 404 ]
+	expect reaches 81 v1
+}
+
 test_delete_is_refused_in_a_rollout_unless_forced() {
 	app 81 '  - { name: v5, role: canary, backends: ["10.2.0.12:7000"] }
 rollout: { steps: [50, 100], interval: 10m }' > "$LAB_DIR/app5.yaml"
@@ -390,5 +397,6 @@ run test_applied_service_serves_beside_the_files test_json_body_and_stdin_are_ta
 	test_applied_service_outlives_the_state_directory test_applied_text_is_taken_back_from_a_store_that_returns \
 	test_killed_while_a_service_is_applied_or_deleted_it_is_one_or_none \
 	test_applied_service_that_clashes_never_reaches_the_store test_delete_that_is_refused_forgets_nothing \
+	test_change_with_a_comment_that_is_no_text_is_refused \
 	test_delete_is_refused_in_a_rollout_unless_forced test_delete_with_drain_lets_connections_end
 finish

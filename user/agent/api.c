@@ -319,6 +319,15 @@ static bool request_read_json(struct request *q)
 	return request_string(q, "comment", &q->comment);
 }
 
+/* In a query it may be any bytes; an event would have no room for those. */
+static bool is_text(const char *text)
+{
+	json_t *string = json_string(text);
+
+	json_decref(string);
+	return string;
+}
+
 /* The body, and what every change has.  False: answered. */
 static bool request_read(struct request *q)
 {
@@ -336,6 +345,10 @@ static bool request_read(struct request *q)
 		return false;
 	if (q->comment && strlen(q->comment) > API_COMMENT) {
 		answer_error(q, MHD_HTTP_BAD_REQUEST, "comment: more than %d bytes", API_COMMENT);
+		return false;
+	}
+	if (q->comment && !is_text(q->comment)) {
+		answer_error(q, MHD_HTTP_BAD_REQUEST, "comment: is not text; write it in UTF-8");
 		return false;
 	}
 	q->actor = actor_of_socket(MHD_get_connection_info(q->connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd);
