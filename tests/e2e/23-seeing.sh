@@ -254,7 +254,7 @@ test_doctor_finds_replies_that_bypass_this_host() {
 	expect [ "$(jq '[.[] | select(.check == "replies")] | length' "$LAB_DIR/findings")" = 1 ]
 	# it is still known when the last of them has expired, for none was ever answered
 	expect wait_for 5 is_gone "$asking"
-	expect wait_for 10 doctor_says warning replies '10.2.0.12:7000: [0-9]+ SYN forwarded, 0 SYN-ACK seen'
+	expect wait_for 30 doctor_says warning replies '10.2.0.12:7000: [0-9]+ SYN forwarded, 0 SYN-ACK seen'
 	in_ns s2 ip link del short
 	expect short -n 50 -s 10.1.1.0 -m 50 "$VIP4" 80
 	expect wait_for 3 doctor_says ok replies 'come back'
