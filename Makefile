@@ -91,6 +91,8 @@ install: all
 		$(DESTDIR)$(PREFIX)/lib/systemd/system/perchd.service
 	chmod 644 $(DESTDIR)$(PREFIX)/lib/systemd/system/perchd.service
 	install -d -m 750 $(DESTDIR)/etc/perch $(DESTDIR)/etc/perch/services.d
+	@# what is there is the operator's
+	[ -e $(DESTDIR)/etc/perch/perch.yaml ] || install -m 640 deploy/start.yaml $(DESTDIR)/etc/perch/perch.yaml
 
 clean:
 	rm -rf $(O)

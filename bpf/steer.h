@@ -8,6 +8,7 @@
 #ifndef PERCH_BPF_STEER_H
 #define PERCH_BPF_STEER_H
 
+#include "enter.h"
 #include "track.h"
 
 /* Answers beside enum perch_reason. */

@@ -31,6 +31,7 @@ static __always_inline void delay(void)
 #define WRITE(x, v) do { *(volatile typeof(x) *)&(x) = (v); delay(); } while (0)
 
 #include "clockwork.h"
+#include "enter.h"
 #include "race_flows.h"
 
 const volatile __u32 keys = 48;

@@ -16,6 +16,12 @@
 #define POST MHD_HTTP_METHOD_POST
 #define DELETE MHD_HTTP_METHOD_DELETE
 
+/* A path of the interface that is not built yet. */
+static void api_later(struct request *q)
+{
+	answer_error(q, MHD_HTTP_NOT_IMPLEMENTED, "%s: not supported yet", q->path);
+}
+
 /* `*` stands for one name, at most twice.  The first path that fits counts. */
 static const struct {
 	const char *method, *path;
@@ -59,6 +65,8 @@ static const struct {
 	{ PUT, "/v1/config", api_config_apply, false },
 	{ POST, "/v1/config/confirm", api_config_confirm, false },
 	{ POST, "/v1/config/diff", api_config_diff, false },
+	{ POST, "/v1/metrics", api_later, false },
+	{ GET, "/v1/metrics", api_later, false },
 };
 #define ROUTES (sizeof(routes) / sizeof(routes[0]))
 

@@ -41,6 +41,7 @@ test_everything_is_installed_where_it_belongs() {
 	expect [ "$(mode "$share/bash-completion/completions/perch")" = 644 ]
 	expect [ "$(mode opt/perch/lib/sysusers.d/perch.conf)" = 644 ]
 	expect [ "$(mode etc/perch/services.d)" = 750 ]
+	expect [ "$(mode etc/perch/perch.yaml)" = 640 ]
 	expect grep -q '^ExecStart=/opt/perch/sbin/perchd -c /etc/perch/perch.yaml$' \
 		"$ROOTFS/opt/perch/lib/systemd/system/perchd.service"
 	expect refused grep -q /usr/sbin/perchd "$ROOTFS/opt/perch/lib/systemd/system/perchd.service"
@@ -49,6 +50,13 @@ test_everything_is_installed_where_it_belongs() {
 test_installed_programs_run_without_anything_beside_them() {
 	expect in_ns lb env -i "$ROOTFS/opt/perch/bin/perch" --socket "$LAB_DIR/perch.sock" status
 	expect env -i "$ROOTFS/opt/perch/sbin/perchd" --check -c "$ROOTFS/opt/perch/share/doc/perch/examples/perch.yaml"
+	expect env -i "$ROOTFS/opt/perch/sbin/perchd" --check -c "$ROOTFS/etc/perch/perch.yaml"
+}
+
+test_installing_again_keeps_the_configuration() {
+	echo "# mine" >> "$ROOTFS/etc/perch/perch.yaml"
+	expect make -s -C "$ROOT" O="$BUILD" DESTDIR="$ROOTFS" PREFIX=/opt/perch install
+	expect [ "$(tail -n 1 "$ROOTFS/etc/perch/perch.yaml")" = "# mine" ]
 }
 
 # completes "LINE" WORD...: bash offers exactly these after the line, of which
@@ -102,7 +110,7 @@ test_completion_does_not_hang_without_perchd() {
 	kill -CONT "$PERCHD"
 }
 
-run test_everything_is_installed_where_it_belongs test_installed_programs_run_without_anything_beside_them \
+run test_everything_is_installed_where_it_belongs test_installing_again_keeps_the_configuration test_installed_programs_run_without_anything_beside_them \
 	test_completion_knows_objects_and_commands \
 	test_completion_knows_services_and_versions test_completion_does_not_hang_without_perchd
 finish
