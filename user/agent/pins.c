@@ -12,10 +12,13 @@
 #include "../datapath/choices.h"
 #include "alarms.h"
 #include "clock.h"
+#include "deadman.h"
 #include "pins_inside.h"
 #include "place.h"
 #include "rules.h"
 #include "save.h"
+
+#define PINS_AT_ONCE 20000	/* rows that the disk takes in a moment */
 
 __u64 pin_wall(__u64 until)
 {
@@ -199,7 +202,9 @@ int pins_delete_all(struct agent *a, struct service *s, const struct pin_asker *
 		snprintf(why, AGENT_WHY, "%s: pins: %s", s->name, strerror(-r));
 		return r;
 	}
-	if (store_pins_delete_all(a->store, s->name))
+	/* so many that the disk would hold the loop up follow by slices */
+	deadman_beat(a);
+	if (n > PINS_AT_ONCE || store_pins_delete_all(a->store, s->name))
 		s->pins_unsaved = true;
 	snprintf(text, sizeof(text), "all %d clients are pinned no more", n);
 	agent_emit(a, .kind = "pin", .actor = asker->actor, .service = s->name, .reason = text, .comment = asker->comment);
