@@ -18,7 +18,7 @@
 #include "rules.h"
 #include "save.h"
 
-#define PINS_AT_ONCE 20000	/* rows that the disk takes in a moment */
+#define PINS_AT_ONCE 20000	/* rows that the disk forgets in a moment */
 
 __u64 pin_wall(__u64 until)
 {
@@ -202,9 +202,12 @@ int pins_delete_all(struct agent *a, struct service *s, const struct pin_asker *
 		snprintf(why, AGENT_WHY, "%s: pins: %s", s->name, strerror(-r));
 		return r;
 	}
-	/* so many that the disk would hold the loop up follow by slices */
-	deadman_beat(a);
-	if (n > PINS_AT_ONCE || store_pins_delete_all(a->store, s->name))
+	/* a million take seconds, in which the heart is to beat */
+	do {
+		deadman_beat(a);
+		r = store_pins_delete_some(a->store, s->name, PINS_AT_ONCE);
+	} while (r > 0);
+	if (r)
 		s->pins_unsaved = true;
 	snprintf(text, sizeof(text), "all %d clients are pinned no more", n);
 	agent_emit(a, .kind = "pin", .actor = asker->actor, .service = s->name, .reason = text, .comment = asker->comment);

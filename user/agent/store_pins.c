@@ -64,9 +64,14 @@ int store_pins_delete(struct store *s, const char *service, const struct perch_a
 	return store_bulk(s, "DELETE FROM pins WHERE service = ? AND client = ?", n, bind_delete, service, client);
 }
 
-int store_pins_delete_all(struct store *s, const char *service)
+int store_pins_delete_some(struct store *s, const char *service, int most)
 {
-	return s ? store_write(s, "DELETE FROM pins WHERE service = ?", "s", service) : 0;
+	int r = s ? store_write(s,
+				"DELETE FROM pins WHERE service = ?1 AND client IN"
+				" (SELECT client FROM pins WHERE service = ?1 LIMIT ?2)",
+				"si", service, (sqlite3_int64)most) : 0;
+
+	return r || !s ? r : sqlite3_changes(s->db);
 }
 
 /* Rows of client, target and until, until fn had enough. */

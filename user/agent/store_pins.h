@@ -18,7 +18,8 @@ struct stored_pin {
 /* Each in one transaction. */
 int store_pins_set(struct store *s, const char *service, const struct stored_pin *pin, size_t n);
 int store_pins_delete(struct store *s, const char *service, const struct perch_address *client, size_t n);
-int store_pins_delete_all(struct store *s, const char *service);
+/* As many as that of a service.  How many they were, 0: none is left. */
+int store_pins_delete_some(struct store *s, const char *service, int most);
 
 /* Every pin of a service, or of those that ask for one target.  fn returns
  * false to stop; it must not use the store. */
