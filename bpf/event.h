@@ -5,18 +5,18 @@
 
 #include "maps.h"
 
-/* A token for this second: {second:32, taken:32} in one word. */
-static __always_inline bool event_allowed(struct perch_control *c, u64 now)
+/* A token for this second, of `rate`: {second:32, taken:32} in one word. */
+static __always_inline bool token_take(u64 *tokens, u64 now, u32 rate)
 {
-	u64 second = now / 1000000000, old = READ(c->event_tokens);
+	u64 second = now / 1000000000, old = READ(*tokens);
 
 	if (old >> 32 != (second & 0xffffffff)) {
-		__sync_val_compare_and_swap(&c->event_tokens, old, second << 32);
-		old = READ(c->event_tokens);
+		__sync_val_compare_and_swap(tokens, old, second << 32);
+		old = READ(*tokens);
 	}
-	if ((old & 0xffffffff) >= PERCH_EVENT_RATE)
+	if ((old & 0xffffffff) >= rate)
 		return false;
-	return (__sync_fetch_and_add(&c->event_tokens, 1) & 0xffffffff) < PERCH_EVENT_RATE;
+	return (__sync_fetch_and_add(tokens, 1) & 0xffffffff) < rate;
 }
 
 static __always_inline void event_send(u16 kind, u16 service, u16 backend, u64 word, const struct perch_flow_key *flow)
@@ -28,7 +28,7 @@ static __always_inline void event_send(u16 kind, u16 service, u16 backend, u64 w
 	if (!c)
 		return;
 	/* a rollback is never held back */
-	if (!event_allowed(c, now) && kind != PERCH_EVENT_REFLEX && kind != PERCH_EVENT_DEADMAN) {
+	if (!token_take(&c->event_tokens, now, PERCH_EVENT_RATE) && kind != PERCH_EVENT_REFLEX && kind != PERCH_EVENT_DEADMAN) {
 		__sync_fetch_and_add(&c->events_lost, 1);
 		return;
 	}

@@ -3,21 +3,8 @@
 #ifndef PERCH_BPF_TRACE_H
 #define PERCH_BPF_TRACE_H
 
+#include "event.h"
 #include "pick.h"
-
-/* A token for this second: {second:32, taken:32} in one word. */
-static __always_inline bool trace_allowed(struct perch_control *c, u64 now)
-{
-	u64 second = now / 1000000000, old = READ(c->trace_tokens);
-
-	if (old >> 32 != (second & 0xffffffff)) {
-		__sync_val_compare_and_swap(&c->trace_tokens, old, second << 32);
-		old = READ(c->trace_tokens);
-	}
-	if ((old & 0xffffffff) >= PERCH_TRACE_RATE)
-		return false;
-	return (__sync_fetch_and_add(&c->trace_tokens, 1) & 0xffffffff) < PERCH_TRACE_RATE;
-}
 
 /* Is it a packet that is asked for? */
 static __always_inline bool trace_wanted(const struct packet *p, u32 tracing)
@@ -68,7 +55,7 @@ GLOBAL int trace_write(struct packet *p, u32 reason)
 	if (!p || !c || !trace_wanted(p, READ(c->tracing)))
 		return 0;
 	now = bpf_ktime_get_ns();
-	t = trace_allowed(c, now) ? bpf_ringbuf_reserve(&traces, sizeof(*t), 0) : NULL;
+	t = token_take(&c->trace_tokens, now, PERCH_TRACE_RATE) ? bpf_ringbuf_reserve(&traces, sizeof(*t), 0) : NULL;
 	if (!t) {
 		__sync_fetch_and_add(&c->traces_lost, 1);
 		return 0;

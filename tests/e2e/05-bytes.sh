@@ -28,53 +28,28 @@ service() {
 start_perchd
 head -c "${MEGABYTES}M" /dev/urandom > "$LAB_DIR/sent"
 
-# upload_and_download ADDRESS
-upload_and_download() {
-	local url=http://$1/up/file speed
-	rm -f "$LAB_DIR/nginx-v1/up/file" "$LAB_DIR/got"
-	speed=$(in_ns c curl -sSf -m 60 -T "$LAB_DIR/sent" -w '%{speed_upload}' "$url")
-	expect cmp "$LAB_DIR/sent" "$LAB_DIR/nginx-v1/up/file"
-	speed+=" $(in_ns c curl -sSf -m 60 -o "$LAB_DIR/got" -w '%{speed_download}' "$url")"
-	expect cmp "$LAB_DIR/sent" "$LAB_DIR/got"
-	say "up and down at ${speed// /, } bytes a second"
-}
-
-# through SERVICE: it was perch that carried it.
-through() {
-	[ "$(version "$1" v1 .bytes)" -gt "$2" ]
-}
-
-# no_checksum_errors: in any namespace since it was made.
-no_checksum_errors() {
-	local ns errors
-	for ns in c lb s1; do
-		errors=$(in_ns "$ns" nstat -saz | awk '/InCsumErrors/ { n += $2 } END { print n }')
-		expect [ "$errors" = 0 ]
-	done
-}
-
 test_files_over_ipv4_are_identical() {
 	upload_and_download "$VIP4"
 	expect wait_for 3 through web $((2 * MEGABYTES * 1000000))
-	no_checksum_errors
+	no_checksum_errors c lb s1
 }
 
 test_files_over_ipv6_are_identical() {
 	upload_and_download "[$VIP6]"
 	expect wait_for 3 through web6 $((2 * MEGABYTES * 1000000))
-	no_checksum_errors
+	no_checksum_errors c lb s1
 }
 
 test_datagrams_of_every_size_over_ipv4_are_identical() {
 	expect in_ns c "$TOOLS/udpsizes" "$VIP4" 7000
 	expect wait_for 3 through udp 2000000
-	no_checksum_errors
+	no_checksum_errors c lb s1
 }
 
 test_datagrams_of_every_size_over_ipv6_are_identical() {
 	expect in_ns c "$TOOLS/udpsizes" "$VIP6" 7000
 	expect wait_for 3 through udp6 2000000
-	no_checksum_errors
+	no_checksum_errors c lb s1
 }
 
 test_nothing_was_dropped_by_perch() {

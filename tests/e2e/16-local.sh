@@ -76,32 +76,10 @@ services() {
 services | perch_config "$MODE"
 head -c "${MEGABYTES}M" /dev/urandom > "$LAB_DIR/sent"
 
-counter() {
-	in_ns "$1" nft -j list counter inet filter "$2" | jq '.nftables[] | select(.counter) | .counter.packets'
-}
-
 clean() {
-	local ns
-	for ns in c lb; do
-		expect [ "$(in_ns "$ns" nstat -saz | awk '/InCsumErrors/ { n += $2 } END { print n }')" = 0 ]
-	done
-	expect [ "$(counter lb invalid)" = 0 ]
-	expect [ "$(counter c unturned)" = 0 ]
-}
-
-# upload_and_download ADDRESS
-upload_and_download() {
-	local url=http://$1/up/file speed
-	rm -f "$LAB_DIR/nginx-v1/up/file" "$LAB_DIR/got"
-	speed=$(in_ns c curl -sSf -m 60 -T "$LAB_DIR/sent" -w '%{speed_upload}' "$url")
-	expect cmp "$LAB_DIR/sent" "$LAB_DIR/nginx-v1/up/file"
-	speed+=" $(in_ns c curl -sSf -m 60 -o "$LAB_DIR/got" -w '%{speed_download}' "$url")"
-	expect cmp "$LAB_DIR/sent" "$LAB_DIR/got"
-	say "up and down at ${speed// /, } bytes a second"
-}
-
-through() {
-	[ "$(version "$1" v1 .bytes)" -gt "$2" ]
+	no_checksum_errors c lb
+	expect [ "$(nft_counter lb invalid)" = 0 ]
+	expect [ "$(nft_counter c unturned)" = 0 ]
 }
 
 # halves CANARY shortconn's OPTION... ADDRESS PORT: 1,000 connections.

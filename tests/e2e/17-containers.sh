@@ -96,29 +96,11 @@ configure() {
 	[ -z "$lines" ] || sed -i "s|^services:|${lines}services:|" "$LAB_DIR/perch.yaml"
 }
 
-counter() {
-	in_ns "$1" nft -j list counter inet filter "$2" | jq '.nftables[] | select(.counter) | .counter.packets'
-}
-
 clean() {
-	local ns
-	for ns in c lb s1 s2 k1 k2; do
-		expect [ "$(in_ns "$ns" nstat -saz | awk '/InCsumErrors/ { n += $2 } END { print n }')" = 0 ]
-	done
+	no_checksum_errors c lb s1 s2 k1 k2
 	expect [ "$(in_ns lb nstat -saz | awk '/IPReversePathFilter/ { print $2 }')" = 0 ]
-	expect [ "$(counter lb invalid)" = 0 ]
-	expect [ "$(counter c unturned)" = 0 ]
-}
-
-# upload_and_download ADDRESS VERSION
-upload_and_download() {
-	local url=http://$1/up/file speed
-	rm -f "$LAB_DIR/nginx-$2/up/file" "$LAB_DIR/got"
-	speed=$(in_ns c curl -sSf -m 60 -T "$LAB_DIR/sent" -w '%{speed_upload}' "$url")
-	expect cmp "$LAB_DIR/sent" "$LAB_DIR/nginx-$2/up/file"
-	speed+=" $(in_ns c curl -sSf -m 60 -o "$LAB_DIR/got" -w '%{speed_download}' "$url")"
-	expect cmp "$LAB_DIR/sent" "$LAB_DIR/got"
-	say "$1: up and down at ${speed// /, } bytes a second"
+	expect [ "$(nft_counter lb invalid)" = 0 ]
+	expect [ "$(nft_counter c unturned)" = 0 ]
 }
 
 all_files() {
@@ -148,11 +130,11 @@ test_files_through_the_stack_are_identical() {
 
 test_weights_hold_through_the_stack() {
 	local before
-	before=$(counter lb begun)
+	before=$(nft_counter lb begun)
 	halves veths v2 80
 	halves bridged w2 81
 	# it was the stack that carried them, and saw both directions
-	expect [ "$(counter lb begun)" -ge $((before + 2400)) ]
+	expect [ "$(nft_counter lb begun)" -ge $((before + 2400)) ]
 	clean
 }
 
@@ -225,10 +207,10 @@ test_files_past_the_stack_are_identical() {
 
 test_weights_hold_past_the_stack() {
 	local before
-	before=$(counter lb begun)
+	before=$(nft_counter lb begun)
 	halves veths v2 80
 	halves bridged w2 81
-	expect [ "$(counter lb begun)" = "$before" ]
+	expect [ "$(nft_counter lb begun)" = "$before" ]
 	clean
 }
 
@@ -253,12 +235,12 @@ test_container_that_comes_later_is_attached_and_served() {
 	lab_nginx s9 y1 8080
 	expect wait_for 3 is_attached p3
 	expect wait_for 3 is_attached s9
-	begun=$(counter lb begun)
+	begun=$(nft_counter lb begun)
 	expect wait_for 3 serves "$VIP4:82" x1
 	expect wait_for 3 serves "[$VIP6]:83" y1
 	expect [ "$(field "$(short -n 200 -H -s 10.1.1.0 -m 200 "$VIP4" 82)" .failed)" = 0 ]
 	expect [ "$(field "$(short -n 200 -H -s fd01::1:0 -m 200 "$VIP6" 83)" .failed)" = 0 ]
-	expect [ "$(counter lb begun)" = "$begun" ]
+	expect [ "$(nft_counter lb begun)" = "$begun" ]
 	clean
 }
 
@@ -291,7 +273,7 @@ test_renamed_interface_is_attached_by_its_new_name() {
 
 test_next_agent_knows_them_all() {
 	local begun
-	begun=$(counter lb begun)
+	begun=$(nft_counter lb begun)
 	stop_perchd KILL
 	# gone while nobody looked
 	in_ns lb ip link del x3
@@ -299,20 +281,20 @@ test_next_agent_knows_them_all() {
 	expect no_pins_of x3
 	halves bridged w2 81
 	halves veths v2 80
-	expect [ "$(counter lb begun)" = "$begun" ]
+	expect [ "$(nft_counter lb begun)" = "$begun" ]
 	expect [ "$(alarms)" = 0 ]
 	clean
 }
 
 test_patterns_taken_back_leave_the_stack_to_it() {
 	local begun
-	begun=$(counter lb begun)
+	begun=$(nft_counter lb begun)
 	configure
 	expect wait_for 5 no_pins_of s1
 	expect no_pins_of p1
 	halves bridged w2 81
 	halves veths v2 80
-	expect [ "$(counter lb begun)" -ge $((begun + 2400)) ]
+	expect [ "$(nft_counter lb begun)" -ge $((begun + 2400)) ]
 	clean
 }
 
@@ -322,9 +304,9 @@ test_ports_without_their_bridge_leave_the_stack_to_it() {
 	local begun
 	configure "{ name: 'p*', attach: $MODE }"
 	expect wait_for 5 is_attached p2
-	begun=$(counter lb begun)
+	begun=$(nft_counter lb begun)
 	halves bridged w2 81
-	expect [ "$(counter lb begun)" -ge $((begun + 1200)) ]
+	expect [ "$(nft_counter lb begun)" -ge $((begun + 1200)) ]
 	clean
 }
 
@@ -333,9 +315,9 @@ test_bridge_without_its_ports_is_enough() {
 	configure '{ name: br0 }'
 	expect wait_for 5 no_pins_of p2
 	expect wait_for 5 is_attached br0
-	begun=$(counter lb begun)
+	begun=$(nft_counter lb begun)
 	halves bridged w2 81
-	expect [ "$(counter lb begun)" = "$begun" ]
+	expect [ "$(nft_counter lb begun)" = "$begun" ]
 	clean
 }
 

@@ -151,6 +151,35 @@ knows_version() {
 	[ -n "$(version "$1" "$2" .name)" ]
 }
 
+# upload_and_download ADDRESS [VERSION]: $LAB_DIR/sent to lab_nginx and back.
+upload_and_download() {
+	local url=http://$1/up/file kept=$LAB_DIR/nginx-${2:-v1}/up/file speed
+	rm -f "$kept" "$LAB_DIR/got"
+	speed=$(in_ns c curl -sSf -m 60 -T "$LAB_DIR/sent" -w '%{speed_upload}' "$url")
+	expect cmp "$LAB_DIR/sent" "$kept"
+	speed+=" $(in_ns c curl -sSf -m 60 -o "$LAB_DIR/got" -w '%{speed_download}' "$url")"
+	expect cmp "$LAB_DIR/sent" "$LAB_DIR/got"
+	say "$1: up and down at ${speed// /, } bytes a second"
+}
+
+# through SERVICE BYTES: it was perch that carried them.
+through() {
+	[ "$(version "$1" v1 .bytes)" -gt "$2" ]
+}
+
+# no_checksum_errors NS...: none since the namespace was made.
+no_checksum_errors() {
+	local ns
+	for ns in "$@"; do
+		expect [ "$(in_ns "$ns" nstat -saz | awk '/InCsumErrors/ { n += $2 } END { print n }')" = 0 ]
+	done
+}
+
+# nft_counter NS NAME: what a named counter of the table `inet filter` says.
+nft_counter() {
+	in_ns "$1" nft -j list counter inet filter "$2" | jq '.nftables[] | select(.counter) | .counter.packets'
+}
+
 # no_canary SERVICE-ADDRESS PORT CANARY [CONNECTIONS]: nobody new gets there.
 no_canary() {
 	local seen

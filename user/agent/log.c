@@ -33,8 +33,8 @@ void log_at(enum log_level level, const char *format, ...)
 		return;
 	at = at + n < (int)sizeof(line) - 1 ? at + n : (int)sizeof(line) - 2;
 	for (int i = 0; i < at; i++)
-		if (line[i] == '\n' || line[i] == '\r')
-			line[i] = ' ';
+		if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
+			line[i] = ' ';	/* a comment is no terminal's command */
 	line[at++] = '\n';
 	if (write(STDERR_FILENO, line, at) < 0)
 		return;		/* nowhere left to say so */

@@ -11,18 +11,6 @@
 #include "internal.h"
 #include "netlink.h"
 
-static int ask(struct netlink_request *q, mnl_cb_t fn, void *arg)
-{
-	struct netlink n;
-	int err = netlink_open(&n, NETLINK_ROUTE);
-
-	if (err)
-		return err;
-	err = netlink_ask(&n, q, fn, arg);
-	netlink_close(&n);
-	return err;
-}
-
 static int note_kind(const struct nlmsghdr *message, void *arg)
 {
 	const struct ifinfomsg *link = mnl_nlmsg_get_payload(message);
@@ -49,7 +37,7 @@ int device_is_virtual(int ifindex)
 	int err;
 
 	link->ifi_index = ifindex;
-	err = ask(&q, note_kind, &is_virtual);
+	err = netlink_ask_once(&q, note_kind, &is_virtual);
 	return err ?: is_virtual;
 }
 
@@ -75,7 +63,7 @@ int device_filters(int ifindex)
 
 		tc->tcm_ifindex = ifindex;
 		tc->tcm_parent = TC_H_MAKE(TC_H_CLSACT, parents[i]);
-		err = ask(&q, count_filter, &n);
+		err = netlink_ask_once(&q, count_filter, &n);
 	}
 	return err ?: n;
 }

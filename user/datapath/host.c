@@ -22,18 +22,6 @@
 #include "internal.h"
 #include "netlink.h"
 
-static int ask(struct netlink_request *q, mnl_cb_t fn, void *arg)
-{
-	struct netlink n;
-	int err = netlink_open(&n, NETLINK_ROUTE);
-
-	if (err)
-		return err;
-	err = netlink_ask(&n, q, fn, arg);
-	netlink_close(&n);
-	return err;
-}
-
 static int route_answer(const struct nlmsghdr *h, void *arg)
 {
 	const struct rtmsg *m = mnl_nlmsg_get_payload(h);
@@ -74,7 +62,7 @@ int host_route(const struct perch_address *a, struct host_route *ret)
 	m->rtm_family = address_is_v4(a) ? AF_INET : AF_INET6;
 	m->rtm_dst_len = address_is_v4(a) ? 32 : 128;
 	netlink_put_address(q.header, RTA_DST, a);
-	err = ask(&q, route_answer, ret);
+	err = netlink_ask_once(&q, route_answer, ret);
 	return err == -ENETUNREACH || err == -EHOSTUNREACH || err == -EACCES || err == -EINVAL ? 0 : err;
 }
 
@@ -109,7 +97,7 @@ int host_proxies(const struct perch_address *a, __u32 ifindex)
 
 	m->ndm_family = address_is_v4(a) ? AF_INET : AF_INET6;
 	m->ndm_flags = NTF_PROXY;
-	err = ask(&q, proxy_answer, &p);
+	err = netlink_ask_once(&q, proxy_answer, &p);
 	return err ?: p.found;
 }
 

@@ -115,6 +115,18 @@ int netlink_ask(struct netlink *n, struct netlink_request *q, mnl_cb_t fn, void 
 	return err;
 }
 
+int netlink_ask_once(struct netlink_request *q, mnl_cb_t fn, void *arg)
+{
+	struct netlink n;
+	int err = netlink_open(&n, NETLINK_ROUTE);
+
+	if (err)
+		return err;
+	err = netlink_ask(&n, q, fn, arg);
+	netlink_close(&n);
+	return err;
+}
+
 int netlink_listen(struct netlink *n, int bus, const unsigned *groups, size_t n_groups)
 {
 	int queue = NETLINK_QUEUE, err;

@@ -33,6 +33,8 @@ int netlink_address(const struct nlattr *attr, struct perch_address *ret);
  * a dump that the kernel had to interrupt is asked for again: fn sees some
  * answers twice then. */
 int netlink_ask(struct netlink *n, struct netlink_request *q, mnl_cb_t fn, void *arg);
+/* The same of rtnetlink, for who asks now and then. */
+int netlink_ask_once(struct netlink_request *q, mnl_cb_t fn, void *arg);
 
 /* For listening: does not block. */
 int netlink_listen(struct netlink *n, int bus, const unsigned *groups, size_t n_groups);
