@@ -269,6 +269,8 @@ static __always_inline void steer_track(struct packet *p)
 {
 	if (unlikely(p->alias_tag))
 		flow_alias_touch(p, perch_tag_class(p->tag) == PERCH_CLOSING ? PERCH_CLOSING : PERCH_ALIAS);
+	if (unlikely(track_crossed(p)))
+		track_close(p);
 	if (p->protocol != IPPROTO_TCP)
 		track_udp(p);
 	else if (p->way == WAY_FORWARD)

@@ -78,6 +78,24 @@ static __always_inline void track_resyn(const struct packet *p, struct perch_flo
 		evidence_connect_failed(f);
 }
 
+/* Both ends have said that they are done, and yet it goes on: two CPUs saw the
+ * two FINs at once, and neither the other's.  The ACKs that follow know. */
+static __always_inline bool track_crossed(const struct packet *p)
+{
+	u32 both = PERCH_FLOW_FIN_CLIENT | PERCH_FLOW_FIN_BACKEND;
+
+	return (p->flow.flags & both) == both && perch_tag_class(p->tag) != PERCH_CLOSING;
+}
+
+GLOBAL int track_close(struct packet *p)
+{
+	bool changed;
+
+	if (p)
+		flow_touch(p, PERCH_CLOSING, &changed);
+	return 0;
+}
+
 static __always_inline void track_tcp_forward(struct packet *p)
 {
 	u32 class = perch_tag_class(p->tag), want = class, have = p->flow.flags, set = 0;

@@ -80,9 +80,9 @@ test_drain_ends_the_canary_alone_without_agent() {
 	stop_perchd KILL
 	expect is_gone "$PERCHD"
 	# on a slow machine that moment may be over before it is looked at
-	while [ $SECONDS -lt $((DRAIN_FROM + DRAIN - 2)) ]; do sleep 0.2; done
-	[ $SECONDS -ge $((DRAIN_FROM + DRAIN - 1)) ] || all_well
-	while [ $SECONDS -lt $((DRAIN_FROM + DRAIN + 3)) ]; do sleep 0.2; done
+	while [ "$SECONDS" -lt $((DRAIN_FROM + DRAIN - 2)) ]; do sleep 0.2; done
+	[ "$SECONDS" -ge $((DRAIN_FROM + DRAIN - 1)) ] || all_well
+	while [ "$SECONDS" -lt $((DRAIN_FROM + DRAIN + 3)) ]; do sleep 0.2; done
 	state=$(long_state)
 	echo "$state"
 	expect [ "$(field "$state" .names.v2.open)" = 0 ]

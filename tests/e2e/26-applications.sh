@@ -22,7 +22,7 @@ as_nobody() {
 postgres_make() {
 	local dir=$LAB_DIR/pg
 	mkdir "$dir" && chown nobody:nogroup "$dir"
-	as_nobody $PG/initdb -D "$dir/data" -U perch -A trust -N --no-instructions > "$dir.log" 2>&1 ||
+	as_nobody "$PG/initdb" -D "$dir/data" -U perch -A trust -N --no-instructions > "$dir.log" 2>&1 ||
 		die "initdb: $(cat "$dir.log")"
 }
 
@@ -30,7 +30,7 @@ postgres_make() {
 postgres() {
 	local dir=$LAB_DIR/pg-$2
 	cp -a "$LAB_DIR/pg" "$dir"
-	lab_spawn "$1" "$dir.out" setpriv --reuid nobody --regid nogroup --clear-groups -- $PG/postgres -D "$dir/data" \
+	lab_spawn "$1" "$dir.out" setpriv --reuid nobody --regid nogroup --clear-groups -- "$PG/postgres" -D "$dir/data" \
 		-k "$dir" -c listen_addresses='*' -c fsync=off -c max_connections=60 -c shared_buffers=32MB
 	# who may come from elsewhere
 	wait_for 20 in_ns "$1" psql -h "$dir" -U perch -d postgres -c "create table version as select '$2'::text as name" ||
@@ -130,7 +130,7 @@ load() {
 # over and over for as long as the load lasts; stops at the first failure
 again() {
 	local until=$((SECONDS + LOAD)) n=0
-	while [ $SECONDS -lt $until ]; do
+	while [ "$SECONDS" -lt "$until" ]; do
 		"$@" || { echo "failed after $n rounds"; return 1; }
 		n=$((n + 1))
 	done
@@ -149,13 +149,13 @@ export -f again redis_round dns_round
 export LOAD VIP4 LAB_DIR
 
 begin_load() {
-	load pg-long pgbench -h "$VIP4" -U perch -n -S -c 6 -T $LOAD postgres
-	load pg-short pgbench -h "$VIP4" -U perch -n -S -C -c 2 -T $LOAD postgres
+	load pg-long pgbench -h "$VIP4" -U perch -n -S -c 6 -T "$LOAD" postgres
+	load pg-short pgbench -h "$VIP4" -U perch -n -S -C -c 2 -T "$LOAD" postgres
 	load redis-short bash -c 'again redis_round 0'
 	load redis-long redis-cli -h "$VIP4" -r $((LOAD * 40)) -i 0.02 get version
-	load site-long wrk -t 1 -c 10 -d ${LOAD}s "https://$VIP4/"
-	load site-short wrk -t 1 -c 4 -d ${LOAD}s -H 'Connection: close' "https://$VIP4/"
-	load dns-long dnsperf -s "$VIP4" -d "$LAB_DIR/queries" -c 20 -l $LOAD -q 20 -Q 1000
+	load site-long wrk -t 1 -c 10 -d "${LOAD}s" "https://$VIP4/"
+	load site-short wrk -t 1 -c 4 -d "${LOAD}s" -H 'Connection: close' "https://$VIP4/"
+	load dns-long dnsperf -s "$VIP4" -d "$LAB_DIR/queries" -c 20 -l "$LOAD" -q 20 -Q 1000
 	load dns-short bash -c 'again dns_round'
 }
 
@@ -217,13 +217,13 @@ done_well() {
 	local status=0
 	wait "${LOADS[$1]}" || status=$?
 	cat "$LAB_DIR/load-$1"
-	[ $status = 0 ]
+	[ "$status" = 0 ]
 }
 
 # at_least NAME OPERATIONS
 at_least() {
 	say "$1: $2 operations"
-	[ "$2" -ge $LEAST ]
+	[ "$2" -ge "$LEAST" ]
 }
 
 number() {
@@ -233,8 +233,8 @@ number() {
 test_postgresql_had_no_error() {
 	local long short
 	for l in pg-long pg-short; do
-		expect done_well $l
-		expect [ "$(number $l '^number of failed transactions: ([0-9]+).*')" = 0 ]
+		expect done_well "$l"
+		expect [ "$(number "$l" '^number of failed transactions: ([0-9]+).*')" = 0 ]
 	done
 	long=$(number pg-long '^number of transactions actually processed: ([0-9]+).*')
 	short=$(number pg-short '^number of transactions actually processed: ([0-9]+).*')
@@ -246,7 +246,7 @@ test_postgresql_had_no_error() {
 
 test_redis_had_no_error() {
 	for l in redis-long redis-short; do
-		expect done_well $l
+		expect done_well "$l"
 		expect refused grep -iE 'error|refused|reset|closed' "$LAB_DIR/load-$l"
 	done
 	expect at_least "redis, a session each" $(($(number redis-short '^rounds: ([0-9]+)') * 1000))
@@ -257,7 +257,7 @@ test_redis_had_no_error() {
 
 test_the_https_site_had_no_error() {
 	for l in site-long site-short; do
-		expect done_well $l
+		expect done_well "$l"
 		expect refused grep -E 'Socket errors|Non-2xx' "$LAB_DIR/load-$l"
 	done
 	expect at_least "https, long sessions" "$(number site-long '^ *([0-9]+) requests in .*')"
@@ -268,7 +268,7 @@ test_the_https_site_had_no_error() {
 test_dns_lost_no_query() {
 	local completed
 	for l in dns-long dns-short; do
-		expect done_well $l
+		expect done_well "$l"
 	done
 	completed=$(number dns-long '^ *Queries completed: *([0-9]+).*')
 	expect at_least "dns, long-lived clients" "$completed"

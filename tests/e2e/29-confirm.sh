@@ -90,7 +90,7 @@ test_mistakes_in_files_of_others_are_not_quoted() {
 	chmod 600 "$LAB_DIR/shadow"
 	sed 's/^    rollout: /    rules: [{ sourceFile: shadow, version: canary }]\n&/' "$LAB_DIR/perch.yaml" > "$LAB_DIR/new.yaml"
 	for method in 'PUT /v1/config' 'POST /v1/config/diff'; do
-		answer=$(member $method < "$LAB_DIR/new.yaml")
+		answer=$(member "$method" < "$LAB_DIR/new.yaml")
 		echo "$answer"
 		expect grep -q 'shadow:1: ' <<< "$answer"
 		expect refused grep -q hunter2 <<< "$answer"

@@ -2,6 +2,8 @@
 /* The life of a flow: classes, proofs, restarts, ends. */
 #include "prog.h"
 
+#include <arpa/inet.h>
+
 #include <errno.h>
 
 static void test_track_handshake_establishes_on_the_clients_ack(void **state)
@@ -283,10 +285,52 @@ static void test_track_sequence_numbers_follow_both_ends(void **state)
 	}
 }
 
+/* Two CPUs see the two FINs at once, and neither sees the other's. */
+static void lose_sight_of_a_fin(struct lab *lab, const struct talk *t, __u32 fin)
+{
+	const struct maps *m = &lab->datapath.maps;
+
+	for (__u32 set = 0; set < m->control->flow_sets; set++)
+		for (unsigned way = 0; way < PERCH_WAYS; way++) {
+			struct perch_flow *f = &m->flows[set].flow[way];
+
+			if (!memcmp(&f->key.client, &t->client.from, sizeof(f->key.client)) &&
+			    f->key.client_port == htons(t->client.from_port))
+				f->flags |= fin;
+		}
+}
+
+static void test_track_knows_by_the_next_ack_that_two_fins_crossed(void **state)
+{
+	static struct talk t;
+
+	for_each_mode(m) {
+		for (unsigned client_first = 0; client_first < 2; client_first++) {
+			__u64 active = lab_active(*state);
+
+			mode_talk(&t, *state, m, IPPROTO_TCP, 90 + client_first);
+			assert_int_equal(talk_connect(&t), TALK_FORWARDED);
+			if (client_first)
+				assert_int_equal(talk_client(&t, TCP_FIN | TCP_ACK, 0), TALK_FORWARDED);
+			else
+				assert_int_equal(talk_backend(&t, TCP_FIN | TCP_ACK, 0), TALK_FORWARDED);
+			lose_sight_of_a_fin(*state, &t, client_first ? PERCH_FLOW_FIN_BACKEND : PERCH_FLOW_FIN_CLIENT);
+			assert_int_equal(talk_class(&t), PERCH_TCP);
+			if (client_first)
+				assert_int_equal(talk_client(&t, TCP_ACK, 0), TALK_FORWARDED);
+			else
+				assert_int_equal(talk_backend(&t, TCP_ACK, 0), TALK_FORWARDED);
+			assert_int_equal(talk_class(&t), PERCH_CLOSING);
+			assert_int_equal(lab_active(*state), active);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		prog_test(test_track_handshake_establishes_on_the_clients_ack),
+		prog_test(test_track_knows_by_the_next_ack_that_two_fins_crossed),
 		prog_test(test_track_wrong_ack_establishes_nothing),
 		prog_test(test_track_reply_that_is_no_syn_establishes),
 		prog_test(test_track_fins_of_both_sides_close),

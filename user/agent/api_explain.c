@@ -212,7 +212,7 @@ static void note_state(const struct story *y)
 static json_t *view_flow(struct story *y, __u32 *ret_backend)
 {
 	const struct perch_backend *b;
-	struct flow_copy f;
+	struct flow_copy f = { 0 };
 	const char *ends, *version;
 	char text[ADDRESS_TEXT];
 
