@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /* Who gets which version and which backend. */
+#include "../../user/core/hash.h"
 #include "model.h"
 #include "prog.h"
 
@@ -15,7 +16,7 @@ static void test_choice_model_is_siphash(void **state)
 	const __u64 key[2] = { 0x0706050403020100ull, 0x0f0e0d0c0b0a0908ull };
 	const __u64 input = 0x0706050403020100ull;
 
-	assert_true(model_siphash(2, 4, key, &input, 1) == 0x93f5f5799a932462ull);
+	assert_true(hash_siphash(2, 4, key, &input, 1) == 0x93f5f5799a932462ull);
 }
 
 /* A client for each of the 10,000 places in the hash range. */

@@ -77,9 +77,9 @@ static void test_service_fits_a_line(void **state)
 	json_t *rollouts = json_pack("[{s:s, s:i, s:[i,i,i], s:f}]", "service", "web", "step", 2, "steps", 1, 5, 100, "eta", 42.0);
 	char line[256];
 
-	overview_line(service, overview_rollout(rollouts, "web"), line, sizeof(line));
+	overview_line(service, field_find(rollouts, "service", "web"), line, sizeof(line));
 	assert_string_equal(line, "web  Progressing, step 2 of 3, the next in about 42s  192.0.2.10:80/tcp +2");
-	assert_null(overview_rollout(rollouts, "shop"));
+	assert_null(field_find(rollouts, "service", "shop"));
 	overview_line(service, NULL, line, sizeof(line));
 	assert_string_equal(line, "web  Progressing  192.0.2.10:80/tcp +2");
 	json_object_set_new(service, "rolledBack", json_true());

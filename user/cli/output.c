@@ -103,6 +103,17 @@ const char *field_line(const json_t *object, const char *key)
 	return line;
 }
 
+const json_t *field_find(const json_t *list, const char *key, const char *text)
+{
+	const json_t *one;
+	size_t i;
+
+	json_array_foreach(list, i, one)
+		if (!strcmp(field_text(one, key), text))
+			return one;
+	return NULL;
+}
+
 bool field_is(const json_t *object, const char *key)
 {
 	const char *text = json_string_value(json_object_get(object, key));

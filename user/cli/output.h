@@ -27,7 +27,9 @@ const char *field_text(const json_t *object, const char *key);	/* "-" without */
 double field_number(const json_t *object, const char *key);	/* NAN without */
 /* The same, fit to be printed; good until the eighth call after it. */
 const char *field_line(const json_t *object, const char *key);
-bool field_is(const json_t *object, const char *key);	/* a text that is not empty */
+bool field_is(const json_t *object, const char *key);
+/* The element of a list whose member `key` is this text, or NULL. */
+const json_t *field_find(const json_t *list, const char *key, const char *text);	/* a text that is not empty */
 bool field_true(const json_t *object, const char *key);
 const json_t *field_list(const json_t *object, const char *key);	/* never NULL */
 /* ["a","b"] as "a b" */

@@ -12,17 +12,6 @@
 
 #define LINE 512
 
-const json_t *overview_rollout(const json_t *rollouts, const char *service)
-{
-	const json_t *rollout;
-	size_t i;
-
-	json_array_foreach(rollouts, i, rollout)
-		if (!strcmp(field_text(rollout, "service"), service))
-			return rollout;
-	return NULL;
-}
-
 /* "Progressing, step 2 of 6 at 5 %, the next in about 42s" */
 static void overview_phase(const json_t *service, const json_t *rollout, char *out, size_t size)
 {
@@ -78,7 +67,7 @@ void overview_services(const json_t *services, const json_t *rollouts)
 	size_t i, k;
 
 	json_array_foreach(services, i, service) {
-		const json_t *rollout = overview_rollout(rollouts, field_text(service, "name"));
+		const json_t *rollout = field_find(rollouts, "service", field_text(service, "name"));
 
 		overview_line(service, rollout, text, sizeof(text));
 		table_span(t, "%s", text);

@@ -7,8 +7,6 @@
 
 #include <jansson.h>
 
-/* The service's own in /v1/rollouts, or NULL. */
-const json_t *overview_rollout(const json_t *rollouts, const char *service);
 /* "web  Progressing, step 2 of 6  192.0.2.10:80/tcp +1"; rollout may be NULL. */
 void overview_line(const json_t *service, const json_t *rollout, char *out, size_t size);
 /* All of them as one table, to stdout. */

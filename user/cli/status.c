@@ -17,7 +17,7 @@
 
 static const json_t *rollout_of(const json_t *status, const char *service)
 {
-	return overview_rollout(field_list(status, "rollouts"), service);
+	return field_find(field_list(status, "rollouts"), "service", service);
 }
 
 static void status_agent(const json_t *status)

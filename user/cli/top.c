@@ -44,17 +44,6 @@ static double monotonic(void)
 	return now.tv_sec + now.tv_nsec / 1e9;
 }
 
-static const json_t *named(const json_t *list, const char *name)
-{
-	const json_t *one;
-	size_t i;
-
-	json_array_foreach(list, i, one)
-		if (!strcmp(field_text(one, "name"), name))
-			return one;
-	return NULL;
-}
-
 /* Per second since the look before; null when there was none, or when the
  * counter began anew. */
 static json_t *rate(const json_t *now, const json_t *before, const char *key, double seconds)
@@ -71,10 +60,10 @@ static void add_rates(struct top *t, json_t *services)
 	size_t i, k;
 
 	json_array_foreach(services, i, service) {
-		const json_t *old = field_list(named(t->before, field_text(service, "name")), "versions");
+		const json_t *old = field_list(field_find(t->before, "name", field_text(service, "name")), "versions");
 
 		json_array_foreach(json_object_get(service, "versions"), k, version) {
-			const json_t *was = named(old, field_text(version, "name"));
+			const json_t *was = field_find(old, "name", field_text(version, "name"));
 
 			json_object_set_new(version, "connectionRate", rate(version, was, "connections", seconds));
 			json_object_set_new(version, "byteRate", rate(version, was, "bytes", seconds));
@@ -225,7 +214,7 @@ static void services(FILE *to, const json_t *doc)
 	json_array_foreach(field_list(doc, "services"), i, service) {
 		const char *name = field_text(service, "name");
 
-		overview_line(service, overview_rollout(field_list(doc, "rollouts"), name), text, sizeof(text));
+		overview_line(service, field_find(field_list(doc, "rollouts"), "service", name), text, sizeof(text));
 		table_span(t, "%s", text);
 		json_array_foreach(field_list(service, "versions"), k, version)
 			version_row(t, version);
