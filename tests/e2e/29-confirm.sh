@@ -83,14 +83,15 @@ member() {
 
 # perchd reads files as root: what they hold is not for everybody who may ask.
 test_mistakes_in_files_of_others_are_not_quoted() {
-	local method answer
+	local request method path answer
 	chmod 711 "$LAB_DIR"
 	chgrp nogroup "$LAB_DIR/perch.sock"
 	echo 'root:hunter2:19000' > "$LAB_DIR/shadow"
 	chmod 600 "$LAB_DIR/shadow"
 	sed 's/^    rollout: /    rules: [{ sourceFile: shadow, version: canary }]\n&/' "$LAB_DIR/perch.yaml" > "$LAB_DIR/new.yaml"
-	for method in 'PUT /v1/config' 'POST /v1/config/diff'; do
-		answer=$(member "$method" < "$LAB_DIR/new.yaml")
+	for request in 'PUT /v1/config' 'POST /v1/config/diff'; do
+		read -r method path <<< "$request"
+		answer=$(member "$method" "$path" < "$LAB_DIR/new.yaml")
 		echo "$answer"
 		expect grep -q 'shadow:1: ' <<< "$answer"
 		expect refused grep -q hunter2 <<< "$answer"
@@ -255,11 +256,11 @@ test_killed_inside_config_apply_it_is_the_old_or_the_new() {
 test_killed_inside_a_second_trial_the_first_one_still_waits() {
 	apply_client 60s
 	sed 's/commit: ab12/commit: ab13/' "$LAB_DIR/new.yaml" > "$LAB_DIR/newer.yaml"
-	killed_at config/unwritten perch config apply "$LAB_DIR/newer.yaml" confirm 4s
+	killed_at config/unwritten perch config apply "$LAB_DIR/newer.yaml" confirm 10s
 	expect is_affinity client
 	expect has_commit ab12
 	expect [ "$(shown .pending.user)" = root ]
-	expect wait_for 10 reverted
+	expect wait_for 25 reverted
 	expect [ ! -e "$LAB_DIR/.perch.yaml.before" ]
 }
 
