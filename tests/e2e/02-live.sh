@@ -93,10 +93,20 @@ test_drain_ends_the_canary_alone_without_agent() {
 	start_perchd
 }
 
+# mean STATE FILTER: us, of a sum and a count
+mean() {
+	field "$1" ".names.v2 | $2 | .[0] / ([.[1], 1] | max) / 1000 | floor"
+}
+
+# Who asks is refused in the round trip in which an answer would have come; who
+# is silent, as soon as the scan comes by.
 test_sever_ends_the_canary_within_a_round_trip() {
 	local state canaries done_at
 	begin_live cut 81 50
-	canaries=$(field "$(long_state)" .names.v2.open)
+	sleep 1
+	state=$(long_state)
+	canaries=$(field "$state" .names.v2.open)
+	say "a question is answered after $(mean "$state" '[.answer_wait, .answers]') us on the average"
 	expect perch rollback cut sever
 	done_at=$(monotonic)
 	sleep 2
@@ -106,8 +116,11 @@ test_sever_ends_the_canary_within_a_round_trip() {
 	expect [ "$(field "$state" '.names.v2 | .ended + .reset')" = "$canaries" ]
 	# 100 ms is how late two busy CPUs read what has long arrived
 	expect [ "$(field "$state" .names.v2.last_answer)" -le $((done_at + 100000000)) ]
+	expect [ "$(field "$state" .names.v2.refused)" -gt 0 ]
 	expect [ "$(field "$state" .names.v1.open)" = $((LIVE - canaries)) ]
 	expect [ "$(field "$state" .changed)" = 0 ]
+	say "$(field "$state" .names.v2.refused) asked meanwhile: refused after" \
+		"$(mean "$state" '[.refused_wait, .refused]') us on the average"
 	say "$canaries severed, the last saw it $((($(field "$state" .names.v2.last_break) - done_at) / 1000000)) ms" \
 		"after the command, last answer $(((done_at - $(field "$state" .names.v2.last_answer)) / 1000000)) ms before"
 	expect no_canary "$VIP4" 81 v2

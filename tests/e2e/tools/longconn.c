@@ -10,6 +10,7 @@
  * The first IDLE connections ask once and are then silent.  At the start and
  * on SIGUSR1 it prints its state as one JSON object on a line; SIGUSR2 makes
  * every connection ask at once (`waiting` is how many have not answered since);
+ * `refused` is how many saw a reset where an answer was due.
  * SIGTERM or -t ends it with a last state.  Times are CLOCK_MONOTONIC in ns.
  */
 #include "tool.h"
@@ -30,6 +31,7 @@ struct connection {
 	int name;		/* -1: not known yet */
 	uint64_t due;		/* when it asks next; 0: idle */
 	bool connected, waiting;
+	uint64_t asked;		/* ns: when it did last */
 	char half[NAME_LEN];	/* a line of which the end has not come */
 	size_t have;
 };
@@ -39,6 +41,8 @@ struct seen {
 	char name[NAMES][NAME_LEN];
 	struct {
 		uint64_t open, ended, reset, answers, last_answer, first_break, last_break;
+		uint64_t refused;	/* resets in place of an answer */
+		uint64_t answer_wait, refused_wait;	/* ns, sums, from the question on */
 	} by_name[NAMES];
 	uint64_t connecting, connected, waiting, changed, unconnected;
 	bool ready;		/* all have answered once, or failed */
@@ -72,6 +76,10 @@ static void break_off(struct seen *s, struct connection *c, bool reset)
 		return;
 	}
 	s->by_name[c->name].open--;
+	if (reset && c->waiting) {
+		s->by_name[c->name].refused++;
+		s->by_name[c->name].refused_wait += now - c->asked;
+	}
 	if (reset)
 		s->by_name[c->name].reset++;
 	else
@@ -85,6 +93,7 @@ static void ask(struct seen *s, struct connection *c)
 {
 	if (c->waiting)
 		return;
+	c->asked = now_ns();
 	if (send(c->fd, "hello\n", 6, MSG_NOSIGNAL) < 0) {
 		if (errno != EAGAIN)
 			break_off(s, c, true);
@@ -97,6 +106,7 @@ static void ask(struct seen *s, struct connection *c)
 static void answered(struct seen *s, struct connection *c, const char *line, size_t length)
 {
 	int name = name_index(s->name, line, length);
+	uint64_t now = now_ns();
 
 	if (c->name < 0) {
 		s->connecting--;
@@ -109,9 +119,10 @@ static void answered(struct seen *s, struct connection *c, const char *line, siz
 	if (c->waiting) {
 		c->waiting = false;
 		s->waiting--;
+		s->by_name[name].answer_wait += now - c->asked;
 	}
 	s->by_name[name].answers++;
-	s->by_name[name].last_answer = now_ns();
+	s->by_name[name].last_answer = now;
 }
 
 /* False when there is no more to receive. */
@@ -237,6 +248,9 @@ static void add(struct seen *sum, const struct seen *s)
 		sum->by_name[to].ended += s->by_name[i].ended;
 		sum->by_name[to].reset += s->by_name[i].reset;
 		sum->by_name[to].answers += s->by_name[i].answers;
+		sum->by_name[to].refused += s->by_name[i].refused;
+		sum->by_name[to].answer_wait += s->by_name[i].answer_wait;
+		sum->by_name[to].refused_wait += s->by_name[i].refused_wait;
 		if (s->by_name[i].last_answer > sum->by_name[to].last_answer)
 			sum->by_name[to].last_answer = s->by_name[i].last_answer;
 		if (first && (!sum->by_name[to].first_break || first < sum->by_name[to].first_break))
@@ -263,9 +277,10 @@ static void print(void)
 	       sum.connected, sum.connecting, sum.unconnected, open, broken, sum.changed, sum.waiting);
 	for (int i = 0; i < NAMES && sum.name[i][0]; i++, comma = ",")
 		printf("%s\"%s\":{\"open\":%lu,\"ended\":%lu,\"reset\":%lu,\"answers\":%lu,\"last_answer\":%lu,"
-		       "\"first_break\":%lu,\"last_break\":%lu}", comma, sum.name[i], sum.by_name[i].open,
+		       "\"first_break\":%lu,\"last_break\":%lu,\"refused\":%lu,\"answer_wait\":%lu,\"refused_wait\":%lu}", comma, sum.name[i], sum.by_name[i].open,
 		       sum.by_name[i].ended, sum.by_name[i].reset, sum.by_name[i].answers,
-		       sum.by_name[i].last_answer, sum.by_name[i].first_break, sum.by_name[i].last_break);
+		       sum.by_name[i].last_answer, sum.by_name[i].first_break, sum.by_name[i].last_break, sum.by_name[i].refused,
+		       sum.by_name[i].answer_wait, sum.by_name[i].refused_wait);
 	printf("}}\n");
 	fflush(stdout);
 }
