@@ -325,12 +325,13 @@ test_doctor_works_without_perchd() {
 }
 
 # in_terminal COLUMNS ROWS KEYS CMD...: CMD in a terminal of its own; what it
-# drew goes to $LAB_DIR/drawn, the terminal's settings afterwards to .../stty.
+# drew goes to $LAB_DIR/drawn, the terminal's settings afterwards to .../stty.  The
+# shell is one that goes on when what it ran took a ^C for itself; sh does not.
 in_terminal() {
 	local columns=$1 rows=$2 keys=$3
 	shift 3
 	{ sleep "${KEYS_AFTER:-1.5}"; printf %b "$keys"; sleep 1; } |
-		PERCH_SOCKET=$LAB_DIR/perch.sock TERM=xterm in_ns lb timeout 20 script -qec \
+		SHELL=$BASH PERCH_SOCKET=$LAB_DIR/perch.sock TERM=xterm in_ns lb timeout 20 script -qec \
 			"stty cols $columns rows $rows; stty -g > $LAB_DIR/stty.before; $*; echo left with \$?; stty -g > $LAB_DIR/stty" \
 			/dev/null > "$LAB_DIR/drawn"
 }
