@@ -72,10 +72,13 @@ test_flood_ends_no_established_connection() {
 }
 
 test_every_connection_still_answers() {
+	local state
 	kill -USR2 "$LONG"
 	expect wait_for 15 none_wait
-	expect [ "$(field "$(long_state)" .open)" = "$CONNECTED" ]
-	expect [ "$(field "$(long_state)" .changed)" = 0 ]
+	state=$(long_state)
+	echo "$state"
+	expect [ "$(field "$state" .open)" = "$CONNECTED" ]
+	expect [ "$(field "$state" .changed)" = 0 ]
 }
 
 none_wait() {
