@@ -46,6 +46,8 @@ SHARED_ARRAY(devices, struct perch_device, PERCH_DEVICES);
 SHARED_ARRAY(observed, struct perch_observed, PERCH_OBSERVED);
 /* service id -> version or role by DSCP */
 SHARED_ARRAY(marks, struct perch_mark, PERCH_SERVICES);
+/* service id -> source addresses of fullnat */
+SHARED_ARRAY(sources, struct perch_sources, PERCH_SERVICES);
 /* backend id -> counters */
 CPU_ARRAY(counters, struct perch_counters, PERCH_BACKENDS);
 /* observed id * slots + slot -> votes and histograms */

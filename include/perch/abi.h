@@ -16,7 +16,7 @@
 
 #include <linux/types.h>
 
-#define PERCH_ABI_VERSION 3
+#define PERCH_ABI_VERSION 4
 
 /* Limits.  Table sizes marked (load) may be set smaller or larger when the
  * object is loaded; the types leave room for the number in brackets. */
@@ -50,7 +50,7 @@
 	X(versions) X(backends) X(slices) X(flows) X(stripes) X(devices)       \
 	X(device_ids) X(counters) X(observed) X(votes) X(reasons) X(timers)    \
 	X(samples) X(events) X(names) X(version_names) X(rollouts)             \
-	X(rejections) X(pins) X(rules) X(marks) X(traces)
+	X(rejections) X(pins) X(rules) X(marks) X(traces) X(sources)
 
 struct perch_address {
 	__u32 word[4];
@@ -160,6 +160,10 @@ struct perch_listener {
 _Static_assert(sizeof(struct perch_listener) == 32, "listener");
 
 enum perch_affinity { PERCH_AFFINITY_CLIENT, PERCH_AFFINITY_CONNECTION };
+/* How a packet gets to its backend: addresses translated, both ends' or the
+ * service's alone; by its MAC, unchanged; or inside another packet, IP in IP
+ * (RFC 2003, RFC 2473) or Generic UDP Encapsulation, variant 1. */
+enum perch_forward { PERCH_NAT, PERCH_FULLNAT, PERCH_DSR, PERCH_IPIP, PERCH_GUE };
 enum perch_established { PERCH_KEEP, PERCH_DRAIN, PERCH_SEVER };
 enum perch_stable_down { PERCH_DOWN_REJECT, PERCH_DOWN_CANARY };
 /* What a service's new connections are asked for before the hash. */
@@ -179,9 +183,26 @@ struct perch_service {
 	__u8 stable_down;	/* enum perch_stable_down: no stable backend lives */
 	__u32 drain_ms;		/* drainTimeout */
 	__u32 incarnation;	/* of this element, so that a reused one shows */
-	__u64 reserved[6];
+	__u8 forward;		/* enum perch_forward */
+	__u8 fragments;		/* 1: addresses alone choose, so that fragments follow */
+	__u8 zero[2];
+	__be32 tunnel4;		/* outer source of tunnels to IPv4 backends */
+	struct perch_address tunnel6;	/* and to IPv6 ones */
+	__u64 reserved[3];
 };
 _Static_assert(sizeof(struct perch_service) == 64, "service");
+
+/* Element of `sources`, by service: what fullnat makes of its clients.  The
+ * IPv4 addresses are first, the IPv6 ones behind them. */
+#define PERCH_SOURCES 8
+struct perch_sources {
+	struct perch_address address[PERCH_SOURCES];
+	__u8 n[2];		/* addresses, by enum perch_family */
+	__u16 first, last;	/* ports, host order, both included */
+	__u16 zero;
+	__u64 reserved;
+};
+_Static_assert(sizeof(struct perch_sources) == 144, "sources");
 
 /*
  * The split word: {plan:16, epoch:32, flags:16}.  It names the plan in force.
@@ -277,7 +298,8 @@ struct perch_device {
 	__u8 attached;		/* our programs are there; where they are not, what
 				 * goes out by it goes up the stack, because its
 				 * replies will come back that way */
-	__u8 zero[7];
+	__u8 decap;		/* 1: tunnelled packets that come in are unpacked */
+	__u8 zero[6];
 	__u64 reserved;
 };
 _Static_assert(sizeof(struct perch_device) == 32, "device");
@@ -308,7 +330,8 @@ struct perch_backend {
 	__u64 ended_outside;	/* flows that user space ended; part of `ended` */
 	__u8 held;		/* enum perch_backend_held, or'ed */
 	__u8 local;		/* 1: an address of this host */
-	__u8 zero[6];
+	__u8 forward;		/* as in its service */
+	__u8 zero[5];
 	__u64 reserved;
 };
 _Static_assert(sizeof(struct perch_backend) == 64, "backend");
@@ -365,6 +388,7 @@ enum perch_flow_flag {
 	PERCH_FLOW_TOLD_BACKEND = 1 << 14,
 	PERCH_FLOW_UNANSWERED = 1 << 15,	/* its connect has counted as failed */
 	PERCH_FLOW_UP = 1 << 16,	/* goes through this host's stack */
+	PERCH_FLOW_SOURCE = 1 << 20,	/* .. << 22: fullnat: number of its source */
 };
 
 struct perch_flow {

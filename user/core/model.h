@@ -21,6 +21,7 @@ struct model_interface {
 	char *name;		/* or a glob */
 	enum model_attach attach;
 	enum model_foreign foreign;
+	bool decap;		/* unpack what tunnels bring */
 	int line;
 };
 
@@ -130,6 +131,14 @@ struct model_service {
 	__u16 *exclude;		/* ports (host order) that listeners with port 0
 				 * leave alone */
 	size_t n_exclude;
+	enum perch_forward forward;
+	struct perch_address sources[PERCH_SOURCES];	/* fullnat; n 0: this host's */
+	size_t n_sources;
+	__u16 source_first, source_last;	/* fullnat: ports; 0: outside the
+						 * ephemeral range */
+	struct perch_address tunnel[PERCH_FAMILIES];	/* outer sources; 0: this host's
+							 * towards the backend */
+	bool fragments;
 	enum perch_affinity affinity;
 	__u64 adopt;		/* ns */
 	enum perch_stable_down stable_down;

@@ -95,7 +95,7 @@ static int new_sizes(struct bpf_object *object, const struct datapath_options *o
 		{ "backends", c->backends_n }, { "counters", c->backends_n },
 		{ "listeners", c->listeners_n }, { "addresses", c->listeners_n },
 		{ "slices", c->slice_words }, { "flows", c->flow_sets },
-		{ "marks", c->services }, { "pins", o->pins ? o->pins : PERCH_PINS },
+		{ "marks", c->services }, { "sources", c->services }, { "pins", o->pins ? o->pins : PERCH_PINS },
 	};
 	int err = 0;
 

@@ -56,6 +56,7 @@ static const struct map_kind kinds[] = {
 	PLAIN(pins, false),
 	PLAIN(rules, false),
 	MAPPED(marks, false),
+	MAPPED(sources, false),
 	PLAIN(traces, false),
 };
 

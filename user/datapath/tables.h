@@ -42,6 +42,10 @@ struct placed_service {
 	const __u16 *exclude;	/* ports that an endpoint with port 0 leaves alone */
 	size_t n_exclude;
 	__u64 adopt;		/* ns from the first take-over of a listener */
+	enum perch_forward forward;
+	bool fragments;
+	struct perch_address tunnel[PERCH_FAMILIES];	/* outer sources, by the backend's family */
+	const struct perch_sources *sources;	/* of fullnat, else NULL */
 	enum perch_affinity affinity;
 	enum perch_established established;
 	enum perch_stable_down stable_down;
