@@ -8,10 +8,15 @@
 
 #include "rewrite.h"
 
+/* It has neither IPv4 options nor extension headers. */
+static __always_inline u32 answer_header(bool v6)
+{
+	return v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
+}
 
 static __always_inline u32 answer_length(const struct packet *p)
 {
-	return transport_offset(p) + sizeof(struct tcphdr);
+	return p->ip + answer_header(p->v6) + sizeof(struct tcphdr);
 }
 
 static __always_inline void answer_tcp(struct tcphdr *t, const struct packet *p)
@@ -40,7 +45,7 @@ static __always_inline u64 answer_sum(const void *at, u32 words)
 	return s;
 }
 
-static __always_inline void answer_ip(struct ethhdr *eth, const struct packet *p, bool v6)
+static __always_inline void answer_ip(struct ethhdr *eth, void *at, const struct packet *p, bool v6)
 {
 	u8 mac[ETH_ALEN];
 
@@ -48,7 +53,7 @@ static __always_inline void answer_ip(struct ethhdr *eth, const struct packet *p
 	__builtin_memcpy(eth->h_source, eth->h_dest, ETH_ALEN);
 	__builtin_memcpy(eth->h_dest, mac, ETH_ALEN);
 	if (v6) {
-		struct ipv6hdr *ip = (void *)(eth + 1);
+		struct ipv6hdr *ip = at;
 
 		*(__be32 *)ip = bpf_htonl(6u << 28);
 		ip->payload_len = bpf_htons(sizeof(struct tcphdr));
@@ -57,7 +62,7 @@ static __always_inline void answer_ip(struct ethhdr *eth, const struct packet *p
 		__builtin_memcpy(&ip->saddr, &p->destination, 16);
 		__builtin_memcpy(&ip->daddr, &p->source, 16);
 	} else {
-		struct iphdr *ip = (void *)(eth + 1);
+		struct iphdr *ip = at;
 
 		ip->tos = 0;
 		ip->tot_len = bpf_htons(sizeof(*ip) + sizeof(struct tcphdr));
@@ -74,17 +79,18 @@ static __always_inline void answer_ip(struct ethhdr *eth, const struct packet *p
 /* Writes the whole answer; `partial`: the sum will be finished by who sends. */
 static __always_inline bool answer_write(void *data, void *end, const struct packet *p, bool partial)
 {
-	struct tcphdr *t = data + transport_offset(p);
 	bool v6 = p->v6;
+	void *ip = header_at(data, p->ip);
+	struct tcphdr *t = header_at(ip, answer_header(v6));
 	u64 pseudo;
 
-	if ((void *)(t + 1) > end || !headers_whole(data, end, v6))
+	if ((void *)(t + 1) > end || data + ETH_HLEN > end)
 		return false;
 	answer_tcp(t, p);
 	/* the pseudo header's sum is the same both ways */
 	pseudo = sum_pseudo(p, sizeof(*t));
 	t->check = partial ? sum_fold(pseudo) : ~sum_fold(pseudo + answer_sum(t, 5));
-	answer_ip(data, p, v6);
+	answer_ip(data, ip, p, v6);
 	return true;
 }
 
@@ -113,7 +119,7 @@ static __always_inline bool answer_partial(struct __sk_buff *skb, const struct p
 /* Sum of both headers, for a complete checksum to follow; 0 if not whole. */
 static __always_inline u64 answer_headers(struct __sk_buff *skb, const struct packet *p)
 {
-	void *ip = (void *)(long)skb->data + ETH_HLEN, *end = (void *)(long)skb->data_end;
+	void *ip = header_at((void *)(long)skb->data, p->ip), *end = (void *)(long)skb->data_end;
 
 	if (p->v6)
 		return ip + sizeof(struct ipv6hdr) + sizeof(struct tcphdr) <= end ? answer_sum(ip, 15) : 0;

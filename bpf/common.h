@@ -67,6 +67,9 @@ struct packet {
 	__be16 source_port, destination_port;
 	u8 protocol, v6, tcp, ttl;	/* tcp: enum tcp_bits */
 	u8 dscp;
+	u8 ip, transport;	/* where these headers are in the frame: a byte
+				 * each, which is all that the verifier asks of a
+				 * variable offset */
 	u32 seq, ack;
 	u32 payload;		/* bytes behind the transport header */
 	u32 length;		/* of the frame */
@@ -114,6 +117,16 @@ struct packet {
 static __always_inline bool via_up(u64 via)
 {
 	return perch_via_device(via) == PERCH_VIA_STACK;
+}
+
+/* A header by its offset.  Opaque, because the verifier wants the very pointer
+ * that was compared with the end, not one that was computed again. */
+static __always_inline void *header_at(void *data, u32 offset)
+{
+	void *at = data + offset;
+
+	opaque(at);
+	return at;
 }
 
 static __always_inline u32 tick_now(void)

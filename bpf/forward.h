@@ -36,7 +36,7 @@ static __always_inline void via_write(struct ethhdr *eth, u64 via, const struct 
 static __always_inline struct perch_device *via_device(const struct packet *p, u32 *reason)
 {
 	struct perch_device *d = element(devices, perch_via_device(p->via));
-	u32 size = p->length - ETH_HLEN;
+	u32 size = p->length - p->ip;
 
 	*reason = PERCH_R_NO_XMIT;
 	if (!d || !d->in_use || (p->hook == PERCH_HOOK_XDP && !d->xmit))

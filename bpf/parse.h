@@ -54,6 +54,7 @@ static __always_inline int ours(void *data, void *end, u32 *bits)
 
 static __always_inline int parse_transport(void *at, void *end, struct packet *p, u32 header)
 {
+	p->transport = p->ip + header;
 	if (p->protocol == IPPROTO_TCP) {
 		struct tcphdr *t = at;
 
@@ -97,8 +98,8 @@ static __always_inline int parse_v4(struct iphdr *ip, void *end, struct packet *
 	p->ip_length = bpf_ntohs(ip->tot_len);
 	/* a super-packet beyond 64 KiB carries 0 and means the rest */
 	if (p->gso && !ip->tot_len)
-		p->ip_length = p->length - ETH_HLEN;
-	if (p->ip_length + ETH_HLEN > p->length)
+		p->ip_length = p->length - p->ip;
+	if (p->ip_length + p->ip > p->length)
 		return PERCH_R_MALFORMED;
 	p->protocol = ip->protocol;
 	p->ttl = ip->ttl;
@@ -125,8 +126,8 @@ static __always_inline int parse_v6(struct ipv6hdr *ip, void *end, struct packet
 		return PERCH_R_NOT_OURS;
 	p->ip_length = bpf_ntohs(ip->payload_len) + sizeof(*ip);
 	if (p->gso && !ip->payload_len)
-		p->ip_length = p->length - ETH_HLEN;
-	if (p->ip_length + ETH_HLEN > p->length)
+		p->ip_length = p->length - p->ip;
+	if (p->ip_length + p->ip > p->length)
 		return PERCH_R_MALFORMED;
 	p->protocol = ip->nexthdr;
 	p->ttl = ip->hop_limit;
@@ -145,6 +146,7 @@ static __always_inline int parse(void *data, void *end, struct packet *p)
 
 	if ((void *)(eth + 1) > end)
 		return PERCH_R_NOT_IP;
+	p->ip = sizeof(*eth);
 	if (eth->h_proto == bpf_htons(ETH_P_IP))
 		return parse_v4((void *)(eth + 1), end, p);
 	if (eth->h_proto == bpf_htons(ETH_P_IPV6))

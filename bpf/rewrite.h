@@ -43,17 +43,17 @@ static __always_inline u64 sum_client_port(const struct packet *p)
 }
 
 /* IP header, the same for both hooks: address, hop count, IPv4's checksum. */
-static __always_inline void write_ip(struct ethhdr *eth, const struct packet *p, bool v6, u64 sum, bool hop)
+static __always_inline void write_ip(void *at, const struct packet *p, bool v6, u64 sum, bool hop)
 {
 	bool reply = p->way == WAY_REPLY;
 
 	if (v6) {
-		struct ipv6hdr *ip = (void *)(eth + 1);
+		struct ipv6hdr *ip = at;
 
 		__builtin_memcpy(reply ? &ip->saddr : &ip->daddr, &p->new_address, 16);
 		ip->hop_limit -= hop;
 	} else {
-		struct iphdr *ip = (void *)(eth + 1);
+		struct iphdr *ip = at;
 		u16 *life = (u16 *)&ip->ttl, old = *life;
 
 		ip->ttl -= hop;
@@ -65,18 +65,11 @@ static __always_inline void write_ip(struct ethhdr *eth, const struct packet *p,
 	}
 }
 
-static __always_inline u32 transport_offset(const struct packet *p)
-{
-	return ETH_HLEN + (p->v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr));
-}
-
 /* What parse saw, asked again for the verifier.  It must see one family from
  * here to the last write, so that is read once and handed on. */
-static __always_inline bool headers_whole(void *data, void *end, bool v6)
+static __always_inline bool ip_whole(void *ip, void *end, bool v6)
 {
-	if (v6)
-		return data + ETH_HLEN + sizeof(struct ipv6hdr) <= end;
-	return data + ETH_HLEN + sizeof(struct iphdr) <= end;
+	return ip + (v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr)) <= end;
 }
 
 /* Sum of p's pseudo header, as it came. */
@@ -94,7 +87,7 @@ static __always_inline u64 sum_pseudo(const struct packet *p, u32 length)
 
 static __always_inline u32 sum_offset(const struct packet *p)
 {
-	return transport_offset(p) +
+	return p->transport +
 	       (p->protocol == IPPROTO_UDP ? offsetof(struct udphdr, check) : offsetof(struct tcphdr, check));
 }
 
@@ -105,11 +98,11 @@ static __always_inline u32 sum_offset(const struct packet *p)
  */
 static __always_inline bool sum_missing(void *data, void *end, const struct packet *p)
 {
-	u16 *check = data + sum_offset(p);
+	u16 *check = header_at(data, sum_offset(p));
 
 	if ((void *)(check + 1) > end)
 		return true;
-	return *check == sum_fold(sum_pseudo(p, p->ip_length - (transport_offset(p) - ETH_HLEN)));
+	return *check == sum_fold(sum_pseudo(p, p->ip_length - (p->transport - p->ip)));
 }
 
 static __always_inline u16 sum_update(u16 check, u64 sum, bool udp)
@@ -127,8 +120,7 @@ static __always_inline bool rewrite_xdp(struct xdp_md *ctx, const struct packet 
 	const struct perch_address *old = reply ? &p->source : &p->destination;
 	u16 old_port = reply ? p->source_port : p->destination_port;
 	u64 sum = sum_address(p, old), all = sum + (u16)~old_port + p->new_port + sum_client_port(p);
-	struct ethhdr *eth = data;
-	void *at = data + transport_offset(p);
+	void *at = header_at(data, p->transport), *ip = header_at(data, p->ip);
 	bool v6 = p->v6;
 
 	if (udp) {
@@ -151,11 +143,11 @@ static __always_inline bool rewrite_xdp(struct xdp_md *ctx, const struct packet 
 		if (unlikely(p->client_port))
 			*(reply ? &t->dest : &t->source) = p->client_port;
 	}
-	if (!headers_whole(data, end, v6))
+	if (!ip_whole(ip, end, v6) || data + ETH_HLEN > end)
 		return false;
-	write_ip(eth, p, v6, sum, d != NULL);
+	write_ip(ip, p, v6, sum, d != NULL);
 	if (d)
-		via_write(eth, p->via, d);
+		via_write(data, p->via, d);
 	return true;
 }
 
@@ -196,7 +188,7 @@ static __always_inline bool rewrite_tc(struct __sk_buff *skb, const struct packe
 				       bool hop)
 {
 	bool reply = p->way == WAY_REPLY, v6 = p->v6;
-	void *data, *end;
+	void *data, *end, *ip;
 	__be16 *ports;
 
 	if (!sum_tc(skb, p))
@@ -205,13 +197,14 @@ static __always_inline bool rewrite_tc(struct __sk_buff *skb, const struct packe
 		sum_tc_hop(skb, p);
 	data = (void *)(long)skb->data;
 	end = (void *)(long)skb->data_end;
-	ports = data + transport_offset(p);
-	if ((void *)(ports + 2) > end || !headers_whole(data, end, v6))
+	ip = header_at(data, p->ip);
+	ports = header_at(data, p->transport);
+	if ((void *)(ports + 2) > end || !ip_whole(ip, end, v6) || data + ETH_HLEN > end)
 		return false;
 	ports[!reply] = p->new_port;
 	if (unlikely(p->client_port))
 		ports[reply] = p->client_port;
-	write_ip(data, p, v6, sum_address(p, reply ? &p->source : &p->destination), hop);
+	write_ip(ip, p, v6, sum_address(p, reply ? &p->source : &p->destination), hop);
 	if (d)
 		via_write(data, p->via, d);
 	return true;
