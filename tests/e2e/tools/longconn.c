@@ -4,13 +4,14 @@
  * once a second and seeing that it never changes and never breaks.
  *
  *   longconn [-n CONNECTIONS] [-i IDLE] [-p PROCESSES] [-r PER_SECOND]
- *            [-s SOURCE [-m ADDRESSES] [-P PORT]] [-e EVERY_MS] [-t SECONDS]
+ *            [-s SOURCE [-m ADDRESSES] [-P PORT]] [-e EVERY_MS] [-t SECONDS] [-u]
  *            ADDRESS PORT
  *
  * The first IDLE connections ask once and are then silent.  At the start and
  * on SIGUSR1 it prints its state as one JSON object on a line; SIGUSR2 makes
  * every connection ask at once (`waiting` is how many have not answered since);
- * `refused` is how many saw a reset where an answer was due.
+ * With -u they are flows of datagrams, as QUIC's: a question without an answer
+ * for three seconds is `lost`.  `refused` is how many saw a reset where an answer was due.
  * SIGTERM or -t ends it with a last state.  Times are CLOCK_MONOTONIC in ns.
  */
 #include "tool.h"
@@ -24,6 +25,7 @@
 #include <sys/wait.h>
 
 #define PROCESSES 16
+#define LOST_S 3	/* a datagram that has not come back then is lost */
 #define TURN_MS 10	/* how often who is to ask next is looked for */
 
 struct connection {
@@ -44,14 +46,14 @@ struct seen {
 		uint64_t refused;	/* resets in place of an answer */
 		uint64_t answer_wait, refused_wait;	/* ns, sums, from the question on */
 	} by_name[NAMES];
-	uint64_t connecting, connected, waiting, changed, unconnected;
+	uint64_t connecting, connected, waiting, changed, unconnected, lost;
 	bool ready;		/* all have answered once, or failed */
 };
 
 static struct {
 	long connections, idle, processes, rate, addresses, port, every_ms, seconds;
 	struct endpoint source, target;
-	bool bound;
+	bool bound, datagrams;
 } want = { .connections = 100, .processes = 1, .rate = 2000, .addresses = 1, .every_ms = 1000 };
 
 static struct seen *seen;	/* one per process, shared */
@@ -91,10 +93,17 @@ static void break_off(struct seen *s, struct connection *c, bool reset)
 
 static void ask(struct seen *s, struct connection *c)
 {
-	if (c->waiting)
+	const char *question = want.datagrams ? "name?" : "hello\n";
+
+	if (c->waiting && (!want.datagrams || now_ns() - c->asked < LOST_S * NS_PER_S))
 		return;
+	if (c->waiting) {
+		s->lost++;
+		s->waiting--;
+		c->waiting = false;
+	}
 	c->asked = now_ns();
-	if (send(c->fd, "hello\n", 6, MSG_NOSIGNAL) < 0) {
+	if (send(c->fd, question, strlen(question), MSG_NOSIGNAL) < 0) {
 		if (errno != EAGAIN)
 			break_off(s, c, true);
 		return;
@@ -173,7 +182,8 @@ static void begin(struct seen *s, struct connection *c, int epoll, long index)
 	struct epoll_event event = { .events = EPOLLIN | EPOLLOUT | EPOLLET, .data.ptr = c };
 	struct endpoint source = endpoint_nth(&want.source, index % want.addresses, want.port);
 
-	c->fd = socket_connect(want.bound ? &source : NULL, &want.target, SOCK_STREAM);
+	c->fd = socket_connect(want.bound ? &source : NULL, &want.target,
+			       want.datagrams ? SOCK_DGRAM : SOCK_STREAM);
 	c->name = -1;
 	if (c->fd < 0) {
 		s->unconnected++;
@@ -239,6 +249,7 @@ static void add(struct seen *sum, const struct seen *s)
 	sum->waiting += s->waiting;
 	sum->changed += s->changed;
 	sum->unconnected += s->unconnected;
+	sum->lost += s->lost;
 	sum->ready &= s->ready;
 	for (int i = 0; i < NAMES && s->name[i][0]; i++) {
 		int to = name_index(sum->name, s->name[i], strlen(s->name[i]));
@@ -260,11 +271,20 @@ static void add(struct seen *sum, const struct seen *s)
 	}
 }
 
+static void print_name(const struct seen *sum, int i)
+{
+	printf("%s\"%s\":{\"open\":%lu,\"ended\":%lu,\"reset\":%lu,\"answers\":%lu,\"last_answer\":%lu,", i ? "," : "",
+	       sum->name[i], sum->by_name[i].open, sum->by_name[i].ended, sum->by_name[i].reset, sum->by_name[i].answers,
+	       sum->by_name[i].last_answer);
+	printf("\"first_break\":%lu,\"last_break\":%lu,\"refused\":%lu,\"answer_wait\":%lu,\"refused_wait\":%lu}",
+	       sum->by_name[i].first_break, sum->by_name[i].last_break, sum->by_name[i].refused,
+	       sum->by_name[i].answer_wait, sum->by_name[i].refused_wait);
+}
+
 static void print(void)
 {
 	struct seen sum = { .ready = true };
 	uint64_t open = 0, broken = 0;
-	const char *comma = "";
 
 	for (long i = 0; i < want.processes; i++)
 		add(&sum, &seen[i]);
@@ -272,15 +292,12 @@ static void print(void)
 		open += sum.by_name[i].open;
 		broken += sum.by_name[i].ended + sum.by_name[i].reset;
 	}
-	printf("{\"time\":%lu,\"ready\":%s,\"connected\":%lu,\"connecting\":%lu,\"unconnected\":%lu,\"open\":%lu,"
-	       "\"broken\":%lu,\"changed\":%lu,\"waiting\":%lu,\"names\":{", now_ns(), sum.ready ? "true" : "false",
-	       sum.connected, sum.connecting, sum.unconnected, open, broken, sum.changed, sum.waiting);
-	for (int i = 0; i < NAMES && sum.name[i][0]; i++, comma = ",")
-		printf("%s\"%s\":{\"open\":%lu,\"ended\":%lu,\"reset\":%lu,\"answers\":%lu,\"last_answer\":%lu,"
-		       "\"first_break\":%lu,\"last_break\":%lu,\"refused\":%lu,\"answer_wait\":%lu,\"refused_wait\":%lu}", comma, sum.name[i], sum.by_name[i].open,
-		       sum.by_name[i].ended, sum.by_name[i].reset, sum.by_name[i].answers,
-		       sum.by_name[i].last_answer, sum.by_name[i].first_break, sum.by_name[i].last_break, sum.by_name[i].refused,
-		       sum.by_name[i].answer_wait, sum.by_name[i].refused_wait);
+	printf("{\"time\":%lu,\"ready\":%s,\"connected\":%lu,\"connecting\":%lu,\"unconnected\":%lu,\"open\":%lu,",
+	       now_ns(), sum.ready ? "true" : "false", sum.connected, sum.connecting, sum.unconnected, open);
+	printf("\"broken\":%lu,\"changed\":%lu,\"waiting\":%lu,\"lost\":%lu,\"names\":{", broken, sum.changed,
+	       sum.waiting, sum.lost);
+	for (int i = 0; i < NAMES && sum.name[i][0]; i++)
+		print_name(&sum, i);
 	printf("}}\n");
 	fflush(stdout);
 }
@@ -312,7 +329,7 @@ static void options(int argc, char **argv)
 {
 	int option;
 
-	while ((option = getopt(argc, argv, "n:i:p:r:s:m:P:e:t:")) != -1) {
+	while ((option = getopt(argc, argv, "n:i:p:r:s:m:P:e:t:u")) != -1) {
 		switch (option) {
 		case 'n': want.connections = number(optarg, 1, 1 << 20); break;
 		case 'i': want.idle = number(optarg, 0, 1 << 20); break;
@@ -323,11 +340,12 @@ static void options(int argc, char **argv)
 		case 'P': want.port = number(optarg, 1, 65535); break;
 		case 'e': want.every_ms = number(optarg, 1, 600000); break;
 		case 't': want.seconds = number(optarg, 1, 86400); break;
+		case 'u': want.datagrams = true; break;
 		default: exit(2);
 		}
 	}
 	if (argc - optind != 2)
-		die("usage: longconn [-n N] [-i IDLE] [-p N] [-r N] [-s SOURCE [-m N] [-P PORT]] [-e MS] [-t S] ADDRESS PORT");
+		die("usage: longconn [-n N] [-i IDLE] [-p N] [-r N] [-s SOURCE [-m N] [-P PORT]] [-e MS] [-t S] [-u] ADDRESS PORT");
 	want.target = endpoint_parse(argv[optind], argv[optind + 1]);
 }
 
