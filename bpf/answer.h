@@ -64,6 +64,7 @@ static __always_inline void answer_ip(struct ethhdr *eth, void *at, const struct
 	} else {
 		struct iphdr *ip = at;
 
+		*(u8 *)ip = 4 << 4 | sizeof(*ip) / 4;
 		ip->tos = 0;
 		ip->tot_len = bpf_htons(sizeof(*ip) + sizeof(struct tcphdr));
 		ip->id = 0;
@@ -96,7 +97,7 @@ static __always_inline bool answer_write(void *data, void *end, const struct pac
 
 static __always_inline bool answer_xdp(struct xdp_md *ctx, const struct packet *p)
 {
-	int cut = (int)answer_length(p) - (int)p->length;
+	int cut = (int)answer_length(p) - (int)bpf_xdp_get_buff_len(ctx);
 
 	if (cut && bpf_xdp_adjust_tail(ctx, cut))
 		return false;

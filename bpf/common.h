@@ -51,6 +51,9 @@ const volatile struct perch_constants constants = {
 
 enum tcp_bits { TCP_FIN = 1, TCP_SYN = 2, TCP_RST = 4, TCP_PSH = 8, TCP_ACK = 16 };
 
+/* What a packet is of its datagram. */
+enum piece { PIECE_WHOLE, PIECE_FIRST, PIECE_LATER };
+
 /* Which way a packet goes. */
 enum way { WAY_NONE, WAY_FORWARD, WAY_REPLY };
 
@@ -70,6 +73,9 @@ struct packet {
 	u8 ip, transport;	/* where these headers are in the frame: a byte
 				 * each, which is all that the verifier asks of a
 				 * variable offset */
+	u8 piece;		/* enum piece; a later fragment has no ports: 0 */
+	u8 tags;		/* VLAN tags, in the frame and beside it */
+	u8 scattered;		/* XDP: the frame's end is in other buffers */
 	u32 seq, ack;
 	u32 payload;		/* bytes behind the transport header */
 	u32 length;		/* of the frame */

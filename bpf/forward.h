@@ -32,6 +32,12 @@ static __always_inline void via_write(struct ethhdr *eth, u64 via, const struct 
 	from[2] = mac[2];
 }
 
+/* Can XDP send p by this device? */
+static __always_inline bool via_takes(const struct perch_device *d, const struct packet *p)
+{
+	return p->scattered ? d->xmit & PERCH_XMIT_SCATTERED : d->xmit;
+}
+
 /* Device of a via, if XDP (or TC) can send p by it: NULL with the reason. */
 static __always_inline struct perch_device *via_device(const struct packet *p, u32 *reason)
 {
@@ -39,7 +45,7 @@ static __always_inline struct perch_device *via_device(const struct packet *p, u
 	u32 size = p->length - p->ip;
 
 	*reason = PERCH_R_NO_XMIT;
-	if (!d || !d->in_use || (p->hook == PERCH_HOOK_XDP && !d->xmit))
+	if (!d || !d->in_use || (p->hook == PERCH_HOOK_XDP && !via_takes(d, p)))
 		return NULL;
 	if (p->gso)
 		size = p->ip_length - p->payload + p->gso_size;

@@ -1,7 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
-/* From bytes to struct packet, in two steps: `ours` asks the filter about the
+/*
+ * From bytes to struct packet, in two steps: `ours` asks the filter about the
  * addresses alone, so that what is not ours leaves after a few nanoseconds;
- * `parse` reads the rest. */
+ * `parse` reads the rest of a plain packet.  What is not plain (tags in the
+ * frame, options, extension headers, fragments, more than one buffer) is
+ * parse_odd.h's, which has the last word on all that `parse` does not take.
+ *
+ * VLAN tags (802.1Q, 802.1ad; two at most) are looked through, and a packet
+ * that we send off leaves without them, as from a router: the route names the
+ * device, its neighbour was found there, and if the device is a VLAN's it puts
+ * its own tag on.  What goes up the stack keeps its tags, which lead it to its
+ * VLAN's device; so does the answer to a severed sender, which goes back the
+ * way it came.
+ */
 #ifndef PERCH_BPF_PARSE_H
 #define PERCH_BPF_PARSE_H
 
@@ -9,6 +20,16 @@
 
 /* The answer when the packet may be ours, and when all of it was understood. */
 #define PARSED -1
+
+/* Of IPv4's frag_off: more fragments, and the offset in units of 8 bytes. */
+#define IP4_MORE 0x2000
+#define IP4_OFFSET 0x1fff
+#define IP4_FRAGMENTED (IP4_MORE | IP4_OFFSET)
+
+#define TAG_LENGTH 4
+#define TAGS 2
+/* As far as `ours` reads. */
+#define HEADERS_IP (ETH_HLEN + TAGS * TAG_LENGTH + (int)sizeof(struct ipv6hdr))
 
 enum ours { OURS_TO_LISTENER = 1, OURS_FROM_BACKEND = 2 };
 
@@ -24,15 +45,10 @@ static __always_inline u32 ours_bits(const u32 *source, const u32 *destination)
 	return (f->destination[d / 64] >> (d & 63) & 1) | (f->source[s / 64] >> (s & 63) & 1) << 1;
 }
 
-/* May it be ours?  PARSED with *bits, or the reason to pass it. */
-static __always_inline int ours(void *data, void *end, u32 *bits)
+static __always_inline int ours_ip(void *at, void *end, __be16 type, u32 *bits)
 {
-	struct ethhdr *eth = data;
-
-	if ((void *)(eth + 1) > end)
-		return PERCH_R_NOT_IP;
-	if (eth->h_proto == bpf_htons(ETH_P_IP)) {
-		struct iphdr *ip = (void *)(eth + 1);
+	if (type == bpf_htons(ETH_P_IP)) {
+		struct iphdr *ip = at;
 
 		if ((void *)(ip + 1) > end)
 			return PERCH_R_MALFORMED;
@@ -40,8 +56,8 @@ static __always_inline int ours(void *data, void *end, u32 *bits)
 		u32 destination[4] = { 0, 0, bpf_htonl(0xffff), ip->daddr };
 
 		*bits = ours_bits(source, destination);
-	} else if (eth->h_proto == bpf_htons(ETH_P_IPV6)) {
-		struct ipv6hdr *ip = (void *)(eth + 1);
+	} else if (type == bpf_htons(ETH_P_IPV6)) {
+		struct ipv6hdr *ip = at;
 
 		if ((void *)(ip + 1) > end)
 			return PERCH_R_MALFORMED;
@@ -52,59 +68,27 @@ static __always_inline int ours(void *data, void *end, u32 *bits)
 	return *bits ? PARSED : PERCH_R_NOT_OURS;
 }
 
-static __always_inline int parse_transport(void *at, void *end, struct packet *p, u32 header)
+static __always_inline bool is_tag(__be16 type)
 {
-	p->transport = p->ip + header;
-	if (p->protocol == IPPROTO_TCP) {
-		struct tcphdr *t = at;
-
-		if ((void *)(t + 1) > end || t->doff < 5 || header + t->doff * 4 > p->ip_length)
-			return PERCH_R_MALFORMED;
-		p->source_port = t->source;
-		p->destination_port = t->dest;
-		p->seq = bpf_ntohl(t->seq);
-		p->ack = bpf_ntohl(t->ack_seq);
-		p->tcp = ((u8 *)t)[13];
-		p->payload = p->ip_length - header - t->doff * 4;
-		return PARSED;
-	}
-	if (p->protocol == IPPROTO_UDP) {
-		struct udphdr *u = at;
-
-		if ((void *)(u + 1) > end || header + sizeof(*u) > p->ip_length)
-			return PERCH_R_MALFORMED;
-		p->source_port = u->source;
-		p->destination_port = u->dest;
-		p->tcp = 0;
-		p->payload = p->ip_length - header - sizeof(*u);
-		return PARSED;
-	}
-	return PERCH_R_PROTOCOL;
+	return type == bpf_htons(ETH_P_8021Q) || type == bpf_htons(ETH_P_8021AD);
 }
 
-static __always_inline int parse_v4(struct iphdr *ip, void *end, struct packet *p)
+/* May it be ours?  PARSED with *bits, or the reason to pass it. */
+static __always_inline int ours(void *data, void *end, u32 *bits)
 {
-	if ((void *)(ip + 1) > end)
-		return PERCH_R_MALFORMED;
-	p->v6 = 0;
-	p->source = (struct perch_address){ { 0, 0, bpf_htonl(0xffff), ip->saddr } };
-	p->destination = (struct perch_address){ { 0, 0, bpf_htonl(0xffff), ip->daddr } };
-	if (ip->version != 4 || ip->ihl < 5)
-		return PERCH_R_MALFORMED;
-	if (ip->ihl != 5)
-		return PERCH_R_IP_OPTIONS;
-	if (ip->frag_off & bpf_htons(0x3fff))
-		return PERCH_R_FRAGMENT;
-	p->ip_length = bpf_ntohs(ip->tot_len);
-	/* a super-packet beyond 64 KiB carries 0 and means the rest */
-	if (p->gso && !ip->tot_len)
-		p->ip_length = p->length - p->ip;
-	if (p->ip_length + p->ip > p->length)
-		return PERCH_R_MALFORMED;
-	p->protocol = ip->protocol;
-	p->ttl = ip->ttl;
-	p->dscp = ip->tos >> 2;
-	return parse_transport(ip + 1, end, p, sizeof(*ip));
+	struct ethhdr *eth = data;
+	__be16 *type = data + offsetof(struct ethhdr, h_proto);
+	int r;
+
+	if ((void *)(eth + 1) > end)
+		return PERCH_R_NOT_IP;
+	r = ours_ip(eth + 1, end, *type, bits);
+	if (r != PERCH_R_NOT_IP || !is_tag(*type))
+		return r;
+	type += TAG_LENGTH / 2;
+	if ((void *)(type + 1) <= end && is_tag(*type))
+		type += TAG_LENGTH / 2;
+	return (void *)(type + 1) <= end ? ours_ip(type + 1, end, *type, bits) : PERCH_R_NOT_IP;
 }
 
 /* An IPv4 address in IPv6 form means IPv4 here; on the wire it is nobody's. */
@@ -113,33 +97,119 @@ static __always_inline bool address_mapped(const struct perch_address *a)
 	return !(a->word[0] | a->word[1] | (a->word[2] ^ bpf_htonl(0xffff)));
 }
 
-static __always_inline int parse_v6(struct ipv6hdr *ip, void *end, struct packet *p)
+/* A packet from where it goes to: no answer to it would ever arrive. */
+static __always_inline int parse_land(const struct packet *p)
 {
-	if ((void *)(ip + 1) > end)
+	if (unlikely(p->source_port == p->destination_port) && address_equal(&p->source, &p->destination))
+		return PERCH_R_LAND;
+	return PARSED;
+}
+
+static __always_inline int parse_tcp(struct tcphdr *t, void *end, struct packet *p, u32 header)
+{
+	if ((void *)(t + 1) > end || t->doff < 5 || header + t->doff * 4 > p->ip_length)
 		return PERCH_R_MALFORMED;
+	p->source_port = t->source;
+	p->destination_port = t->dest;
+	p->seq = bpf_ntohl(t->seq);
+	p->ack = bpf_ntohl(t->ack_seq);
+	p->tcp = ((u8 *)t)[13];
+	p->payload = p->ip_length - header - t->doff * 4;
+	return parse_land(p);
+}
+
+/* A super-packet's own length may have wrapped; a first fragment's is that of
+ * the whole. */
+static __always_inline bool udp_length_fits(const struct udphdr *u, const struct packet *p, u32 room)
+{
+	u32 length = bpf_ntohs(u->len);
+
+	return p->gso || (length >= sizeof(*u) && (length <= room || p->piece == PIECE_FIRST));
+}
+
+static __always_inline int parse_udp(struct udphdr *u, void *end, struct packet *p, u32 header)
+{
+	if ((void *)(u + 1) > end || header + sizeof(*u) > p->ip_length ||
+	    !udp_length_fits(u, p, p->ip_length - header))
+		return PERCH_R_MALFORMED;
+	p->source_port = u->source;
+	p->destination_port = u->dest;
+	p->tcp = 0;
+	p->payload = p->ip_length - header - sizeof(*u);
+	return parse_land(p);
+}
+
+/* `header`: bytes from the IP header to `at`. */
+static __always_inline int parse_transport(void *at, void *end, struct packet *p, u32 header)
+{
+	p->transport = p->ip + header;
+	if (p->protocol == IPPROTO_TCP)
+		return parse_tcp(at, end, p, header);
+	if (p->protocol == IPPROTO_UDP)
+		return parse_udp(at, end, p, header);
+	return PERCH_R_PROTOCOL;
+}
+
+/* A whole header, but for its options. */
+static __always_inline int read_v4(const struct iphdr *ip, struct packet *p)
+{
+	p->v6 = 0;
+	p->source = (struct perch_address){ { 0, 0, bpf_htonl(0xffff), ip->saddr } };
+	p->destination = (struct perch_address){ { 0, 0, bpf_htonl(0xffff), ip->daddr } };
+	p->ip_length = bpf_ntohs(ip->tot_len);
+	/* a super-packet beyond 64 KiB carries 0 and means the rest */
+	if (p->gso && !ip->tot_len)
+		p->ip_length = p->length - p->ip;
+	p->protocol = ip->protocol;
+	p->ttl = ip->ttl;
+	p->dscp = ip->tos >> 2;
+	return ip->version == 4 && ip->ihl >= 5 && p->ip_length + p->ip <= p->length ? PARSED : PERCH_R_MALFORMED;
+}
+
+static __always_inline int read_v6(const struct ipv6hdr *ip, struct packet *p)
+{
 	p->v6 = 1;
 	__builtin_memcpy(&p->source, &ip->saddr, 16);
 	__builtin_memcpy(&p->destination, &ip->daddr, 16);
-	if (ip->version != 6)
-		return PERCH_R_MALFORMED;
 	if (address_mapped(&p->source) || address_mapped(&p->destination))
 		return PERCH_R_NOT_OURS;
 	p->ip_length = bpf_ntohs(ip->payload_len) + sizeof(*ip);
 	if (p->gso && !ip->payload_len)
 		p->ip_length = p->length - p->ip;
-	if (p->ip_length + p->ip > p->length)
-		return PERCH_R_MALFORMED;
 	p->protocol = ip->nexthdr;
 	p->ttl = ip->hop_limit;
 	p->dscp = bpf_ntohs(*(__be16 *)ip) >> 6 & 63;
-	if (p->protocol == IPPROTO_FRAGMENT)
-		return PERCH_R_FRAGMENT;
-	if (p->protocol == IPPROTO_HOPOPTS || p->protocol == IPPROTO_ROUTING || p->protocol == IPPROTO_DSTOPTS)
+	return ip->version == 6 && p->ip_length + p->ip <= p->length ? PARSED : PERCH_R_MALFORMED;
+}
+
+static __always_inline int parse_v4(struct iphdr *ip, void *end, struct packet *p)
+{
+	int r;
+
+	if ((void *)(ip + 1) > end)
+		return PERCH_R_MALFORMED;
+	r = read_v4(ip, p);
+	if (r != PARSED)
+		return r;
+	if (ip->ihl != 5)
 		return PERCH_R_IP_OPTIONS;
+	if (ip->frag_off & bpf_htons(IP4_FRAGMENTED))
+		return PERCH_R_FRAGMENT;
 	return parse_transport(ip + 1, end, p, sizeof(*ip));
 }
 
-/* PARSED, or the reason to pass it.  `length`, `gso` of p are set before. */
+static __always_inline int parse_v6(struct ipv6hdr *ip, void *end, struct packet *p)
+{
+	int r;
+
+	if ((void *)(ip + 1) > end)
+		return PERCH_R_MALFORMED;
+	r = read_v6(ip, p);
+	return r == PARSED ? parse_transport(ip + 1, end, p, sizeof(*ip)) : r;
+}
+
+/* PARSED, or why it is not plain.  `length`, `gso` and `tags` of p are set
+ * before. */
 static __always_inline int parse(void *data, void *end, struct packet *p)
 {
 	struct ethhdr *eth = data;

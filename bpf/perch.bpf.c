@@ -9,6 +9,7 @@
 #include "answer.h"
 #include "clockwork.h"
 #include "parse.h"
+#include "parse_odd.h"
 #include "steer.h"
 #include "trace.h"
 
@@ -26,6 +27,9 @@ static __always_inline struct packet *packet_begin(u32 hook, u32 bits, u32 lengt
 	p->ifindex = ifindex;
 	p->segments = 1;
 	p->gso = 0;
+	p->piece = PIECE_WHOLE;
+	p->tags = 0;
+	p->scattered = 0;
 	p->service = PERCH_NO_SERVICE;
 	return p;
 }
@@ -55,7 +59,7 @@ static __always_inline int xdp_next_hop(struct xdp_md *ctx, struct packet *p, st
 		*ret = device_by_index(p->ifindex);
 		return *ret && (*ret)->xmit ? GO : PERCH_R_NO_XMIT;
 	}
-	if (sum_missing(data, end, p))
+	if (p->piece == PIECE_WHOLE && sum_missing(data, end, p))
 		return PERCH_R_NO_CHECKSUM;
 	if (!p->via) {
 		r = via_look_up(ctx, p, &fib);
@@ -68,7 +72,7 @@ static __always_inline int xdp_next_hop(struct xdp_md *ctx, struct packet *p, st
 	return *ret ? GO : reason;
 }
 
-SEC("xdp")
+SEC("xdp.frags")
 int perch_xdp(struct xdp_md *ctx)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
@@ -84,6 +88,8 @@ int perch_xdp(struct xdp_md *ctx)
 	if (!p)
 		return XDP_PASS;
 	r = parse(data, end, p);
+	if (unlikely(r != PARSED))
+		r = parse_odd_xdp(ctx, p);
 	if (r != PARSED)
 		return xdp_pass(r);
 	r = steer_find(p);
@@ -113,10 +119,6 @@ static __always_inline int tc_pass(u32 hook, u32 reason)
 	return reason_drops(reason) ? TC_ACT_SHOT : TC_ACT_UNSPEC;
 }
 
-/* The longest headers that `ours` and `parse` read. */
-#define HEADERS_IP (ETH_HLEN + (int)sizeof(struct ipv6hdr))
-#define HEADERS_ALL (HEADERS_IP + sizeof(struct tcphdr))
-
 /* PARSED with *ret, or the reason to pass it.  Headers may lie outside the
  * linear part: then they are pulled in. */
 static __always_inline int tc_parse(struct __sk_buff *skb, u32 hook, struct packet **ret)
@@ -127,7 +129,7 @@ static __always_inline int tc_parse(struct __sk_buff *skb, u32 hook, struct pack
 	int r;
 
 	if (unlikely(end - data < HEADERS_IP && (u32)(end - data) < skb->len)) {
-		if (bpf_skb_pull_data(skb, skb->len < HEADERS_ALL ? skb->len : HEADERS_ALL))
+		if (bpf_skb_pull_data(skb, skb->len < HEADERS_IP ? skb->len : HEADERS_IP))
 			return PERCH_R_MALFORMED;
 		data = (void *)(long)skb->data;
 		end = (void *)(long)skb->data_end;
@@ -135,8 +137,6 @@ static __always_inline int tc_parse(struct __sk_buff *skb, u32 hook, struct pack
 	r = ours(data, end, &bits);
 	if (r != PARSED)
 		return r;
-	if (skb->vlan_present)
-		return PERCH_R_NOT_IP;	/* the tag is beside the packet: not in plain Ethernet */
 	p = packet_begin(hook, bits, skb->len, skb->ifindex);
 	if (!p)
 		return PERCH_R_NOT_OURS;
@@ -144,12 +144,9 @@ static __always_inline int tc_parse(struct __sk_buff *skb, u32 hook, struct pack
 	p->segments = skb->gso_segs ? skb->gso_segs : 1;
 	p->gso_size = skb->gso_size;
 	p->gso = p->gso_size > 0;
+	p->tags = skb->vlan_present;
 	r = parse(data, end, p);
-	if (r != PERCH_R_MALFORMED || end - data >= p->length)
-		return r;
-	if (bpf_skb_pull_data(skb, p->length < HEADERS_ALL ? p->length : HEADERS_ALL))
-		return r;
-	return parse((void *)(long)skb->data, (void *)(long)skb->data_end, p);
+	return likely(r == PARSED) ? r : parse_odd_tc(skb, p);
 }
 
 /* The route is known, the neighbour or the device's MAC is not: the kernel's

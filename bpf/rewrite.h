@@ -120,10 +120,12 @@ static __always_inline bool rewrite_xdp(struct xdp_md *ctx, const struct packet 
 	const struct perch_address *old = reply ? &p->source : &p->destination;
 	u16 old_port = reply ? p->source_port : p->destination_port;
 	u64 sum = sum_address(p, old), all = sum + (u16)~old_port + p->new_port + sum_client_port(p);
-	void *at = header_at(data, p->transport), *ip = header_at(data, p->ip);
+	void *at = header_at(data, p->transport), *ip = header_at(data, p->ip), *eth;
 	bool v6 = p->v6;
 
-	if (udp) {
+	if (unlikely(p->piece == PIECE_LATER)) {
+		;	/* what follows is payload */
+	} else if (udp) {
 		struct udphdr *u = at;
 
 		if ((void *)(u + 1) > end)
@@ -143,12 +145,16 @@ static __always_inline bool rewrite_xdp(struct xdp_md *ctx, const struct packet 
 		if (unlikely(p->client_port))
 			*(reply ? &t->dest : &t->source) = p->client_port;
 	}
-	if (!ip_whole(ip, end, v6) || data + ETH_HLEN > end)
+	if (!ip_whole(ip, end, v6))
 		return false;
 	write_ip(ip, p, v6, sum, d != NULL);
-	if (d)
-		via_write(data, p->via, d);
-	return true;
+	if (!d)
+		return true;
+	eth = header_at(data, (p->ip - ETH_HLEN) & 0xff);
+	if (eth + ETH_HLEN > end)
+		return false;
+	via_write(eth, p->via, d);
+	return likely(p->ip == ETH_HLEN) || !bpf_xdp_adjust_head(ctx, p->ip - ETH_HLEN);
 }
 
 /* The hop count of IPv6 is in no checksum but the complete one of the skb. */
@@ -164,6 +170,7 @@ static __always_inline bool sum_tc(struct __sk_buff *skb, const struct packet *p
 {
 	bool reply = p->way == WAY_REPLY, udp = p->protocol == IPPROTO_UDP;
 	struct perch_address old = reply ? p->source : p->destination, new = p->new_address;
+	bool later = p->piece == PIECE_LATER;
 	u32 at = sum_offset(p);
 	u64 flags = udp ? BPF_F_MARK_MANGLED_0 : 0;
 	u16 old_port = reply ? p->source_port : p->destination_port;
@@ -171,26 +178,43 @@ static __always_inline bool sum_tc(struct __sk_buff *skb, const struct packet *p
 	if (p->v6) {
 		s64 diff = bpf_csum_diff(old.word, 16, new.word, 16, 0);
 
-		if (diff < 0 || bpf_l4_csum_replace(skb, at, 0, diff, BPF_F_PSEUDO_HDR | flags))
+		if (diff < 0)
+			return false;
+		if (!later && bpf_l4_csum_replace(skb, at, 0, diff, BPF_F_PSEUDO_HDR | flags))
 			return false;
 		/* else a complete checksum would no longer hold */
 		bpf_csum_update(skb, diff);
-	} else if (bpf_l4_csum_replace(skb, at, old.word[3], new.word[3], BPF_F_PSEUDO_HDR | flags | 4)) {
+	} else if (!later && bpf_l4_csum_replace(skb, at, old.word[3], new.word[3], BPF_F_PSEUDO_HDR | flags | 4)) {
 		return false;
 	}
+	if (unlikely(later))
+		return true;
 	if (bpf_l4_csum_replace(skb, at, old_port, p->new_port, flags | 2))
 		return false;
 	return !p->client_port || !bpf_l4_csum_replace(skb, at, own_client_port(p), p->client_port, flags | 2);
 }
 
-/* d NULL: MACs and hop count stay (the kernel, or tc_out, sees to them). */
-static __always_inline bool rewrite_tc(struct __sk_buff *skb, const struct packet *p, const struct perch_device *d,
-				       bool hop)
+/* Takes every tag off: the one beside the frame first, then the next one is
+ * beside it. */
+static __always_inline bool untag_tc(struct __sk_buff *skb, struct packet *p)
+{
+	if (bpf_skb_vlan_pop(skb) || (p->tags > 1 && bpf_skb_vlan_pop(skb)))
+		return false;
+	p->transport -= p->ip - ETH_HLEN;
+	p->ip = ETH_HLEN;
+	return true;
+}
+
+/* d NULL: MACs stay (the kernel sees to them); hop false: so do the hop count
+ * and the tags, because it goes on through the stack. */
+static __always_inline bool rewrite_tc(struct __sk_buff *skb, struct packet *p, const struct perch_device *d, bool hop)
 {
 	bool reply = p->way == WAY_REPLY, v6 = p->v6;
 	void *data, *end, *ip;
 	__be16 *ports;
 
+	if (unlikely(p->tags) && hop && !untag_tc(skb, p))
+		return false;
 	if (!sum_tc(skb, p))
 		return false;
 	if (hop && p->v6)
@@ -199,11 +223,15 @@ static __always_inline bool rewrite_tc(struct __sk_buff *skb, const struct packe
 	end = (void *)(long)skb->data_end;
 	ip = header_at(data, p->ip);
 	ports = header_at(data, p->transport);
-	if ((void *)(ports + 2) > end || !ip_whole(ip, end, v6) || data + ETH_HLEN > end)
+	if (!ip_whole(ip, end, v6) || data + ETH_HLEN > end)
 		return false;
-	ports[!reply] = p->new_port;
-	if (unlikely(p->client_port))
-		ports[reply] = p->client_port;
+	if (likely(p->piece != PIECE_LATER)) {
+		if ((void *)(ports + 2) > end)
+			return false;
+		ports[!reply] = p->new_port;
+		if (unlikely(p->client_port))
+			ports[reply] = p->client_port;
+	}
 	write_ip(ip, p, v6, sum_address(p, reply ? &p->source : &p->destination), hop);
 	if (d)
 		via_write(data, p->via, d);

@@ -228,6 +228,8 @@ GLOBAL int steer_find(struct packet *p)
 
 	if (!p)
 		return r;
+	if (unlikely(p->piece != PIECE_WHOLE))
+		return PERCH_R_FRAGMENT;
 	p->now = tick_now();
 	p->found = p->replace = p->answer = p->votes = p->moved = 0;
 	p->via = 0;

@@ -289,11 +289,14 @@ _Static_assert(sizeof(struct perch_slice_word) == 64, "slice");
 static inline __u32 perch_via_device(__u64 via) { return via >> 48 & 0xff; }
 static inline __u32 perch_via_generation(__u64 via) { return via >> 56; }
 
+/* What a device takes that XDP redirects to it. */
+enum perch_xmit { PERCH_XMIT = 1, PERCH_XMIT_SCATTERED = 2 };	/* whole frames; such in several buffers */
+
 struct perch_device {
 	__u32 ifindex;
 	__u32 mtu;
 	__u8 mac[6];
-	__u8 xmit;		/* 1: takes frames redirected by XDP */
+	__u8 xmit;		/* enum perch_xmit */
 	__u8 in_use;
 	__u8 attached;		/* our programs are there; where they are not, what
 				 * goes out by it goes up the stack, because its

@@ -84,17 +84,18 @@ enum perch_verdict { PERCH_V_PASS, PERCH_V_FORWARD, PERCH_V_DROP, PERCH_V_ANSWER
 /* X(NAME, verdict, name, what it says) */
 #define PERCH_REASONS(X)                                                       \
 	X(NOT_OURS, PASS, "not_ours", "no listener and no flow of ours")        \
-	X(NOT_IP, PASS, "not_ip", "neither IPv4 nor IPv6 in plain Ethernet")   \
-	X(MALFORMED, PASS, "malformed", "headers shorter than they claim")      \
-	X(IP_OPTIONS, PASS, "ip_options", "IPv4 options or IPv6 extension headers") \
-	X(FRAGMENT, PASS, "fragment", "a fragment")                            \
+	X(NOT_IP, PASS, "not_ip", "neither IPv4 nor IPv6, or behind more than two VLAN tags")   \
+	X(MALFORMED, PASS, "malformed", "a length that contradicts another")      \
+	X(IP_OPTIONS, PASS, "ip_options", "IPv6 extension headers beyond the bounds, or a source route") \
+	X(FRAGMENT, PASS, "fragment", "a fragment, and its service does not take them") \
 	X(PROTOCOL, PASS, "protocol", "neither TCP nor UDP")                   \
+	X(LAND, PASS, "land", "its source is its destination")                  \
 	X(NO_LISTENER, PASS, "no_listener", "address of ours, port not")        \
 	X(NOT_OUR_REPLY, PASS, "not_our_reply", "from a backend, but no flow names it") \
 	X(NO_BACKEND, PASS, "no_backend", "neither the chosen version nor stable has a live backend") \
 	X(NO_ROUTE, PASS, "no_route", "no route to the next hop")                \
 	X(NO_NEIGHBOUR, PASS, "no_neighbour", "XDP left it to TC: next hop not resolved") \
-	X(NO_XMIT, PASS, "no_xmit", "XDP left it to TC: device takes no redirected frames") \
+	X(NO_XMIT, PASS, "no_xmit", "XDP left it to TC: device takes no redirected frames, or none of this size") \
 	X(NO_CHECKSUM, PASS, "no_checksum", "XDP left it to TC: its checksum is yet to be filled in") \
 	X(TOO_BIG, PASS, "too_big", "larger than the next hop's MTU")            \
 	X(TTL, PASS, "ttl", "time to live is over")                             \

@@ -4,7 +4,8 @@
  * buffer to every iteration, so a program that changes the packet would see
  * its own output.  A wrapper calls the program under test by a tail call from
  * a subprogram, so that control comes back, and then writes the headers of the
- * next packet: the same, or those of another client.
+ * next packet: the same, or those of another client.  A tail call asks that
+ * both take frames in several buffers, or neither.
  *
  * Beside them: the programs that the results are compared with.
  */
@@ -95,7 +96,7 @@ static __always_inline void next_packet(void *data, void *end, int verdict)
 		vary(data);
 }
 
-SEC("xdp")
+SEC("xdp.frags")
 int wrap_xdp(struct xdp_md *ctx)
 {
 	int verdict = call_xdp(ctx);
@@ -113,7 +114,7 @@ int wrap_tc(struct __sk_buff *skb)
 	return verdict;
 }
 
-SEC("xdp")
+SEC("xdp.frags")
 int empty_xdp(struct xdp_md *ctx)
 {
 	return XDP_PASS;
@@ -126,7 +127,7 @@ int empty_tc(struct __sk_buff *skb)
 }
 
 /* The floor of anything that sends a packet on. */
-SEC("xdp")
+SEC("xdp.frags")
 int swap_xdp(struct xdp_md *ctx)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
@@ -142,7 +143,7 @@ int swap_xdp(struct xdp_md *ctx)
 }
 
 /* One look-up in the kernel's own flow table, by the packet's 5-tuple. */
-SEC("xdp")
+SEC("xdp.frags")
 int lru_xdp(struct xdp_md *ctx)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;

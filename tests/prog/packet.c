@@ -201,7 +201,21 @@ void packet_build(struct packet *p, const struct packet_spec *s)
 		push_payload(p, s);
 }
 
-static const char *lay_out_ip(const struct packet *p, struct packet_layout *l, __u16 type, __u8 *ret_protocol)
+/* All extension headers but the fragment's, with which packet_read deals. */
+static const char *skip_extensions(const struct packet *p, struct packet_layout *l)
+{
+	while (l->protocol == IPPROTO_HOPOPTS || l->protocol == IPPROTO_ROUTING || l->protocol == IPPROTO_DSTOPTS) {
+		if (l->transport + 8 > l->end)
+			return "extension header cut off";
+		l->protocol = p->byte[l->transport];
+		l->transport += (p->byte[l->transport + 1] + 1) * 8;
+		if (l->transport > l->end)
+			return "extension header longer than the packet";
+	}
+	return NULL;
+}
+
+static const char *lay_out_ip(const struct packet *p, struct packet_layout *l, __u16 type)
 {
 	const __u8 *ip = p->byte + l->ip;
 	size_t room = p->length - l->ip;
@@ -214,7 +228,7 @@ static const char *lay_out_ip(const struct packet *p, struct packet_layout *l, _
 		l->transport = l->ip + (ip[0] & 15) * 4;
 		l->end = l->ip + get16(ip + 2);
 		l->ip_sum = l->ip + 10;
-		*ret_protocol = ip[9];
+		l->protocol = ip[9];
 		return NULL;
 	}
 	if (type != ETH_P_IPV6)
@@ -225,14 +239,13 @@ static const char *lay_out_ip(const struct packet *p, struct packet_layout *l, _
 		return "IPv6 header shorter than it claims";
 	l->transport = l->ip + IPV6_LENGTH;
 	l->end = l->transport + get16(ip + 4);
-	*ret_protocol = ip[6];
-	return NULL;
+	l->protocol = ip[6];
+	return skip_extensions(p, l);
 }
 
 const char *packet_lay_out(const struct packet *p, struct packet_layout *ret)
 {
 	struct packet_layout l = { .ip = ETH_HLEN };
-	__u8 protocol = 0;
 	const char *fault;
 	__u16 type;
 
@@ -243,14 +256,14 @@ const char *packet_lay_out(const struct packet *p, struct packet_layout *ret)
 		if (p->length < l.ip)
 			return "VLAN tag cut off";
 	}
-	fault = lay_out_ip(p, &l, type, &protocol);
+	fault = lay_out_ip(p, &l, type);
 	if (fault)
 		return fault;
 	l.payload = l.transport;
-	if (protocol == IPPROTO_TCP && l.transport + TCP_LENGTH <= l.end) {
+	if (l.protocol == IPPROTO_TCP && l.transport + TCP_LENGTH <= l.end) {
 		l.sum = l.transport + 16;
 		l.payload += (p->byte[l.transport + 12] >> 4) * 4;
-	} else if (protocol == IPPROTO_UDP && l.transport + UDP_LENGTH <= l.end) {
+	} else if (l.protocol == IPPROTO_UDP && l.transport + UDP_LENGTH <= l.end) {
 		l.sum = l.transport + 6;
 		l.payload += UDP_LENGTH;
 	}
@@ -264,19 +277,19 @@ static void read_ip(const struct packet *p, const struct packet_layout *l, struc
 {
 	const __u8 *ip = p->byte + l->ip;
 
+	s->protocol = l->protocol;
 	if (ip[0] >> 4 == 4) {
 		s->tos = ip[1];
 		s->fragment = get16(ip + 6) & 0x3fff;
 		s->ttl = ip[8];
-		s->protocol = ip[9];
 		s->from.word[2] = s->to.word[2] = htonl(0xffff);
 		memcpy(&s->from.word[3], ip + 12, 4);
 		memcpy(&s->to.word[3], ip + 16, 4);
 		s->ip_options = (ip[0] & 15) * 4 - IPV4_LENGTH;
 	} else {
 		s->tos = get32(ip) >> 20;
-		s->protocol = ip[6];
 		s->ttl = ip[7];
+		s->ip_options = l->transport - l->ip - IPV6_LENGTH;
 		memcpy(&s->from, ip + 8, 16);
 		memcpy(&s->to, ip + 24, 16);
 	}

@@ -44,6 +44,7 @@ struct packet_spec {
 struct packet_layout {
 	__u32 ip, transport, payload, end;
 	__u32 ip_sum, sum;		/* of the checksum fields; 0: none */
+	__u8 protocol;
 };
 
 void packet_build(struct packet *p, const struct packet_spec *s);

@@ -62,6 +62,8 @@ static int compare(struct talk *t, const struct packet_spec *want)
 	static struct packet expected;
 
 	packet_build(&expected, want);
+	if (t->shape)
+		t->shape(&expected);
 	if (packet_same(&t->out, &expected, NULL))
 		return TALK_FORWARDED;
 	fault(t, "not the bytes expected");
@@ -77,6 +79,8 @@ static int run(struct talk *t, const struct packet_spec *send, __u32 ifindex)
 	const char *wrong;
 
 	packet_build(&t->in, send);
+	if (t->shape)
+		t->shape(&t->in);
 	/* what looks as if its checksum were left to the device is for TC */
 	if (packet_sum_is_pseudo(&t->in))
 		how.hook = LAB_TC;
@@ -112,6 +116,7 @@ int talk_client(struct talk *t, __u8 flags, unsigned payload)
 	want.from_port = t->backend.to_port;
 	want.to = t->backend.from;
 	want.to_port = t->backend.from_port;
+	want.vlans = 0;
 	want.ttl--;
 	memcpy(want.from_mac, t->lab->backend.mac, 6);
 	memcpy(want.to_mac, t->backend.from_mac, 6);
@@ -132,6 +137,7 @@ int talk_backend(struct talk *t, __u8 flags, unsigned payload)
 	want.from = t->client.to;
 	want.from_port = t->client.to_port;
 	want.to_port = t->client.from_port;
+	want.vlans = 0;
 	want.ttl--;
 	memcpy(want.from_mac, t->lab->client.mac, 6);
 	memcpy(want.to_mac, lab_gateway_mac(), 6);

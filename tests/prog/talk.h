@@ -3,7 +3,7 @@
  * A conversation through the programs: plays the client and the backend of
  * one connection and checks every byte that comes out.  What is forwarded
  * must be the packet that went in with address, port, MACs, TTL and checksums
- * changed and nothing else; what passes must be untouched.
+ * changed, without its VLAN tags, and nothing else; what passes must be untouched.
  */
 #ifndef PERCH_TEST_TALK_H
 #define PERCH_TEST_TALK_H
@@ -16,6 +16,8 @@ struct talk {
 	struct lab *lab;
 	enum lab_hook hook;
 	bool complete;			/* TC: run with CHECKSUM_COMPLETE */
+	/* What a spec can't say, done to what goes in and to what must come out. */
+	void (*shape)(struct packet *p);
 	bool translates;		/* the backend may see another client port */
 	bool known;			/* the backend is; it shows in the first packet */
 	unsigned host;			/* the backend's */

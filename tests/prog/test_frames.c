@@ -98,41 +98,96 @@ static void test_frames_in_pieces_are_steered(void **state)
 	assert_int_equal(lab_reason(lab, PERCH_HOOK_TC_IN, PERCH_R_MALFORMED), 0);
 }
 
-static void insert_tag(struct packet *p)
+static void insert_tag(struct packet *p, __u8 vlan)
 {
-	const __u8 tag[4] = { 0x81, 0x00, 0x00, 0x05 };
+	const __u8 tag[4] = { 0x81, 0x00, 0x00, vlan };
 
 	memmove(p->byte + 16, p->byte + 12, p->length - 12);
 	memcpy(p->byte + 12, tag, sizeof(tag));
 	p->length += sizeof(tag);
 }
 
-/* The device, or the stack before TC, takes the tag out of the frame: what is
- * left looks as if it were ours, but came by another network. */
-static void test_frames_with_a_stripped_vlan_tag_pass(void **state)
+/* A socket that is told of tags beside the frames that b1 gets. */
+static int listen_behind(void)
+{
+	int fd = socket(AF_PACKET, SOCK_RAW, htons(ETH_P_ALL)), on = 1;
+	struct sockaddr_ll at = { .sll_family = AF_PACKET, .sll_ifindex = if_nametoindex("b1"),
+				  .sll_protocol = htons(ETH_P_ALL) };
+	struct timeval patience = { .tv_sec = PATIENCE_MS / 1000 };
+
+	assert_true(fd >= 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+	assert_int_equal(setsockopt(fd, SOL_PACKET, PACKET_AUXDATA, &on, sizeof(on)), 0);
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)), 0);
+	return fd;
+}
+
+/* The next frame to port 8080, however long it takes; *ret_tag: one is beside it. */
+static void hear(int fd, struct packet *p, bool *ret_tag)
+{
+	char control[CMSG_SPACE(sizeof(struct tpacket_auxdata))];
+	struct packet_spec s;
+
+	do {
+		struct iovec part = { p->byte, sizeof(p->byte) };
+		struct msghdr m = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = control,
+				    .msg_controllen = sizeof(control) };
+		ssize_t n = recvmsg(fd, &m, 0);
+
+		assert_true(n > 0);
+		p->length = n;
+		*ret_tag = CMSG_FIRSTHDR(&m) &&
+			   ((struct tpacket_auxdata *)CMSG_DATA(CMSG_FIRSTHDR(&m)))->tp_status & TP_STATUS_VLAN_VALID;
+	} while (packet_read(p, &s) || s.to_port != LAB_BACKEND_PORT);
+}
+
+/* The device, or the stack before TC, takes a tag out of the frame and lays it
+ * beside; of two it leaves one. */
+static void test_frames_with_a_stripped_vlan_tag_leave_without_any(void **state)
+{
+	struct lab *lab = *state;
+	static struct packet p, out;
+	struct packet_layout l;
+	int fd = listen_behind();
+	bool tag;
+
+	for (unsigned i = 0; i < 4; i++) {
+		build_syn(lab, i & 1, 2 + i, &p);
+		insert_tag(&p, 5);
+		if (i & 2)
+			insert_tag(&p, 6);
+		send_whole(&p);
+		hear(fd, &out, &tag);
+		assert_false(tag);
+		assert_null(packet_lay_out(&out, &l));
+		assert_int_equal(l.ip, ETH_HLEN);
+		assert_counts(lab, PERCH_R_NEW, i + 1);
+	}
+	close(fd);
+}
+
+static void test_frames_with_three_vlan_tags_pass(void **state)
 {
 	struct lab *lab = *state;
 	static struct packet p;
-	__u64 before;
+	__u64 before = lab_reason(lab, PERCH_HOOK_TC_IN, PERCH_R_NOT_IP);
 
-	before = lab_reason(lab, PERCH_HOOK_TC_IN, PERCH_R_NOT_IP);
 	for (unsigned v6 = 0; v6 < 2; v6++) {
-		build_syn(lab, v6, 2 + v6, &p);
-		insert_tag(&p);
+		build_syn(lab, v6, 9, &p);
+		for (unsigned i = 0; i < 3; i++)
+			insert_tag(&p, i);
 		send_whole(&p);
 		assert_counts(lab, PERCH_R_NOT_IP, before + v6 + 1);
 	}
 	assert_int_equal(lab_reason(lab, PERCH_HOOK_TC_IN, PERCH_R_NEW), 0);
-	build_syn(lab, true, 3, &p);
-	send_whole(&p);
-	assert_counts(lab, PERCH_R_NEW, 1);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		frames_test(test_frames_in_pieces_are_steered),
-		frames_test(test_frames_with_a_stripped_vlan_tag_pass),
+		frames_test(test_frames_with_a_stripped_vlan_tag_leave_without_any),
+		frames_test(test_frames_with_three_vlan_tags_pass),
 	};
 
 	if (lab_enter())

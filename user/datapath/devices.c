@@ -29,17 +29,21 @@
 enum { NETDEV_CMD_GET = 1, NETDEV_CMD_ADDED, NETDEV_CMD_GONE, NETDEV_CMD_CHANGED };
 enum { NETDEV_ATTR_IFINDEX = 1, NETDEV_ATTR_XDP_FEATURES = 3 };
 #define NETDEV_FEATURE_NDO_XMIT (1ull << 2)
+#define NETDEV_FEATURE_NDO_XMIT_SG (1ull << 6)
 
 static bool link_up(const struct device_link *l)
 {
 	return l->flags & IFF_UP && l->ethernet && !(l->flags & IFF_LOOPBACK);
 }
 
-static bool link_takes_redirects(const struct device_link *l)
+/* Kernels that do not tell take no frame in several buffers either. */
+static __u8 link_takes_redirects(const struct device_link *l)
 {
-	if (l->features_known)
-		return l->features & NETDEV_FEATURE_NDO_XMIT;
-	return l->native_xdp && !l->veth;
+	if (!l->features_known)
+		return l->native_xdp && !l->veth ? PERCH_XMIT : 0;
+	if (!(l->features & NETDEV_FEATURE_NDO_XMIT))
+		return 0;
+	return PERCH_XMIT | (l->features & NETDEV_FEATURE_NDO_XMIT_SG ? PERCH_XMIT_SCATTERED : 0);
 }
 
 static __u32 device_index(const struct devices *d, __u32 ifindex)
