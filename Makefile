@@ -64,7 +64,7 @@ demo: all
 	@BUILD=$(O) scripts/demo
 
 test:
-	@scripts/install-deps build test
+	@scripts/install-deps build test bench
 	@$(MAKE) --no-print-directory everything
 	@BUILD=$(O) scripts/test
 
@@ -73,7 +73,7 @@ lint:
 	@BUILD=$(O) scripts/lint
 
 bench:
-	@scripts/install-deps build test
+	@scripts/install-deps build test bench
 	@$(MAKE) --no-print-directory everything
 	@BUILD=$(O) scripts/bench
 

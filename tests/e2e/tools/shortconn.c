@@ -11,7 +11,7 @@
  * whose X-Version header is the name.  It ends after -n connections or -t
  * seconds or SIGTERM, and prints one JSON object: counts per name with the
  * times (CLOCK_MONOTONIC, ns) when the first and last connection to it began,
- * and failures by errno.  -P gives all the same source port.  -o takes a line "SOURCE NAME" per connection.
+ * failures by errno, and how long those that succeeded took (p50, p99, ns).  -P gives all the same source port.  -o takes a line "SOURCE NAME" per connection.
  */
 #include "tool.h"
 
@@ -43,6 +43,8 @@ static struct {
 	char name[NAMES][NAME_LEN];
 	struct { uint64_t count, first, last; } by_name[NAMES];
 	struct { int code; uint64_t count; } error[ERRORS];
+	uint64_t *took;		/* ns, of those that succeeded */
+	size_t room;
 } seen;
 
 static struct connection *slots;
@@ -85,6 +87,19 @@ static void log_line(const struct connection *c, const char *name)
 	fprintf(want.log, "%s %s\n", text, name);
 }
 
+static void took(uint64_t ns)
+{
+	if (seen.done == seen.room) {
+		uint64_t *more = realloc(seen.took, (2 * seen.room + 4096) * sizeof(*more));
+
+		if (!more)
+			die("no memory");
+		seen.took = more;
+		seen.room = 2 * seen.room + 4096;
+	}
+	seen.took[seen.done] = ns;
+}
+
 static void succeed(struct connection *c, const char *name, size_t length)
 {
 	int i = name_index(seen.name, name, length);
@@ -93,6 +108,7 @@ static void succeed(struct connection *c, const char *name, size_t length)
 		seen.by_name[i].first = c->began;
 	if (c->began > seen.by_name[i].last)
 		seen.by_name[i].last = c->began;
+	took(now_ns() - c->began);
 	seen.done++;
 	if (want.log)
 		log_line(c, seen.name[i]);
@@ -238,6 +254,21 @@ static void run(void)
 	}
 }
 
+static int by_value(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static void print_times(void)
+{
+	if (!seen.done)
+		return;
+	qsort(seen.took, seen.done, sizeof(*seen.took), by_value);
+	printf(",\"p50\":%lu,\"p99\":%lu", seen.took[(seen.done - 1) / 2], seen.took[(seen.done - 1) * 99 / 100]);
+}
+
 static void print(void)
 {
 	double seconds = (now_ns() - seen.began) / 1e9;
@@ -254,7 +285,9 @@ static void print(void)
 	for (int i = 0; i < NAMES && seen.name[i][0]; i++, comma = ",")
 		printf("%s\"%s\":{\"count\":%lu,\"first\":%lu,\"last\":%lu}", comma, seen.name[i],
 		       seen.by_name[i].count, seen.by_name[i].first, seen.by_name[i].last);
-	printf("}}\n");
+	putchar('}');
+	print_times();
+	printf("}\n");
 }
 
 static void options(int argc, char **argv)
@@ -304,5 +337,6 @@ int main(int argc, char **argv)
 	if (want.log)
 		fclose(want.log);
 	free(slots);
+	free(seen.took);
 	return seen.failed != 0;
 }
