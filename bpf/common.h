@@ -107,6 +107,7 @@ struct packet {
 	u8 notes;		/* enum pick_note, counted by commit */
 	u8 slot;		/* of the version */
 	u8 votes;
+	u8 forward;		/* enum perch_forward */
 	u16 service;
 	u32 reason;		/* enum perch_reason */
 	u32 version;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
  * How a flow enters the table.  Under the lock of its tuple's stripe: somebody
- * else's entry for this key is the one; else a victim gives way, free, expired
- * or unproven; live established entries never do.  A client's port that
+ * else's entry for this key is the one; else a victim gives way, free, expired,
+ * unproven or one-sided, in this order; live established entries never do.  A client's port that
  * another of its connections has in use towards the same backend is a rival's,
  * and the flow does not enter as it is.
  */
@@ -11,7 +11,7 @@
 
 #include "flow.h"
 
-#define FLOW_REST 2		/* ticks that an embryonic entry is safe */
+#define FLOW_REST 2		/* ticks that an entry without proof is safe */
 
 enum { FLOW_FULL, FLOW_INSERTED, FLOW_LATE, FLOW_BUSY, FLOW_RIVAL };
 
@@ -28,7 +28,7 @@ static __always_inline bool flow_rivals(const struct perch_flow *f, const struct
 	if (READ(a[2]) == b[2] || (READ(f->translated) && !READ(f->key.alias)))
 		return false;	/* itself, from before; or one with another port there */
 	k = element(backends, READ(f->backend));
-	if (!k || !address_equal(&k->address, &p->new_address))
+	if (!k || perch_one_sided(k->forward) || !address_equal(&k->address, &p->new_address))
 		return false;
 	port = k->port;
 	return (port ? port : READ(f->key.port)) == p->new_port;
@@ -51,10 +51,11 @@ static long flow_rival_way(u32 i, struct flow_search *s)
 	return 1;
 }
 
-/* Will the backend know p's flow by its key's client port? */
+/* Will the backend know p's flow by its key's client port?  One that gets it
+ * with the listener's own address tells all listeners apart. */
 static __always_inline bool flow_claims(const struct packet *p)
 {
-	return !p->flow.translated || p->flow.key.alias;
+	return !perch_one_sided(p->forward) && (!p->flow.translated || p->flow.key.alias);
 }
 
 GLOBAL int flow_has_rival(struct packet *p)
@@ -67,8 +68,11 @@ GLOBAL int flow_has_rival(struct packet *p)
 	return s.result == FLOW_HIT;
 }
 
+#define RANK_LAST 3
+
 /* Smallest wins: free 0, expired 1, embryonic, new or closing 2 (oldest
- * first); the rest may not go.  {rank:32, 0xffffff - age:24, way:8}. */
+ * first), one-sided RANK_LAST; the rest may not go.
+ * {rank:32, 0xffffff - age:24, way:8}. */
 static __always_inline u64 flow_victim(const u64 *tag, u32 now, u64 *empty)
 {
 	u64 best = ~0ull >> 1, e = 0;
@@ -78,7 +82,7 @@ static __always_inline u64 flow_victim(const u64 *tag, u32 now, u64 *empty)
 		u64 t = READ(tag[i]), class = perch_tag_class(t), age = flow_age(now, perch_tag_tick(t));
 		u64 free = (class - 1) >> 63;
 		u64 expired = ((u64)constants.timeout[class & 15] - age) >> 63;
-		u64 rank = 3 - ((class - PERCH_TCP) >> 63), score;
+		u64 rank = 4 - 2 * ((class - PERCH_TCP) >> 63) - (((class ^ PERCH_ONE_SIDED) - 1) >> 63), score;
 		s64 less, mask;
 
 		e += free;
@@ -146,7 +150,7 @@ static __always_inline int flow_choose(const struct packet *p, struct flow_slot 
 	}
 	rank = best >> 32;
 	age = 0xffffff - (best >> 8 & 0xffffff);
-	if (rank > 2 || (rank == 2 && age < FLOW_REST))
+	if (rank > RANK_LAST || (rank > 1 && age < FLOW_REST))
 		return 0;
 	at->way = best & (PERCH_WAYS - 1);
 	at->tag = READ(fs->tag[at->way]);

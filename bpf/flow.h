@@ -83,6 +83,8 @@ static __always_inline bool flow_names(const struct perch_flow *f, const struct 
 
 		if (!k || !address_equal(&k->address, &p->source) || (READ(f->translated) && !READ(f->key.alias)))
 			return false;
+		if (perch_one_sided(k->forward))
+			return false;	/* its replies are the listener's; this is another connection */
 		port = k->port;
 		return (port ? port : READ(f->key.port)) == p->source_port;
 	}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /* The next hop: looked up once per route generation, then one cached word in
- * the backend (towards it) or in the flow (towards its client). */
+ * the backend (towards it) or in the flow (towards its client).  What is not
+ * translated goes out by itself: the stack has no use for it. */
 #ifndef PERCH_BPF_FORWARD_H
 #define PERCH_BPF_FORWARD_H
 
@@ -61,18 +62,26 @@ static __always_inline struct perch_device *device_by_index(u32 ifindex)
 }
 
 /* Can p go out by this device at once?  Where the programs are not attached
- * the replies will go through the stack, so it is to see the requests. */
+ * the replies will go through the stack, so it is to see the requests, unless
+ * replies come back another way altogether. */
 static __always_inline bool via_leaves(const struct packet *p, u32 device)
 {
 	struct perch_device *d = element(devices, device);
 
-	return p->way == WAY_REPLY || (d && d->attached);
+	return p->way == WAY_REPLY || perch_one_sided(p->forward) || (d && d->attached);
+}
+
+/* Did the route lead to p's backend itself, not to a router? */
+static __always_inline bool via_on_link(const struct packet *p, const struct bpf_fib_lookup *f)
+{
+	return p->v6 ? address_equal((const struct perch_address *)f->ipv6_dst, &p->new_address) :
+		       f->ipv4_dst == p->new_address.word[3];
 }
 
 /*
  * Look the next hop of p up.  0: p->via holds it (and the backend's cache).
  * BPF_FIB_LKUP_RET_NO_NEIGH: the route is in f, the neighbour has to be
- * resolved by who can.  Else PERCH_R_NO_ROUTE or PERCH_R_TOO_BIG, negated.
+ * resolved by who can.  Else the reason to pass it, negated.
  */
 static __always_inline int via_look_up(void *ctx, struct packet *p, struct bpf_fib_lookup *f)
 {
@@ -100,6 +109,8 @@ static __always_inline int via_look_up(void *ctx, struct packet *p, struct bpf_f
 		return -PERCH_R_TOO_BIG;
 	if (r != BPF_FIB_LKUP_RET_SUCCESS && r != BPF_FIB_LKUP_RET_NO_NEIGH)
 		return -PERCH_R_NO_ROUTE;
+	if (p->forward == PERCH_DSR && !via_on_link(p, f))
+		return -PERCH_R_NOT_ON_LINK;
 	device = bpf_map_lookup_elem(&device_ids, &f->ifindex);
 	leaves = via_leaves(p, device ? *device : 0);
 	if (leaves && (!device || r == BPF_FIB_LKUP_RET_NO_NEIGH))

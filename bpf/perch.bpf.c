@@ -7,6 +7,7 @@
  * the clockwork; it is run, never attached.
  */
 #include "answer.h"
+#include "carry.h"
 #include "clockwork.h"
 #include "parse.h"
 #include "parse_odd.h"
@@ -103,7 +104,7 @@ int perch_xdp(struct xdp_md *ctx)
 	if (r != GO)
 		return xdp_pass(r);
 	reason_count(PERCH_HOOK_XDP, p->reason);
-	if (!(p->answer ? answer_xdp(ctx, p) : rewrite_xdp(ctx, p, d))) {
+	if (!(p->answer ? answer_xdp(ctx, p) : carry_xdp(ctx, p, d))) {
 		reason_count(PERCH_HOOK_XDP, PERCH_R_REWRITE_FAILED);
 		return XDP_DROP;
 	}
@@ -205,7 +206,7 @@ int perch_tc_in(struct __sk_buff *skb)
 	reason_count(PERCH_HOOK_TC_IN, p->reason);
 	if (p->answer)
 		return answer_tc(skb, p);
-	if (!rewrite_tc(skb, p, d, !via_up(p->via))) {
+	if (!carry_tc(skb, p, d)) {
 		reason_count(PERCH_HOOK_TC_IN, PERCH_R_REWRITE_FAILED);
 		return TC_ACT_SHOT;
 	}

@@ -23,6 +23,13 @@ static __always_inline bool steer_severed(const struct packet *p, const struct p
 	return created < READ(v->drain_before) && bpf_ktime_get_ns() >= READ(v->drain_at);
 }
 
+/* A client that was told answers what its backend still sends by a RST: where
+ * replies are not seen that is how the backend hears of the end. */
+static __always_inline bool steer_last_word(const struct packet *p, const struct perch_backend *k)
+{
+	return perch_one_sided(k->forward) && (p->tcp & TCP_RST);
+}
+
 /* A SYN that is not the one the flow began with starts another connection,
  * unless this one is established: then the backend's challenge decides. */
 static __always_inline bool steer_restarts(const struct packet *p)
@@ -55,11 +62,13 @@ static __always_inline bool steer_keeps_up(const struct packet *p)
 {
 	u32 class = perch_tag_class(p->tag);
 
-	return (p->flow.flags & PERCH_FLOW_UP) && class != PERCH_EMBRYONIC && class != PERCH_UDP_NEW;
+	return (p->flow.flags & PERCH_FLOW_UP) && class != PERCH_EMBRYONIC && class != PERCH_UDP_NEW &&
+	       !perch_one_sided(p->forward);
 }
 
 static __always_inline void steer_aim(struct packet *p, const struct perch_backend *k)
 {
+	p->forward = k->forward;
 	p->new_address = k->address;
 	p->new_port = k->port ? k->port : p->destination_port;
 	p->client_port = p->flow.translated;
@@ -81,7 +90,7 @@ static __always_inline int steer_hit(struct packet *p)
 		p->replace = 1;
 		return forward ? GO : PERCH_R_NOT_OUR_REPLY;
 	}
-	if (steer_severed(p, v)) {
+	if (steer_severed(p, v) && !steer_last_word(p, k)) {
 		if (p->protocol == IPPROTO_TCP && !(forward && (p->tcp & (TCP_SYN | TCP_ACK)) == TCP_SYN)) {
 			p->found = 1;
 			p->answer = 1;
@@ -233,6 +242,7 @@ GLOBAL int steer_find(struct packet *p)
 	p->now = tick_now();
 	p->found = p->replace = p->answer = p->votes = p->moved = 0;
 	p->via = 0;
+	p->forward = PERCH_NAT;
 	p->alias_tag = 0;
 	if (p->to_listener && p->hook != PERCH_HOOK_TC_OUT) {
 		p->way = WAY_FORWARD;
@@ -269,6 +279,11 @@ static __always_inline int steer_end(struct packet *p)
 
 static __always_inline void steer_track(struct packet *p)
 {
+	if (perch_one_sided(p->forward)) {
+		track_one_sided(p);
+		p->reason = PERCH_R_FORWARDED;
+		return;
+	}
 	if (unlikely(p->alias_tag))
 		flow_alias_touch(p, perch_tag_class(p->tag) == PERCH_CLOSING ? PERCH_CLOSING : PERCH_ALIAS);
 	if (unlikely(track_crossed(p)))

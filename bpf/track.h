@@ -2,7 +2,8 @@
 /*
  * What a packet does to its flow: classes, sequence numbers, turns.
  * Established only with proof: the client's ACK equals the backend's sequence
- * + 1, or the backend sent something that is neither RST nor SYN.
+ * + 1, or the backend sent something that is neither RST nor SYN.  Where only
+ * the client is seen there is none, and nothing here is anybody's failure.
  */
 #ifndef PERCH_BPF_TRACK_H
 #define PERCH_BPF_TRACK_H
@@ -218,6 +219,40 @@ static __always_inline void track_udp(struct packet *p)
 		WRITE(f->via, p->via);
 	track_flag(f, p->flow.flags, PERCH_FLOW_ANSWERED);
 	track_response(p);
+}
+
+/* What a connection of which only the client is seen becomes; near: the packet
+ * is where the client's next one is expected. */
+static __always_inline u32 track_class(const struct packet *p, u32 class, bool near)
+{
+	if (p->protocol != IPPROTO_TCP)
+		return PERCH_UDP_NEW;
+	/* the backend may go on after the client's FIN: ACKs keep it */
+	if ((p->tcp & (TCP_FIN | TCP_RST)) && near)
+		return PERCH_CLOSING;
+	return class == PERCH_EMBRYONIC && (p->tcp & (TCP_SYN | TCP_ACK)) == TCP_ACK && near ? PERCH_ONE_SIDED : class;
+}
+
+/* Both ends' numbers by the client's word, for who has to end it. */
+static __always_inline void track_one_sided(struct packet *p)
+{
+	bool near = track_believes(p->seq, p->flow.client_next), changed;
+	u32 class = perch_tag_class(p->tag), end = track_end(p);
+	struct perch_flow *f;
+
+	f = flow_touch(p, track_class(p, class, near), &changed);
+	if (!f) {
+		reason_count(p->hook, PERCH_R_FOREIGN);
+		return;
+	}
+	if (p->protocol != IPPROTO_TCP)
+		return;
+	if ((p->tcp & TCP_RST) && near)
+		track_flag(f, p->flow.flags, PERCH_FLOW_RESET);
+	if (!(p->tcp & TCP_SYN) && (near || class != PERCH_EMBRYONIC) && (s32)(end - p->flow.client_next) > 0)
+		WRITE(f->client_next, end);
+	if ((p->tcp & TCP_ACK) && p->ack != p->flow.backend_next)
+		WRITE(f->backend_next, p->ack);
 }
 
 #endif

@@ -116,7 +116,8 @@ _Static_assert(sizeof(struct perch_constants) == 128, "constants");
 /* Idle time after which an entry is no more, in seconds. */
 #define PERCH_TIMEOUTS(X)                                                      \
 	X(PERCH_EMBRYONIC, 6) X(PERCH_UDP_NEW, 30) X(PERCH_CLOSING, 10)        \
-	X(PERCH_TCP, 7200) X(PERCH_UDP, 120) X(PERCH_ALIAS, 7200)
+	X(PERCH_TCP, 7200) X(PERCH_UDP, 120) X(PERCH_ALIAS, 7200)              \
+	X(PERCH_ONE_SIDED, 7200)
 
 /*
  * Filter: may this packet be ours?  One bit per hash of a destination address
@@ -164,6 +165,10 @@ enum perch_affinity { PERCH_AFFINITY_CLIENT, PERCH_AFFINITY_CONNECTION };
  * service's alone; by its MAC, unchanged; or inside another packet, IP in IP
  * (RFC 2003, RFC 2473) or Generic UDP Encapsulation, variant 1. */
 enum perch_forward { PERCH_NAT, PERCH_FULLNAT, PERCH_DSR, PERCH_IPIP, PERCH_GUE };
+/* Replies go straight to the client: of a connection only the client is seen. */
+static inline int perch_one_sided(__u8 forward) { return forward >= PERCH_DSR; }
+/* The backend's family is its own, whatever the packet's inside. */
+static inline int perch_tunnels(__u8 forward) { return forward >= PERCH_IPIP; }
 enum perch_established { PERCH_KEEP, PERCH_DRAIN, PERCH_SEVER };
 enum perch_stable_down { PERCH_DOWN_REJECT, PERCH_DOWN_CANARY };
 /* What a service's new connections are asked for before the hash. */
@@ -353,6 +358,9 @@ enum perch_class {
 	PERCH_UDP = 5,
 	PERCH_ALIAS = 6,	/* leads the replies to a translated source port to
 				 * their flow; nobody's connection */
+	PERCH_ONE_SIDED = 7,	/* TCP whose replies bypass this host: its client
+				 * went on after its SYN, which anybody can do, so
+				 * that it gives way before what is proven */
 	PERCH_BUSY = 14,
 };
 static inline __u32 perch_tag_fingerprint(__u64 tag) { return tag >> 40; }

@@ -124,7 +124,8 @@ enum perch_verdict { PERCH_V_PASS, PERCH_V_FORWARD, PERCH_V_DROP, PERCH_V_ANSWER
 	X(NO_ALIAS, NOTE, "no_alias", "no source port was free to translate to; flow not learned") \
 	X(DEADMAN, NOTE, "deadman", "the kernel rolled a canary back: its agent was gone") \
 	X(RACE, PASS, "race", "XDP left it to TC: two CPUs saw its first packet") \
-	X(REFLEX, NOTE, "reflex", "the kernel rolled a canary back")
+	X(REFLEX, NOTE, "reflex", "the kernel rolled a canary back")           \
+	X(NOT_ON_LINK, PASS, "not_on_link", "dsr: its backend is behind a router, where a MAC does not lead")
 
 enum perch_reason {
 #define X(name, verdict, word, text) PERCH_R_##name,

@@ -72,6 +72,10 @@ bool lab_is_v6(const struct perch_address *a);
  * with backends .2 and .3, slot 1 canary with .4 and a door; affinity
  * connection, observed, in a rollout. */
 void lab_web(struct lab *lab);
+/* Both forward so; where no port is translated, backends have the listeners'. */
+void lab_forwards(struct lab *lab, enum perch_forward forward);
+/* The first backend of a slot of both is its only one. */
+void lab_single(struct lab *lab, unsigned slot);
 /* Give slot of both the hosts first .. first + n - 1 as backends. */
 void lab_backends(struct lab *lab, unsigned slot, unsigned first, unsigned n);
 /* Bring both into the kernel. */

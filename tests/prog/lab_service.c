@@ -75,6 +75,21 @@ void lab_backends(struct lab *lab, unsigned slot, unsigned first, unsigned n)
 	}
 }
 
+void lab_forwards(struct lab *lab, enum perch_forward forward)
+{
+	for (unsigned v6 = 0; v6 < 2; v6++) {
+		lab->web[v6].placed.forward = forward;
+		for (unsigned i = 0; perch_one_sided(forward) && i < 3 * LAB_BACKENDS; i++)
+			lab->web[v6].backend[i / LAB_BACKENDS][i % LAB_BACKENDS].port = 0;
+	}
+}
+
+void lab_single(struct lab *lab, unsigned slot)
+{
+	for (unsigned v6 = 0; v6 < 2; v6++)
+		lab->web[v6].placed.version[slot].n_backends = 1;
+}
+
 static void set_up(struct lab_service *s, bool is_v6)
 {
 	struct placed_service *p = &s->placed;
@@ -171,7 +186,7 @@ __u32 lab_backend_id(const struct lab *lab, unsigned slot, bool is_v6, unsigned 
 {
 	struct perch_address address = lab_backend(is_v6, host);
 
-	return tables_backend_id(lab->tables, is_v6, slot, &address, htons(LAB_BACKEND_PORT));
+	return tables_backend_id(lab->tables, is_v6, slot, &address, lab->web[is_v6].backend[slot][0].port);
 }
 
 __u64 lab_now(void)

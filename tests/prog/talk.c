@@ -34,10 +34,15 @@ static int fault(const struct talk *t, const char *what)
 	return -EBADMSG;
 }
 
+static enum perch_forward forwards(const struct talk *t)
+{
+	return t->lab->web[lab_is_v6(&t->client.to)].placed.forward;
+}
+
 static void learn_backend(struct talk *t)
 {
 	t->known = true;
-	t->host = ntohl(t->seen.to.word[3]) & 0xff;
+	t->host = perch_one_sided(forwards(t)) ? t->seen.to_mac[5] : ntohl(t->seen.to.word[3]) & 0xff;
 	t->backend = t->client;
 	t->backend.from = t->seen.to;
 	t->backend.from_port = t->seen.to_port;
@@ -113,9 +118,11 @@ int talk_client(struct talk *t, __u8 flags, unsigned payload)
 		return result;
 	if (!t->known)
 		learn_backend(t);
-	want.from_port = t->backend.to_port;
-	want.to = t->backend.from;
-	want.to_port = t->backend.from_port;
+	if (!perch_one_sided(forwards(t))) {
+		want.from_port = t->backend.to_port;
+		want.to = t->backend.from;
+		want.to_port = t->backend.from_port;
+	}
 	want.vlans = 0;
 	want.ttl--;
 	memcpy(want.from_mac, t->lab->backend.mac, 6);
@@ -154,6 +161,14 @@ int talk_connect(struct talk *t)
 	if (result == TALK_FORWARDED)
 		result = talk_client(t, TCP_ACK, 0);
 	return result;
+}
+
+int talk_connect_blind(struct talk *t)
+{
+	int result = talk_client(t, TCP_SYN, 0);
+
+	t->client.ack = t->backend.seq + 1;
+	return result == TALK_FORWARDED ? talk_client(t, TCP_ACK, 0) : result;
 }
 
 unsigned talk_slot(const struct talk *t)

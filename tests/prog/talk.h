@@ -4,6 +4,7 @@
  * one connection and checks every byte that comes out.  What is forwarded
  * must be the packet that went in with address, port, MACs, TTL and checksums
  * changed, without its VLAN tags, and nothing else; what passes must be untouched.
+ * Where a service does not translate, address and port are as they were.
  */
 #ifndef PERCH_TEST_TALK_H
 #define PERCH_TEST_TALK_H
@@ -37,6 +38,8 @@ int talk_backend(struct talk *t, __u8 flags, unsigned payload);
 
 /* A whole handshake; TALK_FORWARDED when all three were. */
 int talk_connect(struct talk *t);
+/* The client's part of one whose replies are not seen: SYN and ACK. */
+int talk_connect_blind(struct talk *t);
 /* The version slot that the backend belongs to, by lab_web's hosts. */
 unsigned talk_slot(const struct talk *t);
 /* Copy of its flow, or -ENOENT. */

@@ -138,10 +138,11 @@ static void test_backend_element_is_reused_last_and_counts_from_0(void **state)
 	m->backends[first].via = 99;
 	m->backends[first].ended_outside = 3;
 	m->backends[first].state = PERCH_BACKEND_NONE;
+	p.s.id = 1;
 	for (__u32 i = 0; i < BACKENDS - 2; i++) {
 		struct model_backend b = { .address = address("10.9.%d.%d", 1, i), .weight = 1 };
 
-		assert_int_equal(backends_place(t, 1, 0, &b, false, &id), 0);
+		assert_int_equal(backends_place(t, &p.s, 0, &b, false, &id), 0);
 		assert_true((id == first) == (i == BACKENDS - 3));
 	}
 	assert_int_equal(id, first);
@@ -153,7 +154,7 @@ static void test_backend_element_is_reused_last_and_counts_from_0(void **state)
 	assert_int_equal(c[0].opened, 0);
 	free(c);
 	struct model_backend b = { .address = address("10.9.%d.%d", 2, 1), .weight = 1 };
-	assert_int_equal(backends_place(t, 1, 0, &b, false, &id), -ENOSPC);
+	assert_int_equal(backends_place(t, &p.s, 0, &b, false, &id), -ENOSPC);
 }
 
 static void test_observed_element_has_limits_before_it_is_named(void **state)

@@ -27,6 +27,7 @@ static const char *class_name(enum perch_class class)
 	case PERCH_UDP_NEW: return "new";
 	case PERCH_CLOSING: return "closing";
 	case PERCH_TCP: return "established";
+	case PERCH_ONE_SIDED: return "one-sided";
 	default: return "assured";
 	}
 }
@@ -125,7 +126,8 @@ static bool count_flow(void *arg, const struct flow_copy *c)
 
 void api_flow_count(struct request *q)
 {
-	static const enum perch_class classes[] = { PERCH_EMBRYONIC, PERCH_UDP_NEW, PERCH_CLOSING, PERCH_TCP, PERCH_UDP };
+	static const enum perch_class classes[] = { PERCH_EMBRYONIC, PERCH_UDP_NEW, PERCH_CLOSING, PERCH_TCP, PERCH_UDP,
+						     PERCH_ONE_SIDED };
 	const struct perch_control *control = q->agent->datapath.maps.control;
 	struct counts n = { .agent = q->agent };
 	json_t *by_class = json_object(), *by_service = json_object();

@@ -68,12 +68,27 @@ static int change_find_service(struct agent *a, const struct model_config *confi
 	return c->service ? 0 : -ENOMEM;
 }
 
+/* The backends of its connections know them by what made their packets. */
+static int check_forward(const struct agent *a, const struct service *s, const struct model_service *m, char why[AGENT_WHY])
+{
+	enum perch_forward now = s->placed ? a->datapath.maps.services[s->id].forward : m->forward;
+
+	if (now == m->forward)
+		return 0;
+	snprintf(why, AGENT_WHY,
+		 "%s:%d: %sforward: is %s while '%s' is loaded, and its connections would not outlive the change to %s; put it "
+		 "back, or take the service out, let it drain, and put it in again", m->origin, m->line, m->at,
+		 config_forward(now), m->name, config_forward(m->forward));
+	return -EBUSY;
+}
+
 static int change_plan(struct agent *a, const struct model_config *config, const struct model_service *m, bool strict,
 		       struct change *c, char why[AGENT_WHY])
 {
 	struct lifecycle l = { .model = m, .strict = strict, .now = clock_wall(), .rejected = save_rejected, .arg = a };
 	int r = change_find_service(a, config, m, c, &l.fresh, why);
 
+	r = r ?: check_forward(a, c->service, m, why);
 	if (r)
 		return r;
 	c->model = m;

@@ -77,7 +77,8 @@ static void backend_note(struct traffic *t, const struct flow_copy *c)
 	struct backend_traffic *b = &t->backend[c->flow.backend];
 	__u64 age = t->now > c->flow.created ? t->now - c->flow.created : 0;
 
-	if (c->flow.key.protocol != IPPROTO_TCP || c->class == PERCH_ALIAS)
+	if (c->flow.key.protocol != IPPROTO_TCP || c->class == PERCH_ALIAS ||
+	    perch_one_sided(t->agent->datapath.maps.backends[c->flow.backend].forward))
 		return;
 	if (c->flow.flags & PERCH_FLOW_ANSWERED)
 		b->answered += age < RECENT_NS;
@@ -174,7 +175,7 @@ void doctor_replies(struct doctor *d)
 		struct perch_counters c = view_counters(d->agent, id);
 		bool never = c.opened >= SILENT_LEAST && c.connect_failures + now->silent >= c.opened && !now->answered;
 
-		if (b->state == PERCH_BACKEND_NONE || b->held & PERCH_HELD_HEALTH)
+		if (b->state == PERCH_BACKEND_NONE || b->held & PERCH_HELD_HEALTH || perch_one_sided(b->forward))
 			continue;
 		if (now->silent >= SILENT_LEAST && !now->answered)
 			replies_say(d, DOCTOR_ERROR, b, never ? c.opened : now->silent);

@@ -17,7 +17,7 @@ struct batch {
 	size_t n, room;
 };
 
-static int batch_add(struct batch *b, const struct service *s, int slot, __u64 time)
+static int batch_add(struct batch *b, const struct agent *a, const struct service *s, int slot, __u64 time)
 {
 	struct stored_sample *list = b->sample;
 	json_t *o;
@@ -30,7 +30,7 @@ static int batch_add(struct batch *b, const struct service *s, int slot, __u64 t
 	if (!list)
 		return -1;
 	b->sample = list;
-	o = view_sample(s, slot);
+	o = view_sample(a, s, slot);
 	text = json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(6));
 	json_decref(o);
 	if (!text)
@@ -68,7 +68,7 @@ void history_tick(struct agent *a)
 		return;
 	for (const struct service *s = a->services; s; s = s->next) {
 		for (int i = -1; sample_due(s, before, now) && !failed && (i = view_next_slot(s, i)) >= 0;)
-			failed = batch_add(&b, s, i, now);
+			failed = batch_add(&b, a, s, i, now);
 	}
 	store_samples_add(a->store, b.sample, b.n);
 	if (now / TRIM_S != before / TRIM_S)

@@ -230,7 +230,7 @@ json_t *leaving_view(const struct agent *a, const struct service *s)
 	for (int i = -1; (i = view_next_slot(s, i)) >= 0;)
 		json_array_append_new(versions, view_version(a, s, i));
 	return json_pack("{s:s, s:o, s:s, s:s, s:s, s:s, s:I, s:b, s:i, s:I, s:n, s:o, s:{s:I, s:f}}", "name", s->name, "listen",
-			 view_listen_placed(a, s), "forward", "nat", "affinity", view_affinity(p->affinity), "phase", "Leaving",
+			 view_listen_placed(a, s), "forward", config_forward(p->forward), "affinity", view_affinity(p->affinity), "phase", "Leaving",
 			 "established", view_established(p->established), "epoch",
 			 (json_int_t)perch_word_epoch(s->word), "rolledBack", service_rolled_back(s), "rules", 0, "pins",
 			 (json_int_t)choices_pins_count(a->choices, s->id), "adopting", "versions", versions,

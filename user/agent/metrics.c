@@ -22,8 +22,8 @@ static void family(const struct page *p, const char *name, const char *type, con
 	fprintf(p->f, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
-/* One family over all backends. */
-static void each_backend(const struct page *p, const char *name, __u64 (*value)(const struct perch_counters *c))
+/* One family over all backends; what the replies tell only where they are seen. */
+static void each_backend(const struct page *p, const char *name, __u64 (*value)(const struct perch_counters *c), bool replies)
 {
 	const struct maps *m = &p->a->datapath.maps;
 	char address[ADDRESS_TEXT];
@@ -33,7 +33,7 @@ static void each_backend(const struct page *p, const char *name, __u64 (*value)(
 		const struct service *s = b->state ? p->a->by_id[b->version / PERCH_SLOTS] : NULL;
 		struct perch_counters c;
 
-		if (!s || !s->slot[b->version % PERCH_SLOTS].name[0])
+		if (!s || !s->slot[b->version % PERCH_SLOTS].name[0] || (replies && view_blind(p->a, s)))
 			continue;
 		c = view_counters(p->a, id);
 		fprintf(p->f, "%s{service=\"%s\",version=\"%s\",backend=\"%s\"} %llu\n", name, s->name,
@@ -52,19 +52,21 @@ static void page_backends(const struct page *p)
 	static const struct {
 		const char *name, *type, *help;
 		__u64 (*value)(const struct perch_counters *c);
+		bool replies;	/* they tell it */
 	} families[] = {
-		{ "perch_connections_total", "counter", "Connections sent to the backend.", counters_connections },
-		{ "perch_active_connections", "gauge", "Connections alive.", counters_active },
-		{ "perch_packets_total", "counter", "Packets both ways.", packets },
-		{ "perch_bytes_total", "counter", "Bytes both ways.", bytes },
-		{ "perch_connect_failures_total", "counter", "Connections that the backend refused.", connect_failures },
-		{ "perch_resets_total", "counter", "Connections that the backend reset.", resets },
-		{ "perch_backend_up", "gauge", "1 while the backend takes new connections.", NULL },
+		{ "perch_connections_total", "counter", "Connections sent to the backend.", counters_connections, false },
+		{ "perch_active_connections", "gauge", "Connections alive.", counters_active, false },
+		{ "perch_packets_total", "counter", "Packets both ways.", packets, false },
+		{ "perch_bytes_total", "counter", "Bytes both ways.", bytes, false },
+		{ "perch_connect_failures_total", "counter", "Connections that the backend refused.", connect_failures,
+		  true },
+		{ "perch_resets_total", "counter", "Connections that the backend reset.", resets, true },
+		{ "perch_backend_up", "gauge", "1 while the backend takes new connections.", NULL, false },
 	};
 
 	for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
 		family(p, families[i].name, families[i].type, families[i].help);
-		each_backend(p, families[i].name, families[i].value);
+		each_backend(p, families[i].name, families[i].value, families[i].replies);
 	}
 }
 
@@ -112,12 +114,12 @@ static void page_histograms(const struct page *p)
 	family(p, "perch_connect_seconds", "histogram", "Time from SYN to SYN-ACK.");
 	for (const struct service *s = p->a->services; s; s = s->next)
 		for (int i = -1; (i = view_next_slot(s, i)) >= 0;)
-			if (s->evidence[i].votes)
+			if (s->evidence[i].votes && !view_blind(p->a, s))
 				histogram(p, "perch_connect_seconds", s, i, s->evidence[i].votes->connect_time);
 	family(p, "perch_response_seconds", "histogram", "Time from a request to the first byte of its response.");
 	for (const struct service *s = p->a->services; s; s = s->next)
 		for (int i = -1; (i = view_next_slot(s, i)) >= 0;)
-			if (s->evidence[i].votes)
+			if (s->evidence[i].votes && !view_blind(p->a, s))
 				histogram(p, "perch_response_seconds", s, i, s->evidence[i].votes->response_time);
 }
 

@@ -50,6 +50,10 @@ int rollouts_start_refused(const struct service *s, bool retry, char why[AGENT_W
 		snprintf(why, AGENT_WHY, "%s: canary '%s' is not in %s any more", s->name, v->name, s->model->origin);
 	else if (!s->model->rollout.n_steps)
 		snprintf(why, AGENT_WHY, "%s: no rollout in %s: give it steps", s->name, s->model->origin);
+	else if (perch_one_sided(s->model->forward))
+		snprintf(why, AGENT_WHY,
+			 "%s: with forward: %s every gate is blind, because replies do not pass this host; move its weights by hand: `perch weight set %s %s 5`",
+			 s->name, config_forward(s->model->forward), s->name, v->name);
 	else if (v->rejected && !retry)
 		snprintf(why, AGENT_WHY,
 			 "%s: version '%s' was rejected (%s); give the mended one a new name, or `perch rollout retry %s`",

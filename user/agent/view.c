@@ -87,14 +87,25 @@ struct perch_counters view_counters(const struct agent *a, __u32 backend)
 	return same ? b->sum : none;
 }
 
-static void view_add_counters(json_t *o, const struct perch_counters *c)
+bool view_blind(const struct agent *a, const struct service *s)
+{
+	return perch_one_sided(a->datapath.maps.services[s->id].forward);
+}
+
+/* What comes of connections is unknown where nobody sees the replies. */
+static json_t *view_seen(__u64 n, bool blind)
+{
+	return blind ? json_null() : json_integer(n);
+}
+
+static void view_add_counters(json_t *o, const struct perch_counters *c, bool blind)
 {
 	json_object_set_new(o, "connections", json_integer(counters_connections(c)));
 	json_object_set_new(o, "active", json_integer(counters_active(c)));
 	json_object_set_new(o, "packets", json_integer(c->packets));
 	json_object_set_new(o, "bytes", json_integer(c->bytes));
-	json_object_set_new(o, "connectFailures", json_integer(c->connect_failures));
-	json_object_set_new(o, "resets", json_integer(c->resets));
+	json_object_set_new(o, "connectFailures", view_seen(c->connect_failures, blind));
+	json_object_set_new(o, "resets", view_seen(c->resets, blind));
 }
 
 /* Why it is not up; one that has left its service says nothing. */
@@ -129,7 +140,7 @@ json_t *view_backends(const struct agent *a, const struct service *s, int slot)
 			      drained ? json_integer(drained) : json_null(), "weight",
 			      (int)tables_backend_weight(a->tables, id));
 		counters = view_counters(a, id);
-		view_add_counters(o, &counters);
+		view_add_counters(o, &counters, view_blind(a, s));
 		json_object_set_new(o, "check", tables_backend_named(b) ? health_view(a, s, id) : json_null());
 		json_array_append_new(array, o);
 	}
@@ -177,13 +188,13 @@ json_t *view_labels(const struct version *v)
 	return o;
 }
 
-json_t *view_sample(const struct service *s, int slot)
+json_t *view_sample(const struct agent *a, const struct service *s, int slot)
 {
 	const struct evidence *e = &s->evidence[slot];
 	json_t *o = json_pack("{s:s}", "role", role_name(s->slot[slot].role));
 
 	json_object_set_new(o, "weight", view_percent(service_share(s, slot)));
-	view_add_counters(o, &e->total);
+	view_add_counters(o, &e->total, view_blind(a, s));
 	json_object_set_new(o, "connectTime", view_quantiles(e->votes ? e->votes->connect_time : NULL, false));
 	json_object_set_new(o, "responseTime", view_quantiles(e->votes ? e->votes->response_time : NULL, true));
 	return o;
@@ -199,7 +210,7 @@ json_t *view_version(const struct agent *a, const struct service *s, int slot)
 	json_object_set_new(o, "weight", view_percent(service_share(s, slot)));
 	json_object_set_new(o, "newShare", view_number(view_new_share(s, slot)));
 	json_object_set_new(o, "activeShare", view_number(view_active_share(s, slot)));
-	view_add_counters(o, &e->total);
+	view_add_counters(o, &e->total, view_blind(a, s));
 	for (size_t i = 0; i < sizeof(blind) / sizeof(blind[0]); i++)
 		json_object_set_new(o, blind[i], json_null());
 	json_object_set_new(o, "connectTime", view_quantiles(e->votes ? e->votes->connect_time : NULL, false));
@@ -263,7 +274,7 @@ json_t *view_service(const struct agent *a, const struct service *s)
 	for (int i = -1; (i = view_next_slot(s, i)) >= 0;)
 		json_array_append_new(versions, view_version(a, s, i));
 	return json_pack("{s:s, s:o, s:s, s:s, s:s, s:s, s:I, s:b, s:I, s:I, s:o, s:o}", "name", s->name, "listen", listen, "forward",
-			 "nat", "affinity", view_affinity(s->model->affinity), "phase",
+			 config_forward(s->model->forward), "affinity", view_affinity(s->model->affinity), "phase",
 			 rollout_phase_name(s->keep.rollout.phase), "established", view_established(s->model->established),
 			 "epoch", (json_int_t)perch_word_epoch(s->word), "rolledBack", service_rolled_back(s), "rules",
 			 (json_int_t)s->model->n_rules, "pins", (json_int_t)choices_pins_count(a->choices, s->id), "adopting",

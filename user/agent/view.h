@@ -15,7 +15,7 @@ json_t *view_version(const struct agent *a, const struct service *s, int slot);
 json_t *view_backends(const struct agent *a, const struct service *s, int slot);
 json_t *view_weights(const struct service *s);
 /* What is kept of a version over time. */
-json_t *view_sample(const struct service *s, int slot);
+json_t *view_sample(const struct agent *a, const struct service *s, int slot);
 /* {} without. */
 json_t *view_labels(const struct version *v);
 json_t *view_rollout(const struct agent *a, const struct service *s);
@@ -38,6 +38,8 @@ const char *view_by(__u32 flags);
 const char *view_affinity(enum perch_affinity affinity);
 const char *view_established(enum perch_established established);
 /* Cumulative counters of one backend; zero when none were seen. */
+/* Its replies are not seen: what comes of its connections is null. */
+bool view_blind(const struct agent *a, const struct service *s);
 struct perch_counters view_counters(const struct agent *a, __u32 backend);
 
 /* Steps over the loaded slots: for (int i = -1; (i = view_next_slot(s, i)) >= 0;) */

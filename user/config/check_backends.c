@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "../core/address.h"
+#include "config.h"
 #include "parts.h"
 
 static const char *const family_names[PERCH_FAMILIES] = { [PERCH_IPV4] = "IPv4", [PERCH_IPV6] = "IPv6" };
@@ -140,13 +141,15 @@ static int check_backend(struct reader *r, const struct model_service *s, const 
 	char text[ADDRESS_TEXT];
 
 	address_port_format(&b->address, b->port, text);
-	if (!endpoint_of_family(s, v, family))
+	if (!perch_tunnels(s->forward) && !endpoint_of_family(s, v, family))
 		return reader_fail_line(r, b->line,
-					"%s is %s, and no listener or door of that family leads here; add one or take it out: nat does not translate between families",
-					text, family_names[family]);
+					"%s is %s, and no listener or door of that family leads here; add one or take it out: %s does not translate between families",
+					text, family_names[family], config_forward(s->forward));
 	place = backend_place(r, s, v, b);
 	if (place)
 		return is_split(r, b, place);
+	if (forward_check_backend(r, s, v, b))
+		return -EINVAL;
 	for (size_t j = 0; j < i; j++)
 		if (v->backends[j].port == b->port &&
 		    !memcmp(&v->backends[j].address, &b->address, sizeof(b->address)))
@@ -165,7 +168,8 @@ static bool has_backend(const struct model_version *v, enum perch_family family)
 }
 
 /* Whoever reaches a version must find a backend there: nothing translates
- * between the families.  The reader is at the version's backends. */
+ * between the families, tunnels alone carry one inside the other.  The reader
+ * is at the version's backends. */
 static int check_families(struct reader *r, const struct model_service *s, const struct model_version *v)
 {
 	for (int family = 0; family < PERCH_FAMILIES; family++) {
@@ -173,12 +177,13 @@ static int check_families(struct reader *r, const struct model_service *s, const
 		const struct reader_place *place;
 		char text[ADDRESS_TEXT], where[PLACE_TEXT];
 
-		if (!e || has_backend(v, family))
+		if (!e || has_backend(v, family) || perch_tunnels(s->forward))
 			continue;
 		place = find_place(r, e);
 		return reader_fail_line(r, v->backends[0].line,
-					"none is %s, and %s leads here (%s); add one: nat does not translate between families",
-					family_names[family], endpoint_format(e, text), format_place(r, place, where));
+					"none is %s, and %s leads here (%s); add one: %s does not translate between families",
+					family_names[family], endpoint_format(e, text), format_place(r, place, where),
+					config_forward(s->forward));
 	}
 	return 0;
 }

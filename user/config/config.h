@@ -60,6 +60,9 @@ int config_check_new_service(const struct model_service *s, char error[CONFIG_ER
 typedef void config_differs(void *arg, const char *path, const char *from, const char *to);
 int config_diff(const struct model_config *from, const struct model_config *to, config_differs *fn, void *arg);
 
+/* The word of a way to forward. */
+const char *config_forward(enum perch_forward forward);
+
 /* The name of an interface that stands for many. */
 bool config_is_pattern(const char *name);
 

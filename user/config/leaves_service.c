@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "../core/address.h"
+#include "config.h"
 #include "leaves.h"
 #include "values.h"
 
@@ -88,6 +89,21 @@ static void exclude(struct leaves *l, const struct model_service *s)
 	leaves_close(l, "exclude", &list);
 }
 
+static void tunnel(struct leaves *l, const struct model_service *s)
+{
+	size_t back = leaves_enter(l, "tunnel");
+	struct leaves_list list;
+	char text[ADDRESS_TEXT];
+
+	if (!leaves_open(l, &list)) {
+		for (int family = 0; family < PERCH_FAMILIES; family++)
+			if (!address_is_none(&s->tunnel[family]))
+				leaves_element(&list, "\"%s\"", address_format(&s->tunnel[family], text));
+		leaves_close(l, "source", &list);
+	}
+	leaves_leave(l, back);
+}
+
 static void health(struct leaves *l, const struct model_health *h)
 {
 	size_t back = leaves_enter(l, "healthCheck");
@@ -111,6 +127,8 @@ void leaves_of_service(struct leaves *l, const struct model_service *s)
 	leaves_enter(l, s->name);
 	endpoints(l, "listen", s->listen, s->n_listen);
 	exclude(l, s);
+	leaves_add(l, "forward", config_forward(s->forward));
+	tunnel(l, s);
 	leaves_add(l, "affinity", affinity_words[s->affinity]);
 	leaves_duration(l, "adopt", s->adopt);
 	leaves_add(l, "onStableDown", down_words[s->stable_down]);

@@ -47,6 +47,13 @@ schema_reader exclude_read;
 int exclude_check(struct reader *r, yaml_node_t *node, struct model_service *s);
 bool exclude_has(const struct model_service *s, __u16 port);
 
+/* forward.c: into struct model_service; whether a service can be forwarded so
+ * (node: as it is written), and a backend of it. */
+schema_reader tunnel_read;
+int forward_check(struct reader *r, yaml_node_t *node, struct model_service *s);
+int forward_check_backend(struct reader *r, const struct model_service *s, const struct model_version *v,
+			  const struct model_backend *b);
+
 /* version.c: an element of versions, into struct model_version. */
 schema_reader version_read;
 void version_free(struct model_version *v);

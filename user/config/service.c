@@ -53,8 +53,8 @@ static const struct schema_choice stable_downs[] = {
 	SCHEMA_WORD("reject", PERCH_DOWN_REJECT), SCHEMA_WORD("canary", PERCH_DOWN_CANARY), {}
 };
 static const struct schema_choice forwards[] = {
-	SCHEMA_WORD("nat", 0), SCHEMA_WORD_LATER("fullnat"), SCHEMA_WORD_LATER("dsr"), SCHEMA_WORD_LATER("ipip"),
-	SCHEMA_WORD_LATER("gue"), {}
+	SCHEMA_WORD("nat", PERCH_NAT), SCHEMA_WORD_LATER("fullnat"), SCHEMA_WORD("dsr", PERCH_DSR),
+	SCHEMA_WORD_LATER("ipip"), SCHEMA_WORD_LATER("gue"), {}
 };
 static const struct schema_choice affinities[] = {
 	SCHEMA_WORD("client", PERCH_AFFINITY_CLIENT), SCHEMA_WORD("connection", PERCH_AFFINITY_CONNECTION), {}
@@ -69,7 +69,9 @@ static const struct schema_list version_list = {
 
 /* What defaults may give too. */
 #define POLICY_KEYS                                                                                               \
-	{ .name = "forward", .type = SCHEMA_CHOICE, .choices = forwards },                                        \
+	{ .name = "forward", .type = SCHEMA_CHOICE, SCHEMA_FIELD(struct model_service, forward),                  \
+	  .choices = forwards },                                                                                  \
+	{ .name = "tunnel", .read = tunnel_read },                                                                \
 	{ .name = "affinity", .type = SCHEMA_CHOICE, SCHEMA_FIELD(struct model_service, affinity),                \
 	  .choices = affinities },                                                                                \
 	{ .name = "adopt", .type = SCHEMA_DURATION, SCHEMA_FIELD(struct model_service, adopt),                    \
@@ -82,7 +84,7 @@ static const struct schema_list version_list = {
 	{ .name = "healthCheck", SCHEMA_FIELD(struct model_service, health), .read = health_read },               \
 	{ .name = "rollout", SCHEMA_FIELD(struct model_service, rollout), .read = policy_read },                  \
 	SCHEMA_NOT_YET("fragments", SCHEMA_OFF_FALSE), SCHEMA_NOT_YET("fullnat", SCHEMA_OFF_MAP),                 \
-	SCHEMA_NOT_YET("observe", SCHEMA_OFF_LIST), SCHEMA_NOT_YET("tunnel", SCHEMA_OFF_MAP), {}
+	SCHEMA_NOT_YET("observe", SCHEMA_OFF_LIST), {}
 
 static const struct schema_key service_keys[] = {
 	{ .name = "name", .required = true, SCHEMA_FIELD(struct model_service, name), .read = read_service_name },
@@ -113,6 +115,8 @@ void service_set_built_in(struct model_service *s)
 /* Its own copy of all that defaults may give. */
 static int copy_policy(struct reader *r, const struct model_service *from, struct model_service *to)
 {
+	to->forward = from->forward;
+	memcpy(to->tunnel, from->tunnel, sizeof(to->tunnel));
 	to->affinity = from->affinity;
 	to->adopt = from->adopt;
 	to->established = from->established;
@@ -150,7 +154,7 @@ static int check_keys(struct reader *r, yaml_node_t *node, struct model_service 
 	yaml_node_t *health = schema_value(r, node, "healthCheck");
 
 	return exclude_check(r, schema_value(r, node, "exclude"), s) ?:
-	       health_check(r, reader_line(health ?: node), s) ?: rules_check(r, s);
+	       health_check(r, reader_line(health ?: node), s) ?: rules_check(r, s) ?: forward_check(r, node, s);
 }
 
 int service_read(struct reader *r, yaml_node_t *node, void *element)

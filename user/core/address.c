@@ -94,6 +94,11 @@ bool address_is_v4(const struct perch_address *a)
 	return !a->word[0] && !a->word[1] && a->word[2] == htonl(0xffff);
 }
 
+bool address_is_none(const struct perch_address *a)
+{
+	return !(a->word[0] | a->word[1] | a->word[2] | a->word[3]);
+}
+
 enum perch_family address_family(const struct perch_address *a)
 {
 	return address_is_v4(a) ? PERCH_IPV4 : PERCH_IPV6;

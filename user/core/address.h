@@ -13,6 +13,8 @@
 /* "192.0.2.1", "2001:db8::1", "[2001:db8::1]".  0 or -EINVAL. */
 int address_parse(const char *text, struct perch_address *ret);
 bool address_is_v4(const struct perch_address *a);
+/* All zero: no address of any family. */
+bool address_is_none(const struct perch_address *a);
 enum perch_family address_family(const struct perch_address *a);
 const char *address_format(const struct perch_address *a, char out[ADDRESS_TEXT]);
 

@@ -96,7 +96,8 @@ static __u32 backend_free_id(struct tables *t)
 	return 0;
 }
 
-static int backend_take(struct tables *t, unsigned service, unsigned slot, const struct model_backend *m, __u32 *ret_id)
+static int backend_take(struct tables *t, const struct placed_service *s, unsigned slot, const struct model_backend *m,
+			__u32 *ret_id)
 {
 	__u32 id = backend_free_id(t);
 	struct perch_backend *b = &t->m->backends[id];
@@ -111,9 +112,10 @@ static int backend_take(struct tables *t, unsigned service, unsigned slot, const
 	b->address = m->address;
 	b->port = m->port;
 	b->dirty = 0;
-	b->version = service * PERCH_SLOTS + slot;
-	b->service = service;
-	b->observed = t->m->services[service].observed;
+	b->version = s->id * PERCH_SLOTS + slot;
+	b->service = s->id;
+	b->forward = s->forward;
+	b->observed = t->m->services[s->id].observed;
 	b->ended_outside = 0;
 	b->held = 0;
 	b->local = routes_is_local(&m->address);
@@ -124,22 +126,23 @@ static int backend_take(struct tables *t, unsigned service, unsigned slot, const
 	return 0;
 }
 
-int backends_place(struct tables *t, unsigned service, unsigned slot, const struct model_backend *m, bool drained,
-		   __u32 *ret_id)
+int backends_place(struct tables *t, const struct placed_service *s, unsigned slot, const struct model_backend *m,
+		   bool drained, __u32 *ret_id)
 {
-	__u32 id = tables_backend_id(t, service, slot, &m->address, m->port);
+	__u32 id = tables_backend_id(t, s->id, slot, &m->address, m->port);
 	struct perch_backend *b;
 	int err;
 
 	if (!id) {
-		err = backend_take(t, service, slot, m, &id);
+		err = backend_take(t, s, slot, m, &id);
 		if (err)
 			return err;
 	}
 	b = &t->m->backends[id];
 	t->backend[id].round = t->round;
 	t->backend[id].asked = m->weight;
-	filter_set_source(t->m, &m->address);
+	if (!perch_one_sided(s->forward))
+		filter_set_source(t->m, &m->address);
 	/* one that had left begins anew */
 	backend_hold(b, (t->backend[id].wanted ? b->held & ~PERCH_HELD_PERSON : 0) | (drained ? PERCH_HELD_PERSON : 0));
 	*ret_id = id;

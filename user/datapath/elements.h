@@ -46,8 +46,8 @@ int elements_zero(const struct tables *t, int fd, __u32 key, size_t size);
 int backends_open(struct tables *t);
 /* The element of a backend, found or taken.  What its health check said of it
  * stays, whether a person drains it is told.  -ENOSPC, -errno. */
-int backends_place(struct tables *t, unsigned service, unsigned slot, const struct model_backend *b, bool drained,
-		   __u32 *ret_id);
+int backends_place(struct tables *t, const struct placed_service *s, unsigned slot, const struct model_backend *b,
+		   bool drained, __u32 *ret_id);
 /* Why it is not UP, and with it its state. */
 void backend_hold(struct perch_backend *b, __u8 held);
 /* The end of an apply.  Committed: what the service's versions did not ask

@@ -41,7 +41,7 @@ void filter_sweep(const struct maps *m)
 		if (m->listeners[i].protocol)
 			bit_set(wanted->destination, &m->listeners[i].address);
 	for (__u32 i = 1; i < m->control->backends_n; i++)
-		if (m->backends[i].state != PERCH_BACKEND_NONE)
+		if (m->backends[i].state != PERCH_BACKEND_NONE && !perch_one_sided(m->backends[i].forward))
 			bit_set(wanted->source, &m->backends[i].address);
 	bits_keep(m->filter->destination, wanted->destination);
 	bits_keep(m->filter->source, wanted->source);

@@ -122,7 +122,8 @@ static bool flow_tellable(const struct maps *m, const struct flow_copy *c)
 {
 	const struct perch_flow *f = &c->flow;
 
-	return f->key.protocol == IPPROTO_TCP && !f->key.alias && (c->class == PERCH_TCP || c->class == PERCH_CLOSING) &&
+	return f->key.protocol == IPPROTO_TCP && !f->key.alias &&
+	       (c->class == PERCH_TCP || c->class == PERCH_ONE_SIDED || c->class == PERCH_CLOSING) &&
 	       (f->flags & TOLD_BOTH) != TOLD_BOTH && !(f->flags & PERCH_FLOW_RESET) &&
 	       f->backend < m->control->backends_n && f->key.listener < m->control->listeners_n;
 }
@@ -161,7 +162,9 @@ static bool flow_close(const struct maps *m, struct perch_flow_set *set, unsigne
 }
 
 /* What can't be sent is not sent again: an end without a route hears nothing,
- * and whoever speaks next is answered by the kernel. */
+ * and whoever speaks next is answered by the kernel.  A backend that knows its
+ * connection by the listener's address is not reached from here: it hears of
+ * the end from its client, whose RST goes on to it. */
 static void flow_tell(const struct maps *m, const struct perch_flow *f, __u32 told, const struct reset *r)
 {
 	const struct perch_backend *b = &m->backends[f->backend];
@@ -173,7 +176,7 @@ static void flow_tell(const struct maps *m, const struct perch_flow *f, __u32 to
 	/* 0: the backend has not been heard, so nobody knows its numbers. */
 	if (f->backend_next && !(told & PERCH_FLOW_TOLD_CLIENT))
 		reset_send(r, &listener, &client, f->backend_next, f->client_next);
-	if (!(told & PERCH_FLOW_TOLD_BACKEND))
+	if (!(told & PERCH_FLOW_TOLD_BACKEND) && !perch_one_sided(b->forward))
 		reset_send(r, &source, &backend, f->client_next, f->backend_next);
 }
 

@@ -139,7 +139,7 @@ static int version_prepare(struct tables *t, struct change *c, const struct plac
 	__u32 id;
 
 	for (size_t i = 0; i < v->n_backends && !err; i++)
-		err = backends_place(t, c->s->id, v->slot, &v->backends[i], is_drained(c->s, &v->backends[i]), &id);
+		err = backends_place(t, c->s, v->slot, &v->backends[i], is_drained(c->s, &v->backends[i]), &id);
 	for (int family = 0; family < PERCH_FAMILIES && !err; family++)
 		err = slice_prepare(t, c, v->slot, family);
 	return err;
@@ -147,8 +147,12 @@ static int version_prepare(struct tables *t, struct change *c, const struct plac
 
 static int change_prepare(struct tables *t, struct change *c, char why[WHY])
 {
+	const struct perch_service *there = &t->m->services[c->s->id];
 	int err;
 
+	/* the backends know the connections by what made their packets */
+	if (there->in_use && there->forward != c->s->forward)
+		return why_set(why, -EBUSY, "how it forwards can't change while it is loaded");
 	err = listeners_prepare(t, c->s, &c->listeners, why);
 	if (err)
 		return err;
@@ -234,6 +238,7 @@ static void service_publish(struct tables *t, const struct change *c, const stru
 	struct perch_service *v = &t->m->services[c->s->id];
 
 	store(v->affinity, c->s->affinity);
+	store(v->forward, c->s->forward);
 	store(v->established, c->s->established);
 	store(v->stable_down, c->s->stable_down);
 	store(v->drain_ms, c->s->drain_ms);
