@@ -34,17 +34,6 @@ static __always_inline void answer_tcp(struct tcphdr *t, const struct packet *p)
 	}
 }
 
-static __always_inline u64 answer_sum(const void *at, u32 words)
-{
-	const u32 *w = at;
-	u64 s = 0;
-
-#pragma unroll
-	for (u32 i = 0; i < words; i++)
-		s += w[i];
-	return s;
-}
-
 static __always_inline void answer_ip(struct ethhdr *eth, void *at, const struct packet *p, bool v6)
 {
 	u8 mac[ETH_ALEN];
@@ -73,7 +62,7 @@ static __always_inline void answer_ip(struct ethhdr *eth, void *at, const struct
 		ip->saddr = p->destination.word[3];
 		ip->daddr = p->source.word[3];
 		ip->check = 0;
-		ip->check = ~sum_fold(answer_sum(ip, 5));
+		ip->check = ~sum_fold(sum_words(ip, 5));
 	}
 }
 
@@ -90,7 +79,7 @@ static __always_inline bool answer_write(void *data, void *end, const struct pac
 	answer_tcp(t, p);
 	/* the pseudo header's sum is the same both ways */
 	pseudo = sum_pseudo(p, sizeof(*t));
-	t->check = partial ? sum_fold(pseudo) : ~sum_fold(pseudo + answer_sum(t, 5));
+	t->check = partial ? sum_fold(pseudo) : ~sum_fold(pseudo + sum_words(t, 5));
 	answer_ip(data, ip, p, v6);
 	return true;
 }
@@ -123,8 +112,8 @@ static __always_inline u64 answer_headers(struct __sk_buff *skb, const struct pa
 	void *ip = header_at((void *)(long)skb->data, p->ip), *end = (void *)(long)skb->data_end;
 
 	if (p->v6)
-		return ip + sizeof(struct ipv6hdr) + sizeof(struct tcphdr) <= end ? answer_sum(ip, 15) : 0;
-	return ip + sizeof(struct iphdr) + sizeof(struct tcphdr) <= end ? answer_sum(ip, 10) : 0;
+		return ip + sizeof(struct ipv6hdr) + sizeof(struct tcphdr) <= end ? sum_words(ip, 15) : 0;
+	return ip + sizeof(struct iphdr) + sizeof(struct tcphdr) <= end ? sum_words(ip, 10) : 0;
 }
 
 static __always_inline int answer_tc(struct __sk_buff *skb, const struct packet *p)

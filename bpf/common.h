@@ -108,6 +108,8 @@ struct packet {
 	u8 slot;		/* of the version */
 	u8 votes;
 	u8 forward;		/* enum perch_forward */
+	u8 overhead;		/* bytes that a tunnel puts in front */
+	u8 shrinks;		/* its segments are cut smaller to make room for them */
 	u16 service;
 	u32 reason;		/* enum perch_reason */
 	u32 version;
@@ -145,6 +147,12 @@ static __always_inline bool address_equal(const struct perch_address *a, const s
 {
 	return !((a->word[0] ^ b->word[0]) | (a->word[1] ^ b->word[1]) |
 		 (a->word[2] ^ b->word[2]) | (a->word[3] ^ b->word[3]));
+}
+
+/* An IPv4 address in IPv6 form means IPv4 here; on the wire it is nobody's. */
+static __always_inline bool address_mapped(const struct perch_address *a)
+{
+	return !(a->word[0] | a->word[1] | (a->word[2] ^ bpf_htonl(0xffff)));
 }
 
 #endif

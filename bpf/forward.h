@@ -39,8 +39,14 @@ static __always_inline bool via_takes(const struct perch_device *d, const struct
 	return p->scattered ? d->xmit & PERCH_XMIT_SCATTERED : d->xmit;
 }
 
+/* May TCP's segments be cut smaller, to make room for what goes in front? */
+static __always_inline bool via_shrinks(const struct packet *p)
+{
+	return p->gso && p->protocol == IPPROTO_TCP && p->gso_size > 2 * p->overhead;
+}
+
 /* Device of a via, if XDP (or TC) can send p by it: NULL with the reason. */
-static __always_inline struct perch_device *via_device(const struct packet *p, u32 *reason)
+static __always_inline struct perch_device *via_device(struct packet *p, u32 *reason)
 {
 	struct perch_device *d = element(devices, perch_via_device(p->via));
 	u32 size = p->length - p->ip;
@@ -51,7 +57,10 @@ static __always_inline struct perch_device *via_device(const struct packet *p, u
 	if (p->gso)
 		size = p->ip_length - p->payload + p->gso_size;
 	*reason = PERCH_R_TOO_BIG;
-	return size > d->mtu ? NULL : d;
+	if (likely(size + p->overhead <= d->mtu))
+		return d;
+	p->shrinks = via_shrinks(p) && size <= d->mtu;
+	return p->shrinks ? d : NULL;
 }
 
 static __always_inline struct perch_device *device_by_index(u32 ifindex)
@@ -78,6 +87,29 @@ static __always_inline bool via_on_link(const struct packet *p, const struct bpf
 		       f->ipv4_dst == p->new_address.word[3];
 }
 
+/* From where to where, for the routes: of a tunnel its own ends.  False: this
+ * host has no address to begin one at. */
+static __always_inline bool via_ends(const struct packet *p, struct bpf_fib_lookup *f)
+{
+	bool reply = p->way == WAY_REPLY, tunnel = perch_tunnels(p->forward);
+	const struct perch_address *to = reply ? &p->destination : &p->new_address;
+	struct perch_address from = reply ? p->new_address : p->source;
+	struct perch_service *sv = tunnel ? element(services, p->service) : NULL;
+
+	if (tunnel ? !address_mapped(to) : p->v6) {
+		if (sv)
+			from = sv->tunnel6;
+		f->family = AF_INET6;
+		__builtin_memcpy(f->ipv6_src, &from, 16);
+		__builtin_memcpy(f->ipv6_dst, to, 16);
+		return !tunnel || from.word[0] | from.word[1] | from.word[2] | from.word[3];
+	}
+	f->family = AF_INET;
+	f->ipv4_src = sv ? sv->tunnel4 : from.word[3];
+	f->ipv4_dst = to->word[3];
+	return !tunnel || f->ipv4_src;
+}
+
 /*
  * Look the next hop of p up.  0: p->via holds it (and the backend's cache).
  * BPF_FIB_LKUP_RET_NO_NEIGH: the route is in f, the neighbour has to be
@@ -94,16 +126,9 @@ static __always_inline int via_look_up(void *ctx, struct packet *p, struct bpf_f
 	f->ifindex = p->ifindex;
 	f->l4_protocol = p->protocol;
 	if (p->hook == PERCH_HOOK_XDP)
-		f->tot_len = p->ip_length;
-	if (p->v6) {
-		f->family = AF_INET6;
-		__builtin_memcpy(f->ipv6_src, p->way == WAY_REPLY ? &p->new_address : &p->source, 16);
-		__builtin_memcpy(f->ipv6_dst, p->way == WAY_REPLY ? &p->destination : &p->new_address, 16);
-	} else {
-		f->family = AF_INET;
-		f->ipv4_src = p->way == WAY_REPLY ? p->new_address.word[3] : p->source.word[3];
-		f->ipv4_dst = p->way == WAY_REPLY ? p->destination.word[3] : p->new_address.word[3];
-	}
+		f->tot_len = p->ip_length + p->overhead;
+	if (!via_ends(p, f))
+		return -PERCH_R_NO_ROUTE;
 	r = bpf_fib_lookup(ctx, f, sizeof(*f), 0);
 	if (r == BPF_FIB_LKUP_RET_FRAG_NEEDED)
 		return -PERCH_R_TOO_BIG;

@@ -106,6 +106,15 @@ struct {
 	__type(value, struct perch_rejection);
 } rejections SEC(".maps");
 
+/* addresses of this host, while an interface unpacks tunnels */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, PERCH_LOCALS);
+	__type(key, struct perch_address);
+	__type(value, u32);
+} locals SEC(".maps");
+
 /* one lock per stripe of client tuples */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

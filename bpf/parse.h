@@ -91,12 +91,6 @@ static __always_inline int ours(void *data, void *end, u32 *bits)
 	return (void *)(type + 1) <= end ? ours_ip(type + 1, end, *type, bits) : PERCH_R_NOT_IP;
 }
 
-/* An IPv4 address in IPv6 form means IPv4 here; on the wire it is nobody's. */
-static __always_inline bool address_mapped(const struct perch_address *a)
-{
-	return !(a->word[0] | a->word[1] | (a->word[2] ^ bpf_htonl(0xffff)));
-}
-
 /* A packet from where it goes to: no answer to it would ever arrive. */
 static __always_inline int parse_land(const struct packet *p)
 {

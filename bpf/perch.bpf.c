@@ -13,6 +13,7 @@
 #include "parse_odd.h"
 #include "steer.h"
 #include "trace.h"
+#include "unpack.h"
 
 /* The scratch packet of this CPU and hook, ready for parse. */
 static __always_inline struct packet *packet_begin(u32 hook, u32 bits, u32 length, u32 ifindex)
@@ -44,6 +45,14 @@ static __always_inline int xdp_pass(u32 reason)
 {
 	reason_count(PERCH_HOOK_XDP, reason);
 	return reason_drops(reason) ? XDP_DROP : XDP_PASS;
+}
+
+/* Not steered: out of its tunnel first, if it is in one that ends here. */
+static __always_inline int xdp_leave(struct xdp_md *ctx, struct packet *p, u32 reason)
+{
+	if (unlikely(unpack_asked(p, reason)))
+		reason = unpack_xdp(ctx, p, reason);
+	return xdp_pass(reason);
 }
 
 /* The device that p leaves by, NULL: up the stack.  GO, or the reason to leave
@@ -92,7 +101,7 @@ int perch_xdp(struct xdp_md *ctx)
 	if (unlikely(r != PARSED))
 		r = parse_odd_xdp(ctx, p);
 	if (r != PARSED)
-		return xdp_pass(r);
+		return xdp_leave(ctx, p, r);
 	r = steer_find(p);
 	if (r == GO)
 		r = xdp_next_hop(ctx, p, &d);
@@ -102,7 +111,7 @@ int perch_xdp(struct xdp_md *ctx)
 		r = xdp_next_hop(ctx, p, &d);
 	trace(p, r == GO ? p->reason : (u32)r);
 	if (r != GO)
-		return xdp_pass(r);
+		return xdp_leave(ctx, p, r);
 	reason_count(PERCH_HOOK_XDP, p->reason);
 	if (!(p->answer ? answer_xdp(ctx, p) : carry_xdp(ctx, p, d))) {
 		reason_count(PERCH_HOOK_XDP, PERCH_R_REWRITE_FAILED);
@@ -118,6 +127,13 @@ static __always_inline int tc_pass(u32 hook, u32 reason)
 {
 	reason_count(hook, reason);
 	return reason_drops(reason) ? TC_ACT_SHOT : TC_ACT_UNSPEC;
+}
+
+static __always_inline int tc_leave(struct __sk_buff *skb, struct packet *p, u32 reason)
+{
+	if (unlikely(unpack_asked(p, reason)))
+		reason = unpack_tc(skb, p, reason);
+	return tc_pass(PERCH_HOOK_TC_IN, reason);
 }
 
 /* PARSED with *ret, or the reason to pass it.  Headers may lie outside the
@@ -189,8 +205,10 @@ int perch_tc_in(struct __sk_buff *skb)
 	int r;
 
 	r = tc_parse(skb, PERCH_HOOK_TC_IN, &p);
-	if (r != PARSED || !p)
-		return tc_pass(PERCH_HOOK_TC_IN, r);
+	if (r != PARSED)
+		return p ? tc_leave(skb, p, r) : tc_pass(PERCH_HOOK_TC_IN, r);
+	if (!p)
+		return TC_ACT_UNSPEC;
 	r = steer_find(p);
 	if (r == GO && !p->answer)
 		r = tc_next_hop(skb, p, &fib, &d);
@@ -202,7 +220,7 @@ int perch_tc_in(struct __sk_buff *skb)
 	}
 	trace(p, r == GO ? p->reason : (u32)r);
 	if (r != GO)
-		return tc_pass(PERCH_HOOK_TC_IN, r);
+		return tc_leave(skb, p, r);
 	reason_count(PERCH_HOOK_TC_IN, p->reason);
 	if (p->answer)
 		return answer_tc(skb, p);

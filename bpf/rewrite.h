@@ -19,6 +19,17 @@ static __always_inline u16 sum_fold(u64 s)
 	return s;
 }
 
+static __always_inline u64 sum_words(const void *at, u32 words)
+{
+	const u32 *w = at;
+	u64 s = 0;
+
+#pragma unroll
+	for (u32 i = 0; i < words; i++)
+		s += w[i];
+	return s;
+}
+
 /* What the change of the address adds to a sum. */
 static __always_inline u64 sum_address(const struct packet *p, const struct perch_address *old)
 {

@@ -66,9 +66,19 @@ static __always_inline bool steer_keeps_up(const struct packet *p)
 	       !perch_one_sided(p->forward);
 }
 
+/* What goes in front of a packet in a tunnel to k. */
+static __always_inline u32 tunnel_overhead(const struct perch_backend *k)
+{
+	if (!perch_tunnels(k->forward))
+		return 0;
+	return (address_mapped(&k->address) ? sizeof(struct iphdr) : sizeof(struct ipv6hdr)) +
+	       (k->forward == PERCH_GUE ? sizeof(struct udphdr) : 0);
+}
+
 static __always_inline void steer_aim(struct packet *p, const struct perch_backend *k)
 {
 	p->forward = k->forward;
+	p->overhead = tunnel_overhead(k);
 	p->new_address = k->address;
 	p->new_port = k->port ? k->port : p->destination_port;
 	p->client_port = p->flow.translated;
@@ -243,6 +253,7 @@ GLOBAL int steer_find(struct packet *p)
 	p->found = p->replace = p->answer = p->votes = p->moved = 0;
 	p->via = 0;
 	p->forward = PERCH_NAT;
+	p->overhead = p->shrinks = 0;
 	p->alias_tag = 0;
 	if (p->to_listener && p->hook != PERCH_HOOK_TC_OUT) {
 		p->way = WAY_FORWARD;

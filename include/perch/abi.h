@@ -39,6 +39,7 @@
 #define PERCH_HIST_BUCKETS 192
 #define PERCH_LIMITS 4		/* response time limits of one service */
 #define PERCH_PINS 1048576	/* (load) */
+#define PERCH_LOCALS 4096	/* addresses of this host where tunnels may end */
 #define PERCH_RULES 1048576
 #define PERCH_SAMPLES_BYTES (4u << 20)
 #define PERCH_EVENTS_BYTES (256u << 10)
@@ -50,7 +51,7 @@
 	X(versions) X(backends) X(slices) X(flows) X(stripes) X(devices)       \
 	X(device_ids) X(counters) X(observed) X(votes) X(reasons) X(timers)    \
 	X(samples) X(events) X(names) X(version_names) X(rollouts)             \
-	X(rejections) X(pins) X(rules) X(marks) X(traces) X(sources)
+	X(rejections) X(pins) X(rules) X(marks) X(traces) X(sources) X(locals)
 
 struct perch_address {
 	__u32 word[4];
@@ -169,6 +170,7 @@ enum perch_forward { PERCH_NAT, PERCH_FULLNAT, PERCH_DSR, PERCH_IPIP, PERCH_GUE 
 static inline int perch_one_sided(__u8 forward) { return forward >= PERCH_DSR; }
 /* The backend's family is its own, whatever the packet's inside. */
 static inline int perch_tunnels(__u8 forward) { return forward >= PERCH_IPIP; }
+#define PERCH_GUE_PORT 6080	/* of UDP, by IANA */
 enum perch_established { PERCH_KEEP, PERCH_DRAIN, PERCH_SEVER };
 enum perch_stable_down { PERCH_DOWN_REJECT, PERCH_DOWN_CANARY };
 /* What a service's new connections are asked for before the hash. */

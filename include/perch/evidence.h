@@ -125,7 +125,10 @@ enum perch_verdict { PERCH_V_PASS, PERCH_V_FORWARD, PERCH_V_DROP, PERCH_V_ANSWER
 	X(DEADMAN, NOTE, "deadman", "the kernel rolled a canary back: its agent was gone") \
 	X(RACE, PASS, "race", "XDP left it to TC: two CPUs saw its first packet") \
 	X(REFLEX, NOTE, "reflex", "the kernel rolled a canary back")           \
-	X(NOT_ON_LINK, PASS, "not_on_link", "dsr: its backend is behind a router, where a MAC does not lead")
+	X(NOT_ON_LINK, PASS, "not_on_link", "dsr: its backend is behind a router, where a MAC does not lead") \
+	X(UNPACKED, PASS, "unpacked", "taken out of its tunnel, for this host") \
+	X(NOT_UNPACKED, PASS, "not_unpacked", "in a tunnel that ends here, but damaged or for somebody else") \
+	X(LEFT_WRAPPED, PASS, "left_wrapped", "XDP left it to TC: for a listener here, and chosen already")
 
 enum perch_reason {
 #define X(name, verdict, word, text) PERCH_R_##name,

@@ -79,6 +79,8 @@ void lab_forwards(struct lab *lab, enum perch_forward forward)
 {
 	for (unsigned v6 = 0; v6 < 2; v6++) {
 		lab->web[v6].placed.forward = forward;
+		for (int family = 0; perch_tunnels(forward) && family < PERCH_FAMILIES; family++)
+			lab->web[v6].placed.tunnel[family] = lab_backend(family, 1);
 		for (unsigned i = 0; perch_one_sided(forward) && i < 3 * LAB_BACKENDS; i++)
 			lab->web[v6].backend[i / LAB_BACKENDS][i % LAB_BACKENDS].port = 0;
 	}

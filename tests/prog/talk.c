@@ -76,6 +76,16 @@ static int compare(struct talk *t, const struct packet_spec *want)
 	return -EBADMSG;
 }
 
+/* A tunnelled packet is what is in it. */
+static void unwrap(struct talk *t)
+{
+	static struct packet inner;
+
+	t->wrapped = perch_tunnels(forwards(t)) && !outer_read(&t->out, &t->outer, &inner);
+	if (t->wrapped)
+		t->out = inner;
+}
+
 /* Run one packet; what passes and what is answered is settled here. */
 static int run(struct talk *t, const struct packet_spec *send, __u32 ifindex)
 {
@@ -98,6 +108,7 @@ static int run(struct talk *t, const struct packet_spec *send, __u32 ifindex)
 		return packet_same(&t->out, &t->in, NULL) ? TALK_PASSED : fault(t, "passed, but changed");
 	if (verdict == (how.hook == LAB_XDP ? XDP_DROP : TC_ACT_SHOT))
 		return TALK_DROPPED;
+	unwrap(t);
 	wrong = packet_read(&t->out, &t->seen);
 	if (wrong)
 		return fault(t, wrong);
@@ -106,9 +117,31 @@ static int run(struct talk *t, const struct packet_spec *send, __u32 ifindex)
 	return verdict == lab_forward(how.hook) ? TALK_FORWARDED : fault(t, "neither redirected nor passed");
 }
 
+/* The outer header must be the tunnel's from here to the backend. */
+static const char *check_outer(const struct talk *t)
+{
+	const struct outer *o = &t->outer;
+	bool v6 = lab_is_v6(&o->to), gue = forwards(t) == PERCH_GUE;
+	struct perch_address from = lab_backend(v6, 1), to = lab_backend(v6, t->host);
+	__u8 inside = lab_is_v6(&t->client.to) ? IPPROTO_IPV6 : IPPROTO_IPIP;
+
+	if (t->wrapped != perch_tunnels(forwards(t)))
+		return "in a tunnel or not, against what its service says";
+	if (!t->wrapped)
+		return NULL;
+	if (memcmp(&o->from, &from, sizeof(from)) || memcmp(&o->to, &to, sizeof(to)))
+		return "outer addresses";
+	if (o->protocol != (gue ? IPPROTO_UDP : inside))
+		return "outer protocol";
+	if (o->ttl != TTL || o->fragments || o->tos != (t->client.tos & 0xfc))
+		return "outer hop count, DF or DSCP";
+	return gue && (o->from_port < 49152 || o->sum) ? "outer source port or checksum" : NULL;
+}
+
 int talk_client(struct talk *t, __u8 flags, unsigned payload)
 {
 	struct packet_spec want = t->client;
+	const char *wrong;
 	int result;
 
 	t->client.flags = want.flags = flags;
@@ -118,6 +151,9 @@ int talk_client(struct talk *t, __u8 flags, unsigned payload)
 		return result;
 	if (!t->known)
 		learn_backend(t);
+	wrong = check_outer(t);
+	if (wrong)
+		return fault(t, wrong);
 	if (!perch_one_sided(forwards(t))) {
 		want.from_port = t->backend.to_port;
 		want.to = t->backend.from;

@@ -4,12 +4,14 @@
  * one connection and checks every byte that comes out.  What is forwarded
  * must be the packet that went in with address, port, MACs, TTL and checksums
  * changed, without its VLAN tags, and nothing else; what passes must be untouched.
- * Where a service does not translate, address and port are as they were.
+ * Where a service does not translate, address and port are as they were; from a
+ * tunnel the packet is taken out first, and the outer header is looked at.
  */
 #ifndef PERCH_TEST_TALK_H
 #define PERCH_TEST_TALK_H
 
 #include "lab.h"
+#include "outer.h"
 
 enum talk_result { TALK_PASSED, TALK_FORWARDED, TALK_ANSWERED, TALK_DROPPED };
 
@@ -25,6 +27,8 @@ struct talk {
 	struct packet_spec client;	/* what the client would send next */
 	struct packet_spec backend;	/* and the backend */
 	struct packet_spec seen;	/* what came out last, read back */
+	struct outer outer;		/* what that was in */
+	bool wrapped;			/* it was */
 	struct packet in, out;
 };
 

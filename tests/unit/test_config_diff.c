@@ -85,9 +85,11 @@ static void test_diff_names_each_key_with_both_values(void **state)
 		    "interfaces: [eth0] -> [eth*]\n"
 		    "interfaces.eth0.attach: auto -> (none)\n"
 		    "interfaces.eth0.foreign: refuse -> (none)\n"
+		    "interfaces.eth0.decap: false -> (none)\n"
 		    "agent.listen: (none) -> \"[::1]:9911\"\n"
 		    "interfaces.eth*.attach: (none) -> auto\n"
 		    "interfaces.eth*.foreign: (none) -> tc\n"
+		    "interfaces.eth*.decap: (none) -> false\n"
 		    "services.web.listen: [\"192.0.2.10:80/tcp\"] -> [\"192.0.2.10:80/tcp\", \"192.0.2.10:0/udp\"]\n"
 		    "services.web.affinity: client -> connection\n"
 		    "services.web.adopt: 0s -> 10m\n"
@@ -106,6 +108,20 @@ static void test_diff_names_each_key_with_both_values(void **state)
 		    "[{ signal: reset, max: 0.05 }, { signal: response_time, quantile: 0.999, max: 500ms }]\n"
 		    "services.web.rules[10.9.0.0/16]: (none) -> canary\n"
 		    "services.web.rules[dscp 10]: (none) -> v2\n");
+}
+
+static void test_diff_tells_of_ways_to_forward(void **state)
+{
+	assert_diff(WEB,
+		    "schema: 1\ninterfaces: [{ name: eth0, decap: true }]\n"
+		    "services:\n  - name: web\n    listen: [\"192.0.2.10:80/tcp\"]\n    forward: gue\n"
+		    "    tunnel: { source: [10.0.0.9, \"2001:db8::9\"] }\n"
+		    "    versions:\n      - { name: v1, role: stable, backends: [10.0.1.2] }\n"
+		    "      - { name: v2, backends: [\"[2001:db8::3]\"] }\n",
+		    "interfaces.eth0.decap: false -> true\n"
+		    "services.web.forward: nat -> gue\n"
+		    "services.web.versions.v2.backends: [10.0.1.3] -> [\"[2001:db8::3]\"]\n"
+		    "services.web.tunnel.source: (none) -> [\"10.0.0.9\", \"2001:db8::9\"]\n");
 }
 
 /* A service is told by what its writer wrote, not by all that is built in. */
@@ -235,6 +251,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_diff_of_same_meaning_is_empty),
 		cmocka_unit_test(test_diff_names_each_key_with_both_values),
+		cmocka_unit_test(test_diff_tells_of_ways_to_forward),
 		cmocka_unit_test(test_diff_of_service_that_comes_or_goes_is_what_was_written),
 		cmocka_unit_test(test_diff_of_many_rules_is_counted),
 		cmocka_unit_test(test_diff_values_are_read_back_as_they_are_told),

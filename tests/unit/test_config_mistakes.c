@@ -101,7 +101,7 @@ static const struct mistake {
 	  "'native' is not known; write auto, xdp, xdp-generic or tc" },
 	{ "schema: 1\ninterfaces: [{ name: a, foreign: displace }]\n", 2, "interfaces[0].foreign",
 	  "'displace' is not known; write refuse, tc or replace" },
-	{ "schema: 1\ninterfaces: [{ name: a, decap: true }]\n", 2, "interfaces[0].decap", "not supported yet" },
+	{ "schema: 1\ninterfaces: [{ name: a, decap: 1 }]\n", 2, "interfaces[0].decap", "'1' is not known; write true or false" },
 	{ "schema: 1\ninterfaces:\n  - name: a\n  - name: a\n", 4, "interfaces[1].name", "twice, first on line 3" },
 	{ "schema: 1\n" NAMED STABLE, 3, "interfaces", "none is given" },
 
@@ -120,6 +120,11 @@ static const struct mistake {
 	{ WEB "    affinity: client\n    affinity: client\n", 10, "services[0].affinity", "twice, first on line 9" },
 	{ WEB "    forward: masq\n", 9, "services[0].forward", "'masq' is not known; write nat" },
 	{ WEB "    tunnel: { source: 10.0.0.9 }\n", 9, "services[0].tunnel", "is for forward: ipip or gue, and this is nat; take it out" },
+	{ WEB "    forward: gue\n    tunnel: { source: eth0 }\n", 10, "services[0].tunnel.source",
+	  "'eth0' is not understood; write an address of this host" },
+	{ WEB "    forward: gue\n    tunnel: { source: 127.0.0.1 }\n", 10, "services[0].tunnel.source", "is a loopback address" },
+	{ WEB "    forward: ipip\n    tunnel: { source: [10.0.0.9, 10.0.0.8] }\n", 10, "services[0].tunnel.source[1]",
+	  "'10.0.0.8' is the second of its family; a tunnel has one source for IPv4 and one for IPv6" },
 	{ WEB "    forward: dsr\n    rollout: { gates: [{ signal: reset, max: 1 }] }\n", 10, "services[0].rollout.gates[0]",
 	  "reset is blind with forward: dsr, whose replies do not pass this host; take the gate out" },
 	{ TOP "defaults: { forward: dsr, rollout: { gates: [{ signal: reset, max: 1 }] } }\nservices:\n  - name: web\n"

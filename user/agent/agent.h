@@ -79,6 +79,7 @@ struct agent {
 	uv_timer_t look_timer, second_timer, routes_timer, sever_timer, reload_timer, again_timer, confirm_timer;
 	uv_signal_t hangup, terminate, interrupt;
 	__u64 drain_due;	/* ns: next drain to end, 0: none */
+	__u32 tunnels_generation;	/* of the routes, as tunnels' sources follow them */
 	unsigned sever_again;	/* walks to come after a sever */
 
 	double started;

@@ -192,6 +192,15 @@ static void note_backend(const struct story *y)
 		     slot_name(y, y->e.wanted), slot_name(y, y->e.plan.rest), end);
 }
 
+/* Where its replies are not seen. */
+static void note_forward(struct story *y)
+{
+	enum perch_forward forward = y->m->services[y->s->id].forward;
+
+	if (perch_one_sided(forward))
+		note(y, "forward is %s: replies go straight to the client, and nothing is seen of them", config_forward(forward));
+}
+
 static void note_state(const struct story *y)
 {
 	const struct perch_listener *l = &y->m->listeners[y->e.listener];
@@ -256,6 +265,7 @@ static json_t *view_story(struct story *y)
 	note_backend(y);
 	flow = view_flow(y, &backend);
 	note_state(y);
+	note_forward(y);
 	slot = backend ? y->m->backends[backend].version % PERCH_SLOTS : y->e.slot;
 	if (backend || y->e.backend) {
 		const struct perch_backend *b = &y->m->backends[backend ? backend : y->e.backend];

@@ -114,6 +114,7 @@ static const struct {
 	{ "foreign", doctor_foreign, "no programs of others on our interfaces" },
 	{ "mtu", doctor_mtu, "the same on our interfaces" },
 	{ "replies", doctor_replies, "come back through this host, as far as there were any" },
+	{ "modes", doctor_modes, "what services ask of the way to their backends is there" },
 	{ "announced", doctor_announced, "the listeners' addresses lead here" },
 	{ "clients", doctor_clients, "no weight is too small for its clients" },
 };

@@ -34,6 +34,8 @@ typedef void doctor_check(struct doctor *d);
 doctor_check doctor_config;
 /* doctor_interfaces.c */
 doctor_check doctor_rp_filter, doctor_lro, doctor_xdp, doctor_foreign, doctor_mtu;
+/* doctor_modes.c */
+doctor_check doctor_modes;
 /* doctor_traffic.c */
 doctor_check doctor_replies, doctor_announced, doctor_clients;
 /* Walks the flow table; NULL without memory. */

@@ -132,6 +132,7 @@ static void name_detach(struct agent *a, const char *name, const char *because)
 	int r;
 
 	routes_attached(a->routes, name, false);
+	routes_unpack(a->routes, name, false);
 	r = attach_remove(a->datapath.maps.pin_path, name);
 	if (r && r != -ENOENT)
 		log_warning("interface '%s': detach: %s", name, strerror(-r));
@@ -168,6 +169,7 @@ static void interface_settle(struct agent *a, const char *name)
 	if (!ifindex || !entry_find(a, name, &entry))
 		return;
 	m = &a->config->interfaces[entry];
+	routes_unpack(a->routes, name, m->decap);
 	if (!t)
 		t = attachment_new(a, name, entry, false);
 	if (!t || (t->ifindex == ifindex && t->asked == attach_mode_of(m->attach) &&

@@ -19,6 +19,7 @@
 #include "pins.h"
 #include "rules.h"
 #include "save.h"
+#include "tunnels.h"
 
 #define LOCK_MS 1000
 
@@ -260,6 +261,7 @@ int place_service(struct agent *a, struct service *s, char why[AGENT_WHY])
 		snprintf(why, AGENT_WHY, "%s: no version is stable", s->name);
 		return r;
 	}
+	tunnels_sources(s, p.tunnel);
 	drains_read(a, s);
 	p.drains = s->drains;
 	p.n_drains = s->n_drains;

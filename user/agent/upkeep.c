@@ -18,6 +18,7 @@
 #include "place.h"
 #include "rollback.h"
 #include "save.h"
+#include "tunnels.h"
 
 #define TABLE_FULL_CALM_S 60
 #define REFRESH_S 3
@@ -109,6 +110,7 @@ void upkeep(struct agent *a)
 			version_retire(a, s, i);
 	}
 	leaving_tick(a);
+	tunnels_follow(a);
 	if (a->routes && second % REFRESH_S == 0)
 		routes_refresh(a->routes);
 	if (second % HOSTCHECK_S == 0) {

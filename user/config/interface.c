@@ -55,12 +55,13 @@ static const struct schema_choice foreigns[] = {
 	SCHEMA_WORD("refuse", MODEL_FOREIGN_REFUSE), SCHEMA_WORD("tc", MODEL_FOREIGN_TC),
 	SCHEMA_WORD("replace", MODEL_FOREIGN_REPLACE), {}
 };
+static const struct schema_choice switches[] = { SCHEMA_WORD("true", true), SCHEMA_WORD("false", false), {} };
 static const struct schema_key interface_keys[] = {
 	{ .name = "name", .required = true, SCHEMA_FIELD(struct model_interface, name), .read = read_name },
 	{ .name = "attach", .type = SCHEMA_CHOICE, SCHEMA_FIELD(struct model_interface, attach), .choices = attachs },
 	{ .name = "foreign", .type = SCHEMA_CHOICE, SCHEMA_FIELD(struct model_interface, foreign),
 	  .choices = foreigns },
-	SCHEMA_NOT_YET("decap", SCHEMA_OFF_FALSE),
+	{ .name = "decap", .type = SCHEMA_CHOICE, SCHEMA_FIELD(struct model_interface, decap), .choices = switches },
 	{}
 };
 static const struct schema interface_schema = { "an interface", interface_keys };

@@ -134,6 +134,7 @@ static void interfaces(struct leaves *l, const struct model_config *c)
 		up = leaves_enter(l, c->interfaces[i].name);
 		leaves_add(l, "attach", attach_words[c->interfaces[i].attach]);
 		leaves_add(l, "foreign", foreign_words[c->interfaces[i].foreign]);
+		leaves_add(l, "decap", c->interfaces[i].decap ? "true" : "false");
 		leaves_leave(l, up);
 	}
 	leaves_leave(l, back);

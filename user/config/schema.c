@@ -87,6 +87,8 @@ static void store(void *field, size_t size, __u64 value)
 		*(__u64 *)field = value;
 	else if (size == sizeof(__u32))
 		*(__u32 *)field = value;
+	else if (size == sizeof(bool))
+		*(bool *)field = value;
 }
 
 static int read_duration(struct reader *r, yaml_node_t *node, const struct schema_key *key, void *field)

@@ -18,7 +18,7 @@ enum schema_type {
 	SCHEMA_PERCENT,		/* __u32 0.01 %; bounds likewise */
 	SCHEMA_COUNT,		/* __u32 or __u64; bounds as they are */
 	SCHEMA_FRACTION,	/* double; bounds in millionths */
-	SCHEMA_CHOICE,		/* an enum, or nothing with size 0 */
+	SCHEMA_CHOICE,		/* an enum or a bool, or nothing with size 0 */
 	SCHEMA_MAP,		/* a mapping with keys of its own */
 	SCHEMA_LIST,
 	SCHEMA_LATER,		/* not built yet */

@@ -54,7 +54,7 @@ static const struct schema_choice stable_downs[] = {
 };
 static const struct schema_choice forwards[] = {
 	SCHEMA_WORD("nat", PERCH_NAT), SCHEMA_WORD_LATER("fullnat"), SCHEMA_WORD("dsr", PERCH_DSR),
-	SCHEMA_WORD_LATER("ipip"), SCHEMA_WORD_LATER("gue"), {}
+	SCHEMA_WORD("ipip", PERCH_IPIP), SCHEMA_WORD("gue", PERCH_GUE), {}
 };
 static const struct schema_choice affinities[] = {
 	SCHEMA_WORD("client", PERCH_AFFINITY_CLIENT), SCHEMA_WORD("connection", PERCH_AFFINITY_CONNECTION), {}

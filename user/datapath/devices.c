@@ -79,12 +79,12 @@ static void device_remove(struct devices *d, __u32 index)
 }
 
 /* An element is three words: ifindex and MTU, then MAC, xmit and in_use, then
- * attached.  in_use makes it known, so its word is written last. */
+ * attached and decap.  in_use makes it known, so its word is written last. */
 static void device_write(struct devices *d, __u32 index, const struct device_link *l)
 {
 	struct perch_device e = {
 		.ifindex = l->ifindex, .mtu = l->mtu, .xmit = link_takes_redirects(l), .in_use = 1,
-		.attached = l->attached,
+		.attached = l->attached, .decap = l->unpacks,
 	};
 	__u64 *to = (__u64 *)&d->m->devices[index], word[3];
 
@@ -156,6 +156,8 @@ static struct device_link *link_add(struct devices *d, __u32 ifindex)
 	}
 	l = &d->link[d->n++];
 	*l = (struct device_link){ .ifindex = ifindex };
+	/* what an agent before this one said, until this one says it */
+	l->unpacks = d->m->devices[device_index(d, ifindex)].decap;
 	return l;
 }
 
@@ -305,6 +307,24 @@ void devices_attached(struct devices *d, const char *ifname, bool attached)
 		d->link[i].attached = attached;
 		link_settle(d, &d->link[i]);
 	}
+}
+
+void devices_unpack(struct devices *d, const char *ifname, bool unpacks)
+{
+	for (size_t i = 0; i < d->n; i++) {
+		if (strcmp(d->link[i].name, ifname))
+			continue;
+		d->link[i].unpacks = unpacks;
+		link_settle(d, &d->link[i]);
+	}
+}
+
+bool devices_any_unpacks(const struct devices *d)
+{
+	for (size_t i = 0; i < d->n; i++)
+		if (d->link[i].unpacks)
+			return true;
+	return false;
 }
 
 void devices_check_attached(struct devices *d)

@@ -21,6 +21,7 @@ struct device_link {
 	bool features_known;
 	__u64 features;		/* XDP features of the netdev family */
 	bool attached;		/* our programs are on it */
+	bool unpacks;		/* tunnelled packets that come in */
 	bool seen;		/* in the dump under way */
 };
 
@@ -46,6 +47,9 @@ int devices_resync(struct devices *d);
 void devices_link_message(struct devices *d, const struct nlmsghdr *h);
 /* Our programs are on the interface now, or are about to leave it. */
 void devices_attached(struct devices *d, const char *ifname, bool attached);
+/* Tunnelled packets that come in are unpacked from now on, or no more. */
+void devices_unpack(struct devices *d, const char *ifname, bool unpacks);
+bool devices_any_unpacks(const struct devices *d);
 /* See whether they are still there: nobody tells when somebody takes them. */
 void devices_check_attached(struct devices *d);
 /* Notifications of the netdev family. */

@@ -5,6 +5,8 @@
 
 #include <stdlib.h>
 
+#include <bpf/bpf.h>
+
 static void bit_set(__u64 *bits, const struct perch_address *a)
 {
 	__u32 bit = perch_filter_bit(a->word);
@@ -29,6 +31,17 @@ static void bits_keep(__u64 *bits, const __u64 *wanted)
 			__atomic_fetch_and(&bits[i], wanted[i], __ATOMIC_RELAXED);
 }
 
+/* What tunnels may end at is let through to be looked at. */
+static void want_locals(const struct maps *m, struct perch_filter *wanted)
+{
+	struct perch_address key, *at = NULL;
+
+	while (!bpf_map_get_next_key(m->locals_fd, at, &key)) {
+		bit_set(wanted->destination, &key);
+		at = &key;
+	}
+}
+
 void filter_sweep(const struct maps *m)
 {
 	struct perch_filter *wanted = calloc(1, sizeof(*wanted));
@@ -43,6 +56,7 @@ void filter_sweep(const struct maps *m)
 	for (__u32 i = 1; i < m->control->backends_n; i++)
 		if (m->backends[i].state != PERCH_BACKEND_NONE && !perch_one_sided(m->backends[i].forward))
 			bit_set(wanted->source, &m->backends[i].address);
+	want_locals(m, wanted);
 	bits_keep(m->filter->destination, wanted->destination);
 	bits_keep(m->filter->source, wanted->source);
 	free(wanted);

@@ -58,6 +58,7 @@ static const struct map_kind kinds[] = {
 	MAPPED(marks, false),
 	MAPPED(sources, false),
 	PLAIN(traces, false),
+	PLAIN(locals, false),
 };
 
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))

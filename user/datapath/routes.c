@@ -19,6 +19,7 @@
 #include "clock.h"
 #include "devices.h"
 #include "hops.h"
+#include "locals.h"
 #include "internal.h"
 #include "neighbours.h"
 
@@ -157,6 +158,13 @@ static int routes_resync(struct routes *r)
 	return 0;
 }
 
+static void locals_follow(struct routes *r)
+{
+	/* everything is read again in a while, this too */
+	if (locals_sync(r->m, &r->devices.asks, devices_any_unpacks(&r->devices)))
+		r->lost = true;
+}
+
 static void routes_bump(struct routes *r)
 {
 	__atomic_fetch_add(&r->m->control->route_generation, 1, __ATOMIC_RELEASE);
@@ -249,6 +257,15 @@ void routes_attached(struct routes *r, const char *ifname, bool attached)
 	devices_attached(&r->devices, ifname, attached);
 }
 
+void routes_unpack(struct routes *r, const char *ifname, bool unpacks)
+{
+	bool any = devices_any_unpacks(&r->devices);
+
+	devices_unpack(&r->devices, ifname, unpacks);
+	if (devices_any_unpacks(&r->devices) != any)
+		locals_follow(r);
+}
+
 bool routes_is_ethernet(const struct routes *r, const char *ifname)
 {
 	for (size_t i = 0; i < r->devices.n; i++)
@@ -316,8 +333,10 @@ int routes_read(struct routes *r, int *ret_wait_ms)
 		return err;
 	if (r->lost && routes_resync(r))
 		*ret_wait_ms = RESYNC_AFTER_MS;
-	if (r->addresses)
+	if (r->addresses) {
+		locals_follow(r);
 		locals_mark(r);
+	}
 	if (!r->changed && !r->devices.changed)
 		return 0;
 	since = clock_ns() - r->bumped_at;

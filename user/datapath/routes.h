@@ -23,6 +23,9 @@ void routes_refresh(struct routes *r);
 /* Programs were attached to an interface, or are about to be taken off it: what
  * goes out by it takes another way from now on.  Call routes_read after it. */
 void routes_attached(struct routes *r, const char *ifname, bool attached);
+/* Tunnelled packets that come in by an interface, and are for an address of
+ * this host, are unpacked from now on, or no more. */
+void routes_unpack(struct routes *r, const char *ifname, bool unpacks);
 /* Is it an Ethernet device that packets of other hosts come in by? */
 bool routes_is_ethernet(const struct routes *r, const char *ifname);
 /* Is this an address of this host, as its routes are now?  False when it can't

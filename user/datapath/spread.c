@@ -28,13 +28,15 @@ static __u64 maglev_key(const struct perch_backend *b)
 	return h ^ h >> 33;
 }
 
+/* Tunnels carry packets of either family. */
 static bool is_member(const struct tables *t, __u32 id, __u32 version, enum perch_family family, bool committed)
 {
 	const struct perch_backend *b = &t->m->backends[id];
 	const struct backend_note *note = &t->backend[id];
 
 	return b->version == version && b->state != PERCH_BACKEND_NONE &&
-	       (committed ? note->wanted : note->round == t->round) && address_family(&b->address) == family;
+	       (committed ? note->wanted : note->round == t->round) &&
+	       (perch_tunnels(b->forward) || address_family(&b->address) == family);
 }
 
 /* From all members to those that are up; their entries are free to take. */

@@ -232,6 +232,20 @@ static void versions_prune(struct tables *t, const struct placed_service *s)
 	}
 }
 
+/* A packet that sees half of a change takes a source that is nobody's: this
+ * host was renumbered, and so its peers must be. */
+static void tunnel_publish(struct perch_service *v, const struct perch_address source[PERCH_FAMILIES])
+{
+	store(v->tunnel4, source[PERCH_IPV4].word[3]);
+	for (int i = 0; i < 4; i++)
+		store(v->tunnel6.word[i], source[PERCH_IPV6].word[i]);
+}
+
+void tables_tunnel(struct tables *t, unsigned service, const struct perch_address source[PERCH_FAMILIES])
+{
+	tunnel_publish(&t->m->services[service], source);
+}
+
 static void service_publish(struct tables *t, const struct change *c, const struct perch_plan *plan,
 			    const struct perch_plan *twin)
 {
@@ -239,6 +253,7 @@ static void service_publish(struct tables *t, const struct change *c, const stru
 
 	store(v->affinity, c->s->affinity);
 	store(v->forward, c->s->forward);
+	tunnel_publish(v, c->s->tunnel);
 	store(v->established, c->s->established);
 	store(v->stable_down, c->s->stable_down);
 	store(v->drain_ms, c->s->drain_ms);

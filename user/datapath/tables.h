@@ -76,6 +76,8 @@ int tables_service_id(struct tables *t);
  * go on as before. */
 int tables_apply(struct tables *t, const struct placed_service *s, const struct perch_plan *plan,
 		 const struct perch_plan *twin, char why[WHY]);
+/* Outer sources of a service's tunnels, by the backend's family; none: 0. */
+void tables_tunnel(struct tables *t, unsigned service, const struct perch_address source[PERCH_FAMILIES]);
 /* No votes, histograms and reflex any more, until the next apply. */
 void tables_unobserve(struct tables *t, unsigned service);
 /* Take listeners away, for others to have them; its flows go on. */

@@ -75,6 +75,9 @@ static void serve_port(int family, int type, const char *port)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
 	if (type == SOCK_DGRAM)
 		setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room));
+	if (type == SOCK_DGRAM)
+		setsockopt(fd, family == AF_INET ? IPPROTO_IP : IPPROTO_IPV6,
+			   family == AF_INET ? IP_PKTINFO : IPV6_RECVPKTINFO, &one, sizeof(one));
 	if (fd < 0 || bind(fd, (struct sockaddr *)&e.address, e.length) || (type == SOCK_STREAM && listen(fd, 4096)))
 		die("port %s: %s", port, strerror(errno));
 	watch(fd, type == SOCK_STREAM ? LISTENER : DATAGRAM);
@@ -172,19 +175,40 @@ static void receive(int fd)
 	}
 }
 
+/* From the address that was asked, which need not be the first of this host;
+ * by whichever way leads back. */
+static void keep_address(struct msghdr *m)
+{
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {
+		if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO)
+			((struct in_pktinfo *)CMSG_DATA(c))->ipi_ifindex = 0;
+		else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO)
+			((struct in6_pktinfo *)CMSG_DATA(c))->ipi6_ifindex = 0;
+	}
+}
+
 static void echo(int fd)
 {
-	static char buffer[65536];
-	struct endpoint from = { .length = sizeof(from.address) };
+	static char buffer[65536], control[256];
+	struct sockaddr_storage from;
+	struct iovec part = { buffer, sizeof(buffer) };
+	struct msghdr m = { .msg_name = &from, .msg_iov = &part, .msg_iovlen = 1, .msg_control = control };
 	ssize_t n;
 
-	while ((n = recvfrom(fd, buffer, sizeof(buffer), 0, (struct sockaddr *)&from.address, &from.length)) >= 0) {
-		bool asks = n >= 5 && !memcmp(buffer, "name?", 5);
+	for (;;) {
+		bool asks;
 
+		m.msg_namelen = sizeof(from);
+		m.msg_controllen = sizeof(control);
+		part = (struct iovec){ buffer, sizeof(buffer) };
+		n = recvmsg(fd, &m, 0);
+		if (n < 0)
+			return;
+		asks = n >= 5 && !memcmp(buffer, "name?", 5);
+		part = asks ? (struct iovec){ server.answer, server.answer_length } : (struct iovec){ buffer, n };
+		keep_address(&m);
 		if (!server.blackhole)
-			sendto(fd, asks ? server.answer : buffer, asks ? server.answer_length : (size_t)n, 0,
-			       (struct sockaddr *)&from.address, from.length);
-		from.length = sizeof(from.address);
+			sendmsg(fd, &m, 0);
 	}
 }
 
