@@ -17,7 +17,7 @@
 #include "bench.h"
 #include "tests/bench/wrap.skel.h"
 
-int bench_open(struct bench *b, __u32 flow_entries)
+int bench_open(struct bench *b, __u32 flow_entries, enum perch_forward forward)
 {
 	struct lab_options o = { .flow_entries = flow_entries };
 	cpu_set_t cpus;
@@ -29,6 +29,7 @@ int bench_open(struct bench *b, __u32 flow_entries)
 		return err;
 	lab_web(&b->lab);
 	lab_backends(&b->lab, 0, 2, 1);
+	lab_forwards(&b->lab, forward);
 	err = lab_apply(&b->lab);
 	if (err)
 		goto out;

@@ -48,7 +48,7 @@ struct bench_case {
  * checksum looks as if it were yet to be filled in. */
 #define BENCH_STRAY 10000
 
-int bench_open(struct bench *b, __u32 flow_entries);
+int bench_open(struct bench *b, __u32 flow_entries, enum perch_forward forward);
 void bench_close(struct bench *b);
 int bench_program(const struct bench *b, const char *name);	/* of the datapath */
 

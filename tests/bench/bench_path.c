@@ -102,6 +102,25 @@ static int fill(struct bench *b, bool v6, __u8 protocol, __u32 clients)
 	return 0;
 }
 
+/* The client's part of `clients` handshakes, where nobody sees the other. */
+static int fill_direct(struct bench *b, __u32 clients)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		struct bench_case c = steer(b, "fill", LAB_XDP, make(b, false, IPPROTO_TCP, REQUEST, 0), REQUEST, clients);
+		double ns;
+		int err;
+
+		c.packet.payload = 26;
+		c.packet.flags = i ? TCP_ACK : TCP_SYN;
+		c.packet.seq = ISN + i;
+		c.packet.ack = i ? BACKEND_ISN + 1 : 0;
+		err = bench_run(b, &c, c.program, clients, c.verdict, &ns);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
 /* The flows that are to be measured. */
 struct filled {
 	__u32 v4, v6, udp;
@@ -268,6 +287,37 @@ static void scale_bars(struct table *t, const struct bench_case *lru)
 	}
 }
 
+static const struct direct {
+	const char *name[2];	/* by hook */
+	__u32 clients;
+	unsigned reference;
+	double part;		/* of it, that is the bar */
+} directs[] = {
+	{ { "xdp, dsr, 1 flow", "tc, dsr, 1 flow" }, 1, 0, 0.45 },
+	{ { "xdp, dsr, 65,536 flows", "tc, dsr, 65,536 flows" }, SOME, 1, 0.7 },
+	{ { "xdp, dsr, 524,288 flows", "tc, dsr, 524,288 flows" }, MANY, 2, 0.7 },
+};
+
+static int measure_directs(struct bench *b, struct table *t)
+{
+	struct table now = { 0 };
+	int err;
+
+	for (unsigned i = 0; i < 2 * sizeof(directs) / sizeof(directs[0]); i++) {
+		const struct direct *d = &directs[i / 2];
+		enum lab_hook hook = i & 1;
+		struct bench_case c = steer(b, d->name[hook], hook, make(b, false, IPPROTO_TCP, REQUEST, 0), REQUEST,
+					    d->clients);
+
+		c.bar = hook == LAB_XDP ? d->part * reference[d->reference].established : 0;
+		add(&now, c);
+	}
+	err = bench_measure(b, now.c, now.n);
+	for (size_t i = 0; i < now.n; i++)
+		add(t, now.c[i]);
+	return err;
+}
+
 static int fill_table(struct bench *b, const struct filled *f)
 {
 	int err = 0;
@@ -337,7 +387,7 @@ static int measure_flows(struct results *r, const struct filled *f)
 {
 	struct bench b;
 	size_t known = 0;
-	int err = bench_open(&b, FLOWS);
+	int err = bench_open(&b, FLOWS, PERCH_NAT);
 
 	if (err)
 		return err;
@@ -355,17 +405,30 @@ static int measure_flows(struct results *r, const struct filled *f)
 	return err;
 }
 
+/* Requests alone, by MAC: a table of its own, and no look at the replies. */
+static int measure_direct(struct results *r)
+{
+	struct bench b;
+	int err = bench_open(&b, FLOWS, PERCH_DSR);
+
+	if (err)
+		return err;
+	err = fill_direct(&b, MANY) ?: measure_directs(&b, &r->fresh) ?: churn(&b) ?: measure_directs(&b, &r->churned);
+	bench_close(&b);
+	return err;
+}
+
 static int measure_all(struct results *r)
 {
 	static const struct filled many = { .v4 = MANY }, others = { .v6 = SOME, .udp = SOME };
 	struct bench b;
-	int err = bench_open(&b, FLOWS);
+	int err = bench_open(&b, FLOWS, PERCH_NAT);
 
 	if (err)
 		return err;
 	err = measure_new(&b, &r->new_empty, false);
 	bench_close(&b);
-	return err ?: measure_flows(r, &many) ?: measure_flows(r, &others);
+	return err ?: measure_flows(r, &many) ?: measure_flows(r, &others) ?: measure_direct(r);
 }
 
 static void print_all(struct results *r)
