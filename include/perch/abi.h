@@ -19,13 +19,16 @@
 #define PERCH_ABI_VERSION 4
 
 /* Limits.  Table sizes marked (load) may be set smaller or larger when the
- * object is loaded; the types leave room for the number in brackets. */
+ * object is loaded; MOST is what the types leave room for. */
 #define PERCH_NAME_LEN 64	/* names, with their final 0 */
-#define PERCH_SERVICES 1024	/* (load) [16384] */
+#define PERCH_SERVICES 1024	/* (load) */
+#define PERCH_SERVICES_MOST 16384
 #define PERCH_NO_SERVICE 0xffff
 #define PERCH_SLOTS 8		/* versions of one service that are loaded */
-#define PERCH_LISTENERS 4096	/* (load) [65535]; 0 is none */
-#define PERCH_BACKENDS 4096	/* (load) [65535]; 0 is none */
+#define PERCH_LISTENERS 4096	/* (load); 0 is none */
+#define PERCH_LISTENERS_MOST 65536
+#define PERCH_BACKENDS 4096	/* (load); 0 is none */
+#define PERCH_BACKENDS_MOST 65536
 #define PERCH_DEVICES 256	/* 0 is none, the last one stands for the stack */
 #define PERCH_OBSERVED 64	/* services with votes and histograms; 0 is none */
 #define PERCH_SLICE_WORDS 65536	/* (load) Maglev entries / PERCH_SLICE_WIDTH */

@@ -36,6 +36,7 @@
 #include "rollouts.h"
 #include "save.h"
 #include "severs.h"
+#include "sizes.h"
 #include "takeover.h"
 #include "upkeep.h"
 #include "watch.h"
@@ -177,6 +178,7 @@ static int start_datapath(struct agent *a)
 	const struct model_agent *m = &a->config->agent;
 	struct datapath_options o = { .pin_path = m->pin_path, .flow_entries = m->flow_table_size,
 				      .pins = m->pin_table_size };
+	struct sizes sizes;
 	__u8 secret[SECRET_BYTES];
 	char why[WHY] = "";
 	int r = 0;
@@ -188,6 +190,11 @@ static int start_datapath(struct agent *a)
 		return r;
 	}
 	o.secret = m->secret_file ? secret : NULL;
+	sizes_wanted(a->config, &sizes);
+	o.services = sizes.services;
+	o.listeners = sizes.listeners;
+	o.backends = sizes.backends;
+	o.slice_words = sizes.slice_words;
 	r = datapath_open(&a->datapath, &o, why);
 	explicit_bzero(secret, sizeof(secret));
 	if (r) {

@@ -24,6 +24,7 @@
 #include "place.h"
 #include "save.h"
 #include "severs.h"
+#include "sizes.h"
 #include "takeover.h"
 
 struct change {
@@ -128,7 +129,8 @@ static int change_place(struct agent *a, struct change *c, char why[AGENT_WHY])
 	if (!s->placed) {
 		r = tables_service_id(a->tables);
 		if (r < 0) {
-			snprintf(why, AGENT_WHY, "%s: no room for another service", s->name);
+			snprintf(why, AGENT_WHY, "%s: no room for another service: all %u elements are in use, some until the "
+				 "connections of what left have ended", s->name, a->datapath.maps.control->services);
 			return r;
 		}
 		s->id = r;
@@ -361,7 +363,7 @@ int apply_config(struct agent *a, struct model_config *config, const struct appl
 
 	snprintf(why, AGENT_WHY, "%s", strerror(ENOMEM));
 	if (!r)
-		r = check_gone(a, config, how, why);
+		r = sizes_check(config, a->datapath.maps.control, why) ?: check_gone(a, config, how, why);
 	for (size_t i = 0; i < n && !r; i++)
 		r = change_plan(a, config, &config->services[i], how->strict, &c[i], why);
 	fault_point(FAULT_APPLY(a), "planned");

@@ -55,10 +55,10 @@ static __u32 backend_next(const struct agent *a, const struct service *s, const 
 {
 	const struct maps *m = &a->datapath.maps;
 
-	while (++id < m->control->backends_n) {
+	while ((id = tables_backend_next(a->tables, s->id, id))) {
 		const struct perch_backend *b = &m->backends[id];
 
-		if (b->service == s->id && tables_backend_named(b) &&
+		if (tables_backend_named(b) &&
 		    (!of || (b->port == of->port && !memcmp(&b->address, &of->address, sizeof(of->address)))))
 			return id;
 	}

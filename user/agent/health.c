@@ -292,14 +292,14 @@ void health_follow(struct agent *a, struct service *s)
 {
 	const struct maps *m = &a->datapath.maps;
 
-	for (__u32 id = 1; id < m->control->backends_n; id++)
-		if (m->backends[id].service == s->id && tables_backend_named(&m->backends[id]))
+	for (__u32 id = 0; (id = tables_backend_next(a->tables, s->id, id));)
+		if (tables_backend_named(&m->backends[id]))
 			check_want(a, s, id);
 	checks_prune(s);
-	for (__u32 id = 1; id < m->control->backends_n; id++) {
+	for (__u32 id = 0; (id = tables_backend_next(a->tables, s->id, id));) {
 		const struct perch_backend *b = &m->backends[id];
 
-		if (b->service == s->id && b->held & PERCH_HELD_HEALTH && !check_find(a, s, id))
+		if (b->held & PERCH_HELD_HEALTH && !check_find(a, s, id))
 			release(a, s, b);
 	}
 }

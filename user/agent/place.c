@@ -309,7 +309,7 @@ __u32 place_live(const struct agent *a, const struct service *s, int slot)
 
 	if (slot < 0)
 		return 0;
-	for (__u32 id = 1; id < a->datapath.maps.control->backends_n; id++)
+	for (__u32 id = 0; (id = tables_backend_next(a->tables, s->id, id));)
 		live += b[id].version == version && b[id].state == PERCH_BACKEND_UP;
 	return live;
 }

@@ -19,15 +19,15 @@
 #include "save.h"
 
 /* The backends that a version names, held or not. */
-static int version_read_backends(const struct agent *a, __u32 element, struct version *v)
+static int version_read_backends(const struct agent *a, unsigned service, unsigned slot, struct version *v)
 {
 	const struct maps *m = &a->datapath.maps;
 
-	for (__u32 id = 1; id < m->control->backends_n; id++) {
+	for (__u32 id = 0; (id = tables_backend_next(a->tables, service, id));) {
 		const struct perch_backend *b = &m->backends[id];
 		struct model_backend *list;
 
-		if (b->version != element || !tables_backend_named(b))
+		if (b->version != service * PERCH_SLOTS + slot || !tables_backend_named(b))
 			continue;
 		list = realloc(v->backends, (v->n_backends + 1) * sizeof(*list));
 		if (!list)
@@ -42,11 +42,11 @@ static int version_read_doors(const struct agent *a, unsigned id, unsigned slot,
 {
 	const struct maps *m = &a->datapath.maps;
 
-	for (__u32 i = 1; i < m->control->listeners_n; i++) {
+	for (__u32 i = 0; (i = tables_listener_next(a->tables, id, i));) {
 		const struct perch_listener *l = &m->listeners[i];
 		struct perch_endpoint *list;
 
-		if (!l->in_use || l->service != id || l->door != slot + 1)
+		if (!l->in_use || l->door != slot + 1)
 			continue;
 		list = realloc(v->doors, (v->n_doors + 1) * sizeof(*list));
 		if (!list)
@@ -77,7 +77,7 @@ static int slot_read(struct agent *a, struct service *s, unsigned slot)
 	}
 	if (v->role == PERCH_ROLE_RETIRING)
 		return 0;
-	r = version_read_backends(a, s->id * PERCH_SLOTS + slot, v);
+	r = version_read_backends(a, s->id, slot, v);
 	return r ? r : version_read_doors(a, s->id, slot, v);
 }
 

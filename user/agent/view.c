@@ -125,14 +125,14 @@ json_t *view_backends(const struct agent *a, const struct service *s, int slot)
 	const struct maps *m = &a->datapath.maps;
 	json_t *array = json_array();
 
-	for (__u32 id = 1; id < m->control->backends_n; id++) {
+	for (__u32 id = 0; (id = tables_backend_next(a->tables, s->id, id));) {
 		const struct perch_backend *b = &m->backends[id];
 		struct perch_counters counters;
 		char text[ADDRESS_TEXT];
 		__u64 drained;
 		json_t *o;
 
-		if (b->version != s->id * PERCH_SLOTS + slot || b->state == PERCH_BACKEND_NONE)
+		if (b->version != s->id * PERCH_SLOTS + slot)
 			continue;
 		drained = drains_since(s, b);
 		o = json_pack("{s:s, s:s, s:o, s:o, s:i}", "address", address_port_format(&b->address, b->port, text), "state",
@@ -238,11 +238,11 @@ json_t *view_listen_placed(const struct agent *a, const struct service *s)
 	json_t *listen = json_array();
 	char text[ADDRESS_TEXT];
 
-	for (__u32 id = 1; id < m->control->listeners_n; id++) {
+	for (__u32 id = 0; (id = tables_listener_next(a->tables, s->id, id));) {
 		const struct perch_listener *l = &m->listeners[id];
 		const struct perch_endpoint e = { .address = l->address, .port = l->port, .protocol = l->protocol };
 
-		if (l->in_use && l->service == s->id && !l->door)
+		if (l->in_use && !l->door)
 			json_array_append_new(listen, json_string(endpoint_format(&e, text)));
 	}
 	return listen;
@@ -255,10 +255,10 @@ static json_t *view_adopting(const struct agent *a, const struct service *s)
 	const struct maps *m = &a->datapath.maps;
 	__u64 now = clock_now(), until = now;
 
-	for (__u32 id = 1; id < m->control->listeners_n; id++) {
+	for (__u32 id = 0; (id = tables_listener_next(a->tables, s->id, id));) {
 		const struct perch_listener *l = &m->listeners[id];
 
-		if (l->in_use && l->service == s->id && l->adopt_until > until)
+		if (l->in_use && l->adopt_until > until)
 			until = l->adopt_until;
 	}
 	return until > now ? json_real((until - now) / 1e9) : json_null();

@@ -104,10 +104,10 @@ static int check_sizes(struct reader *r, const struct model_config *c)
 		const struct model_service *s = &c->services[i];
 
 		rules += s->n_rules;
-		if (i >= PERCH_SERVICES) {
+		if (i >= PERCH_SERVICES_MOST) {
 			check_at(r, s, "name");
 			return reader_fail_line(r, s->line, "is service number %zu; at most %d are possible", i + 1,
-						PERCH_SERVICES);
+						PERCH_SERVICES_MOST);
 		}
 		if (rules > PERCH_RULES) {
 			check_at(r, s, "rules");
@@ -131,12 +131,12 @@ static int check_endpoints(struct reader *r)
 {
 	char text[ADDRESS_TEXT], line[CONFIG_ERROR];
 
-	if (r->n_places > PERCH_LISTENERS - 1) {
-		r->name = r->places[PERCH_LISTENERS - 1].file;
+	if (r->n_places > PERCH_LISTENERS_MOST - 1) {
+		r->name = r->places[PERCH_LISTENERS_MOST - 1].file;
 		r->path[0] = 0;
-		return reader_fail_line(r, r->places[PERCH_LISTENERS - 1].line,
-					"is listener number %d; at most %d are possible", PERCH_LISTENERS,
-					PERCH_LISTENERS - 1);
+		return reader_fail_line(r, r->places[PERCH_LISTENERS_MOST - 1].line,
+					"is listener number %d; at most %d are possible", PERCH_LISTENERS_MOST,
+					PERCH_LISTENERS_MOST - 1);
 	}
 	if (r->n_places)
 		qsort(r->places, r->n_places, sizeof(*r->places), compare_places);

@@ -194,9 +194,9 @@ static int check_version(struct reader *r, const struct model_service *s, size_t
 
 	for (size_t i = 0; i < v->n_backends; i++) {
 		check_at(r, s, "versions[%zu].backends[%zu]", index, i);
-		if (++*total > PERCH_BACKENDS - 1)
+		if (++*total > PERCH_BACKENDS_MOST - 1)
 			return reader_fail_line(r, v->backends[i].line, "is backend number %zu; at most %d are possible",
-						*total, PERCH_BACKENDS - 1);
+						*total, PERCH_BACKENDS_MOST - 1);
 		if (check_backend(r, s, v, i))
 			return -EINVAL;
 	}

@@ -34,7 +34,7 @@ struct service_list {
 };
 
 static const struct schema_list service_list = {
-	.what = "services", .size = sizeof(struct model_service), .max = PERCH_SERVICES, .read = service_read,
+	.what = "services", .size = sizeof(struct model_service), .max = PERCH_SERVICES_MOST, .read = service_read,
 };
 static const struct schema_key services_key = {
 	.type = SCHEMA_LIST, SCHEMA_FIELDS(struct service_list, list), .list = &service_list,

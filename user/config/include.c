@@ -15,7 +15,7 @@
 #include "parts.h"
 #include "values.h"
 
-#define FILES_MOST PERCH_SERVICES
+#define FILES_MOST PERCH_SERVICES_MOST
 #define MAIN_ONLY "it belongs in the file that includes this one"
 
 static const struct schema_key included_keys[] = {

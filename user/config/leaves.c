@@ -157,6 +157,12 @@ void leaves_of_host(struct leaves *l, const struct model_config *c)
 	leaves_duration(l, "deadman", a->deadman);
 	leaves_count(l, "flowTableSize", a->flow_table_size);
 	leaves_count(l, "pinTableSize", a->pin_table_size);
+	if (a->service_table_size)
+		leaves_count(l, "serviceTableSize", a->service_table_size);
+	if (a->backend_table_size)
+		leaves_count(l, "backendTableSize", a->backend_table_size);
+	if (a->listener_table_size)
+		leaves_count(l, "listenerTableSize", a->listener_table_size);
 	leaves_add(l, "secretFile", a->secret_file);
 	leaves_leave(l, back);
 	interfaces(l, c);

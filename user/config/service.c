@@ -60,7 +60,7 @@ static const struct schema_choice affinities[] = {
 	SCHEMA_WORD("client", PERCH_AFFINITY_CLIENT), SCHEMA_WORD("connection", PERCH_AFFINITY_CONNECTION), {}
 };
 static const struct schema_list listen_list = {
-	.what = "addresses", .size = sizeof(struct perch_endpoint), .min = 1, .max = PERCH_LISTENERS - 1,
+	.what = "addresses", .size = sizeof(struct perch_endpoint), .min = 1, .max = PERCH_LISTENERS_MOST - 1,
 	.read = listener_read,
 };
 static const struct schema_list version_list = {

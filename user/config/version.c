@@ -121,10 +121,10 @@ static int read_labels(struct reader *r, yaml_node_t *node, void *version)
 }
 
 static const struct schema_list door_list = {
-	.what = "addresses", .size = sizeof(struct perch_endpoint), .max = PERCH_LISTENERS - 1, .read = door_read,
+	.what = "addresses", .size = sizeof(struct perch_endpoint), .max = PERCH_LISTENERS_MOST - 1, .read = door_read,
 };
 static const struct schema_list backend_list = {
-	.what = "backends", .size = sizeof(struct model_backend), .min = 1, .max = PERCH_BACKENDS - 1,
+	.what = "backends", .size = sizeof(struct model_backend), .min = 1, .max = PERCH_BACKENDS_MOST - 1,
 	.read = read_backend,
 };
 

@@ -36,6 +36,8 @@ struct model_agent {
 	__u64 deadman;		/* ns, 0: off */
 	__u32 flow_table_size;
 	__u32 pin_table_size;
+	/* elements at least; 0: as the services need */
+	__u32 service_table_size, backend_table_size, listener_table_size;
 };
 
 struct model_label {

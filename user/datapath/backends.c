@@ -41,10 +41,23 @@ static void backend_leave(struct perch_backend *b)
 	store(b->held, 0);
 }
 
+/* What a backend is known by. */
+static __u32 backend_hash(__u32 version, const struct perch_address *a, __be16 port)
+{
+	struct { struct perch_address address; __u32 version, port; } key = { *a, version, port };
+
+	return index_hash(&key, sizeof(key));
+}
+
+static __u32 element_hash(const struct perch_backend *b)
+{
+	return backend_hash(b->version, &b->address, b->port);
+}
+
 int backends_open(struct tables *t)
 {
 	t->backend = calloc(t->m->control->backends_n, sizeof(*t->backend));
-	if (!t->backend)
+	if (!t->backend || index_open(&t->backends, t->m->control->services, t->m->control->backends_n))
 		return -ENOMEM;
 	t->next_backend = 1;
 	for (__u32 id = 1; id < t->m->control->backends_n; id++) {
@@ -52,6 +65,9 @@ int backends_open(struct tables *t)
 
 		if (backend_state(b) == PERCH_BACKEND_NONE)
 			continue;
+		if (b->service >= t->m->control->services)
+			return -EUCLEAN;
+		index_add(&t->backends, b->service, id, element_hash(b));
 		t->next_backend = id + 1;
 		t->backend[id].weight = 1;	/* until an apply tells */
 		t->backend[id].wanted = tables_backend_named(b) && t->m->services[b->service].in_use;
@@ -66,14 +82,18 @@ __u32 tables_backend_id(const struct tables *t, unsigned service, unsigned slot,
 {
 	__u32 version = service * PERCH_SLOTS + slot;
 
-	for (__u32 id = 1; id < t->m->control->backends_n; id++) {
+	for (__u32 id = index_find(&t->backends, backend_hash(version, a, port)); id; id = t->backends.same[id]) {
 		const struct perch_backend *b = &t->m->backends[id];
 
-		if (b->version == version && b->port == port && backend_state(b) != PERCH_BACKEND_NONE &&
-		    address_equal(&b->address, a))
+		if (b->version == version && b->port == port && address_equal(&b->address, a))
 			return id;
 	}
 	return 0;
+}
+
+__u32 tables_backend_next(const struct tables *t, unsigned service, __u32 id)
+{
+	return id ? t->backends.next[id] : t->backends.first[service];
 }
 
 __u32 tables_backend_weight(const struct tables *t, __u32 backend)
@@ -122,6 +142,7 @@ static int backend_take(struct tables *t, const struct placed_service *s, unsign
 	store(b->via, 0);
 	store(b->incarnation, b->incarnation + 1);
 	t->backend[id] = (struct backend_note){ 0 };
+	index_add(&t->backends, service, id, element_hash(b));
 	*ret_id = id;
 	return 0;
 }
@@ -151,11 +172,11 @@ int backends_place(struct tables *t, const struct placed_service *s, unsigned sl
 
 void backends_settle(struct tables *t, unsigned service, bool committed)
 {
-	for (__u32 id = 1; id < t->m->control->backends_n; id++) {
+	for_each_backend(t, service, id) {
 		struct perch_backend *b = &t->m->backends[id];
 		struct backend_note *note = &t->backend[id];
 
-		if (b->state == PERCH_BACKEND_NONE || b->service != service)
+		if (b->state == PERCH_BACKEND_NONE)
 			continue;
 		if (committed)
 			note->wanted = note->round == t->round;
@@ -170,20 +191,13 @@ void backends_settle(struct tables *t, unsigned service, bool committed)
 
 void backends_observe(struct tables *t, unsigned service, __u16 observed)
 {
-	for (__u32 id = 1; id < t->m->control->backends_n; id++) {
-		struct perch_backend *b = &t->m->backends[id];
-
-		if (b->state != PERCH_BACKEND_NONE && b->service == service)
-			publish(b->observed, observed);
-	}
+	for_each_backend(t, service, id)
+		publish(t->m->backends[id].observed, observed);
 }
 
 bool backends_left(const struct tables *t, unsigned service)
 {
-	for (__u32 id = 1; id < t->m->control->backends_n; id++)
-		if (t->m->backends[id].state != PERCH_BACKEND_NONE && t->m->backends[id].service == service)
-			return true;
-	return false;
+	return t->backends.first[service];
 }
 
 /* Flows of a backend by the kernel's own counters, now.  The caller's count
@@ -218,6 +232,7 @@ static bool backend_reap(struct tables *t, __u32 id, bool has_flows, __u64 now)
 		note->idle_since = now;
 	} else if (now - note->idle_since > REAP_AFTER_NS) {
 		publish(t->m->backends[id].state, PERCH_BACKEND_NONE);
+		index_remove(&t->backends, t->m->backends[id].service, id, element_hash(&t->m->backends[id]));
 		return true;
 	}
 	return false;
@@ -235,18 +250,18 @@ void tables_reap(struct tables *t, __u64 (*active)(void *arg, __u32 backend), vo
 			continue;
 		freed |= backend_reap(t, id, active(arg, id) || backend_has_flows(t, id), now);
 	}
-	if (listeners_resting(t))
-		freed |= listeners_free(t, false);
 	if (freed)
 		filter_sweep(t->m);
+	if (listeners_resting(t))
+		listeners_free(t, false);
 }
 
 bool tables_version_empty(const struct tables *t, unsigned service, unsigned slot)
 {
 	__u32 version = service * PERCH_SLOTS + slot;
 
-	for (__u32 id = 1; id < t->m->control->backends_n; id++)
-		if (t->m->backends[id].version == version && backend_state(&t->m->backends[id]) != PERCH_BACKEND_NONE)
+	for_each_backend(t, service, id)
+		if (t->m->backends[id].version == version)
 			return false;
 	return true;
 }

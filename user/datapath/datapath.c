@@ -30,9 +30,9 @@ static int check_options(const struct datapath_options *o, char *why)
 
 	if (flows < 1024 || (flows & (flows - 1)))
 		return why_set(why, -EINVAL, "flow table: %u entries is not a power of two of 1024 or more", flows);
-	return check_range("services", o->services, 16384, why) ?:
-	       check_range("backends", o->backends, 65536, why) ?:
-	       check_range("listeners", o->listeners, 65536, why);
+	return check_range("services", o->services, PERCH_SERVICES_MOST, why) ?:
+	       check_range("backends", o->backends, PERCH_BACKENDS_MOST, why) ?:
+	       check_range("listeners", o->listeners, PERCH_LISTENERS_MOST, why);
 }
 
 /* One agent at a time; a predecessor that is about to end is waited for. */

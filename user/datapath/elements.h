@@ -10,6 +10,7 @@
 #ifndef PERCH_ELEMENTS_H
 #define PERCH_ELEMENTS_H
 
+#include "index.h"
 #include "slices.h"
 #include "tables.h"
 
@@ -26,9 +27,13 @@ struct tables {
 	struct maps *m;
 	struct slices slices;
 	struct backend_note *backend;	/* by id */
+	struct index backends;	/* that have an element, by version, address and port */
+	struct index listeners;	/* in use or resting, by endpoint */
 	__u32 next_backend;	/* where the search for a free one begins, so that
 				 * an id rests as long as possible */
 	__u32 next_observed;
+	__u32 next_service, next_listener;	/* likewise */
+	__u32 any_port;		/* listeners in use with port 0 */
 	__u64 listeners_freed;	/* ns: when listeners_free looked last */
 	struct exception *exceptions;
 	size_t n_exceptions;
@@ -41,6 +46,12 @@ struct tables {
 
 /* Put zeros into element `key` of a per-CPU map. */
 int elements_zero(const struct tables *t, int fd, __u32 key, size_t size);
+
+/* The elements of a service, in the order in which they came. */
+#define for_each_backend(t, service, id)                                       \
+	for (__u32 id = (t)->backends.first[service]; id; id = (t)->backends.next[id])
+#define for_each_listener(t, service, id)                                      \
+	for (__u32 id = (t)->listeners.first[service]; id; id = (t)->listeners.next[id])
 
 /* backends.c */
 int backends_open(struct tables *t);

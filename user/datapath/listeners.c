@@ -41,9 +41,14 @@ static bool listener_at(const struct perch_listener *l, const struct perch_endpo
 	return l->port == e->port && l->protocol == e->protocol && !memcmp(&l->address, &e->address, sizeof(e->address));
 }
 
+static __u32 endpoint_hash(const struct perch_endpoint *e)
+{
+	return index_hash(e, sizeof(*e));
+}
+
 __u32 listeners_find(const struct tables *t, const struct perch_endpoint *e)
 {
-	for (__u32 id = 1; id < t->m->control->listeners_n; id++)
+	for (__u32 id = index_find(&t->listeners, endpoint_hash(e)); id; id = t->listeners.same[id])
 		if (t->m->listeners[id].in_use && listener_at(&t->m->listeners[id], e))
 			return id;
 	return 0;
@@ -67,16 +72,31 @@ static const struct perch_endpoint *endpoint_get(const struct placed_service *s,
 	return NULL;
 }
 
+static void listener_use(struct tables *t, struct perch_listener *l, bool use)
+{
+	t->any_port += !l->port ? use - l->in_use : 0;
+	publish(l->in_use, use);
+}
+
 /* Packets of ports without an entry of their own ask for port 0 as long as
  * somebody listens there: set before the first is known, cleared after the
  * last was. */
-static void listeners_count_any(struct tables *t)
+static void listeners_tell_any(struct tables *t)
 {
-	__u32 n = 0;
+	publish(t->m->control->any_port, t->any_port);
+}
 
-	for (__u32 id = 1; id < t->m->control->listeners_n; id++)
-		n += t->m->listeners[id].in_use && !t->m->listeners[id].port;
-	publish(t->m->control->any_port, n);
+static void listeners_read(struct tables *t)
+{
+	for (__u32 id = 1; id < t->m->control->listeners_n; id++) {
+		const struct perch_listener *l = &t->m->listeners[id];
+		struct perch_endpoint e = listener_endpoint(l);
+
+		if (!l->protocol || l->service >= t->m->control->services)
+			continue;
+		index_add(&t->listeners, l->service, id, endpoint_hash(&e));
+		t->any_port += l->in_use && !l->port;
+	}
 }
 
 /* An entry of `addresses` for which nobody is there: left by a process that
@@ -98,6 +118,9 @@ int listeners_open(struct tables *t)
 	__u32 n = t->m->control->listeners_n, id;
 	size_t n_stale = 0;
 
+	if (index_open(&t->listeners, t->m->control->services, n))
+		return -ENOMEM;
+	listeners_read(t);
 	stale = calloc(n, sizeof(*stale));
 	if (!stale)
 		return -ENOMEM;
@@ -109,7 +132,7 @@ int listeners_open(struct tables *t)
 	while (n_stale)
 		bpf_map_delete_elem(t->m->addresses_fd, &stale[--n_stale]);
 	free(stale);
-	listeners_count_any(t);
+	listeners_tell_any(t);
 	return 0;
 }
 
@@ -119,6 +142,15 @@ static bool flow_marks_listener(void *arg, const struct flow_copy *f)
 
 	named[f->flow.key.listener] = 1;
 	return true;
+}
+
+static void listener_give_back(struct tables *t, __u32 id)
+{
+	struct perch_listener *l = &t->m->listeners[id];
+	struct perch_endpoint e = listener_endpoint(l);
+
+	index_remove(&t->listeners, l->service, id, endpoint_hash(&e));
+	memset(l, 0, sizeof(*l));
 }
 
 bool listeners_free(struct tables *t, bool pressed)
@@ -139,10 +171,12 @@ bool listeners_free(struct tables *t, bool pressed)
 
 		if (!listener_resting(l) || named[id])
 			continue;
-		memset(l, 0, sizeof(*l));
+		listener_give_back(t, id);
 		freed = true;
 	}
 	free(named);
+	if (freed)
+		filter_sweep(t->m);
 	return freed;
 }
 
@@ -154,30 +188,44 @@ bool listeners_resting(const struct tables *t)
 	return false;
 }
 
-/* The service's own that rests at this endpoint, else a free one. */
-static __u32 listener_choose(const struct tables *t, unsigned service, const struct perch_endpoint *e)
+static __u32 listener_free_id(struct tables *t)
 {
-	__u32 free_id = 0;
+	__u32 n = t->m->control->listeners_n;
 
-	for (__u32 id = 1; id < t->m->control->listeners_n; id++) {
+	for (__u32 i = 0; i < n; i++) {
+		__u32 id = (t->next_listener + i) % n;
+
+		if (id && !t->m->listeners[id].protocol) {
+			t->next_listener = id + 1;
+			return id;
+		}
+	}
+	return 0;
+}
+
+/* The service's own that rests at this endpoint, else a free one. */
+static __u32 listener_choose(struct tables *t, unsigned service, const struct perch_endpoint *e, bool *ret_known)
+{
+	*ret_known = true;
+	for (__u32 id = index_find(&t->listeners, endpoint_hash(e)); id; id = t->listeners.same[id]) {
 		const struct perch_listener *l = &t->m->listeners[id];
 
 		if (listener_resting(l) && l->service == service && listener_at(l, e))
 			return id;
-		if (!l->protocol && !free_id)
-			free_id = id;
 	}
-	return free_id;
+	*ret_known = false;
+	return listener_free_id(t);
 }
 
 /* It is taken over from the stack now, whoever had it before. */
 static __u32 listener_take(struct tables *t, const struct placed_service *s, const struct perch_endpoint *e, __u8 door)
 {
-	__u32 id = listener_choose(t, s->id, e);
 	struct perch_listener *l;
+	bool known;
+	__u32 id = listener_choose(t, s->id, e, &known);
 
 	if (!id && listeners_free(t, true))
-		id = listener_choose(t, s->id, e);
+		id = listener_choose(t, s->id, e, &known);
 	if (!id)
 		return 0;
 	l = &t->m->listeners[id];
@@ -188,7 +236,9 @@ static __u32 listener_take(struct tables *t, const struct placed_service *s, con
 	store(l->leaving, 0);
 	store(l->adopt_until, s->adopt ? clock_ns() + s->adopt : 0);
 	store(l->protocol, e->protocol);
-	publish(l->in_use, 1);
+	listener_use(t, l, true);
+	if (!known)
+		index_add(&t->listeners, s->id, id, endpoint_hash(e));
 	return id;
 }
 
@@ -276,7 +326,7 @@ int listeners_publish(struct tables *t, const struct placed_service *s, const st
 {
 	int err = exceptions_publish(t, s);
 
-	listeners_count_any(t);
+	listeners_tell_any(t);
 	for (size_t i = 0; !err && i < c->n; i++) {
 		struct perch_listener *l = &t->m->listeners[c->id[i]];
 		__u8 door;
@@ -303,25 +353,30 @@ static bool change_keeps(const struct listeners_change *c, __u32 id)
 
 void listeners_prune(struct tables *t, unsigned service, const struct placed_service *s, const struct listeners_change *c)
 {
-	for (__u32 id = 1; id < t->m->control->listeners_n; id++) {
+	for_each_listener(t, service, id) {
 		struct perch_listener *l = &t->m->listeners[id];
 		struct perch_endpoint e = listener_endpoint(l);
 
-		if (!l->in_use || l->service != service || change_keeps(c, id))
+		if (!l->in_use || change_keeps(c, id))
 			continue;
 		address_give_up(t, &e);
-		publish(l->in_use, 0);
+		listener_use(t, l, false);
 	}
 	exceptions_prune(t, service, s);
-	listeners_count_any(t);
+	listeners_tell_any(t);
 }
 
 void listeners_cancel(struct tables *t, struct listeners_change *c)
 {
 	for (size_t i = 0; i < c->n; i++)
 		if (c->fresh[i])
-			publish(t->m->listeners[c->id[i]].in_use, 0);
-	listeners_count_any(t);
+			listener_use(t, &t->m->listeners[c->id[i]], false);
+	listeners_tell_any(t);
+}
+
+__u32 tables_listener_next(const struct tables *t, unsigned service, __u32 id)
+{
+	return id ? t->listeners.next[id] : t->listeners.first[service];
 }
 
 void listeners_change_free(struct listeners_change *c)

@@ -34,7 +34,7 @@ static bool is_member(const struct tables *t, __u32 id, __u32 version, enum perc
 	const struct perch_backend *b = &t->m->backends[id];
 	const struct backend_note *note = &t->backend[id];
 
-	return b->version == version && b->state != PERCH_BACKEND_NONE &&
+	return b->version == version &&
 	       (committed ? note->wanted : note->round == t->round) &&
 	       (perch_tunnels(b->forward) || address_family(&b->address) == family);
 }
@@ -69,15 +69,21 @@ static int spread_fill(const struct tables *t, struct maglev_member *member, siz
 
 int spread_make(const struct tables *t, __u32 version, enum perch_family family, bool committed, struct spread *ret)
 {
-	__u32 n_backends = t->m->control->backends_n;
-	struct maglev_member *member = calloc(n_backends, sizeof(*member));
+	unsigned service = version / PERCH_SLOTS;
+	struct maglev_member *member;
 	size_t n = 0;
 	int err = -ENOMEM;
 
 	*ret = (struct spread){ 0 };
+	for_each_backend(t, service, id)
+		n += is_member(t, id, version, family, committed);
+	if (!n)
+		return 0;
+	member = calloc(n, sizeof(*member));
 	if (!member)
 		return err;
-	for (__u32 id = 1; id < n_backends; id++)
+	n = 0;
+	for_each_backend(t, service, id)
 		if (is_member(t, id, version, family, committed))
 			member[n++] = (struct maglev_member){
 				.key = maglev_key(&t->m->backends[id]),

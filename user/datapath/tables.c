@@ -48,7 +48,7 @@ int tables_open(struct tables **ret, struct datapath *d)
 	if (!t)
 		return -ENOMEM;
 	t->m = &d->maps;
-	t->next_observed = 1;
+	t->next_observed = t->next_listener = 1;
 	t->cpus = libbpf_num_possible_cpus();
 	err = t->cpus < 0 ? t->cpus : slices_open(&t->slices, t->m);
 	err = err ?: backends_open(t);
@@ -68,6 +68,8 @@ void tables_close(struct tables *t)
 		return;
 	slices_close(&t->slices);
 	exceptions_close(t);
+	index_close(&t->backends);
+	index_close(&t->listeners);
 	free(t->backend);
 	free(t);
 }
@@ -75,10 +77,16 @@ void tables_close(struct tables *t)
 int tables_service_id(struct tables *t)
 {
 	const struct maps *m = t->m;
+	__u32 n = m->control->services;
 
-	for (__u32 id = 0; id < m->control->services; id++)
-		if (!m->services[id].in_use && !m->names[id].name[0] && !backends_left(t, id))
-			return id;
+	for (__u32 i = 0; i < n; i++) {
+		__u32 id = (t->next_service + i) % n;
+
+		if (m->services[id].in_use || m->names[id].name[0] || backends_left(t, id))
+			continue;
+		t->next_service = id + 1;
+		return id;
+	}
 	return -ENOSPC;
 }
 
@@ -296,7 +304,6 @@ int tables_apply(struct tables *t, const struct placed_service *s, const struct 
 	listeners_prune(t, s->id, s, &c.listeners);
 	versions_prune(t, s);
 	backends_settle(t, s->id, true);
-	filter_sweep(t->m);
 out:
 	listeners_change_free(&c.listeners);
 	return err;
@@ -395,7 +402,6 @@ static void service_take_down(struct tables *t, unsigned service)
 	publish(t->m->services[service].in_use, 0);
 	t->round++;
 	backends_settle(t, service, true);
-	filter_sweep(t->m);
 }
 
 int tables_remove(struct tables *t, unsigned service)

@@ -122,6 +122,11 @@ static inline bool tables_backend_named(const struct perch_backend *b)
 
 /* Ids of the kernel for what a name or address means; 0 is none. */
 __u32 tables_backend_id(const struct tables *t, unsigned service, unsigned slot, const struct perch_address *a, __be16 port);
+/* The element after `id` (0: the first) of a service's backends, those that
+ * left included; of its listeners, those that rest included.  0 behind the
+ * last. */
+__u32 tables_backend_next(const struct tables *t, unsigned service, __u32 id);
+__u32 tables_listener_next(const struct tables *t, unsigned service, __u32 id);
 /* Weight that its service gives it, 0: it has left. */
 __u32 tables_backend_weight(const struct tables *t, __u32 backend);
 /* Free elements of backends (and listeners) that left and whose flows have
