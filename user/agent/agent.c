@@ -45,33 +45,57 @@
 #define SECRET_BYTES 32
 #define APPLY_TRIES 10
 
+static unsigned name_bucket(const char *name)
+{
+	unsigned h = 5381;	/* Bernstein's */
+
+	while (*name)
+		h = h * 33 ^ (unsigned char)*name++;
+	return h % AGENT_NAMES;
+}
+
 struct service *agent_service(const struct agent *a, const char *name)
 {
-	struct service *s = a->services;
+	struct service *s = a->by_name[name_bucket(name)];
 
 	while (s && strcmp(s->name, name))
-		s = s->next;
+		s = s->same;
 	return s;
 }
 
 void agent_add_service(struct agent *a, struct service *s)
 {
-	struct service **at = &a->services;
+	unsigned bucket = name_bucket(s->name);
 
-	while (*at)
-		at = &(*at)->next;
 	s->next = NULL;
-	*at = s;
+	s->at = a->services_end;
+	*s->at = s;
+	a->services_end = &s->next;
+	s->same = a->by_name[bucket];
+	a->by_name[bucket] = s;
+}
+
+void agent_unlist_service(struct agent *a, struct service *s)
+{
+	struct service **same = &a->by_name[name_bucket(s->name)];
+
+	if (!s->at)
+		return;
+	*s->at = s->next;
+	if (s->next)
+		s->next->at = s->at;
+	else
+		a->services_end = s->at;
+	s->at = NULL;
+	while (*same != s)
+		same = &(*same)->same;
+	*same = s->same;
+	rollouts_unfollow(a, s);
 }
 
 void agent_drop_service(struct agent *a, struct service *s)
 {
-	struct service **at = &a->services;
-
-	while (*at && *at != s)
-		at = &(*at)->next;
-	if (*at)
-		*at = s->next;
+	agent_unlist_service(a, s);
 	if (a->by_id[s->id] == s)
 		a->by_id[s->id] = NULL;
 	health_forget(a, s);
@@ -361,6 +385,9 @@ int agent_start(struct agent *a, const char *config_path)
 	int r;
 
 	memset(a, 0, sizeof(*a));
+	a->services_end = &a->services;
+	a->alarms_end = &a->alarms;
+	TAILQ_INIT(&a->moving);
 	a->lock_fd = -1;
 	a->started = clock_wall();
 	fault_init();
@@ -422,9 +449,13 @@ static void close_handle(uv_handle_t *handle, void *arg)
 
 static void stop_services(struct agent *a)
 {
+	int unsaved = store_begin(a->store);	/* one write to the disk for all */
+
 	for (struct service *s = a->services; s; s = s->next)
 		if (s->placed && s->model)
 			save_rollout(a, s, true);
+	if (!unsaved)
+		store_end(a->store, 0);
 	while (a->services) {
 		struct service *next = a->services->next;
 

@@ -17,13 +17,14 @@
 #include "../datapath/routes.h"
 #include "../datapath/samples.h"
 #include "../datapath/tables.h"
+#include "alarms.h"
 #include "events.h"
 #include "state.h"
 #include "store.h"
 
+#define AGENT_NAMES 4096
 #define AGENT_WHY 640		/* room for a configuration error and more */
 
-struct alarm;
 struct applied;
 struct attachment;
 struct choices;
@@ -54,7 +55,8 @@ struct agent {
 	struct samples *samples;
 	struct store *store;
 	struct events *events;
-	struct alarm *alarms;
+	struct alarm *alarms, **alarms_end;	/* the oldest first */
+	struct alarm *alarm_by_hash[ALARM_BUCKETS];
 	struct applied *applied;	/* services that the API owns, the oldest first */
 	struct confirm *confirm;	/* a configuration that waits to be confirmed */
 	struct watch *watches;
@@ -68,7 +70,9 @@ struct agent {
 	struct pins *pins;
 	struct http *socket_http, *tcp_http;
 
-	struct service *services;	/* in the order of the file */
+	struct service *services, **services_end;	/* in the order of the file */
+	struct service *by_name[AGENT_NAMES];	/* the same, by hash */
+	TAILQ_HEAD(services_moving, service) moving;	/* looked at with every look */
 	struct service *leaving;	/* handed back; see leaving.h */
 	struct service **by_id;		/* by element of `services` */
 	struct backend_evidence *backends;	/* by element of `backends` */
@@ -104,9 +108,10 @@ void agent_set_pace(struct agent *a);
 int agent_lock_state(struct agent *a);
 
 struct service *agent_service(const struct agent *a, const char *name);
-/* Append to the list. */
+/* Append to the list, and out of it again. */
 void agent_add_service(struct agent *a, struct service *s);
-/* Forget and free it. */
+void agent_unlist_service(struct agent *a, struct service *s);
+/* Forget and free it; also one that is in no list. */
 void agent_drop_service(struct agent *a, struct service *s);
 
 /* An event with the labels of the version it is about; see labels.c. */

@@ -10,19 +10,42 @@
 #include "agent.h"
 #include "clock.h"
 
+/* Where it is in its chain, or would be. */
 static struct alarm **alarm_find(struct agent *a, const char *kind, const char *subject)
 {
-	struct alarm **at = &a->alarms;
+	unsigned h = 5381;	/* Bernstein's */
+	struct alarm **same;
 
-	while (*at && (strcmp((*at)->kind, kind) || strcmp((*at)->subject, subject)))
-		at = &(*at)->next;
-	return at;
+	for (const char *c = kind; *c; c++)
+		h = h * 33 ^ (unsigned char)*c;
+	for (const char *c = subject; *c; c++)
+		h = h * 33 ^ (unsigned char)*c;
+	same = &a->alarm_by_hash[h % ALARM_BUCKETS];
+	while (*same && (strcmp((*same)->kind, kind) || strcmp((*same)->subject, subject)))
+		same = &(*same)->same;
+	return same;
+}
+
+static void list_append(struct agent *a, struct alarm *alarm)
+{
+	alarm->at = a->alarms_end;
+	*alarm->at = alarm;
+	a->alarms_end = &alarm->next;
+}
+
+static void list_remove(struct agent *a, struct alarm *alarm)
+{
+	*alarm->at = alarm->next;
+	if (alarm->next)
+		alarm->next->at = alarm->at;
+	else
+		a->alarms_end = alarm->at;
 }
 
 void alarm_raise(struct agent *a, const char *kind, const char *subject, const char *service, const char *remedy,
 		 const char *format, ...)
 {
-	struct alarm **at = alarm_find(a, kind, subject), *alarm = *at;
+	struct alarm **same = alarm_find(a, kind, subject), *alarm = *same;
 	char text[sizeof(alarm->text)];
 	va_list args;
 
@@ -36,7 +59,8 @@ void alarm_raise(struct agent *a, const char *kind, const char *subject, const c
 		snprintf(alarm->kind, sizeof(alarm->kind), "%s", kind);
 		snprintf(alarm->subject, sizeof(alarm->subject), "%s", subject);
 		alarm->since = clock_wall();
-		*at = alarm;
+		*same = alarm;
+		list_append(a, alarm);
 	} else if (!strcmp(alarm->text, text)) {
 		return;
 	}
@@ -48,11 +72,12 @@ void alarm_raise(struct agent *a, const char *kind, const char *subject, const c
 
 void alarm_clear(struct agent *a, const char *kind, const char *subject)
 {
-	struct alarm **at = alarm_find(a, kind, subject), *alarm = *at;
+	struct alarm **same = alarm_find(a, kind, subject), *alarm = *same;
 
 	if (!alarm)
 		return;
-	*at = alarm->next;
+	*same = alarm->same;
+	list_remove(a, alarm);
 	agent_emit(a, .kind = "alarm", .service = alarm->service[0] ? alarm->service : NULL, .from = kind,
 		   .reason = "over");
 	free(alarm);

@@ -8,8 +8,11 @@
 
 struct agent;
 
+#define ALARM_BUCKETS 1024	/* thousands of services may be in trouble at once */
+
 struct alarm {
-	struct alarm *next;
+	struct alarm *next, **at;	/* of the list, and what points to it there */
+	struct alarm *same;	/* hash of kind and subject */
 	char kind[24];
 	char subject[80];	/* a service, interface or family; "" for none */
 	char service[64];

@@ -97,19 +97,25 @@ static int change_plan(struct agent *a, const struct model_config *config, const
 	return lifecycle_merge(&l, c->slot, why);
 }
 
-static const struct model_service *model_find(const struct model_config *config, const char *name)
+/* Which of the services the configuration names. */
+static void mark_named(struct agent *a, const struct model_config *config)
 {
-	for (size_t i = 0; i < config->n_services; i++)
-		if (!strcmp(config->services[i].name, name))
-			return &config->services[i];
-	return NULL;
+	struct service *s;
+
+	for (s = a->services; s; s = s->next)
+		s->named = false;
+	for (size_t i = 0; i < config->n_services; i++) {
+		s = agent_service(a, config->services[i].name);
+		if (s)
+			s->named = true;
+	}
 }
 
 /* A service that the configuration lost while its canary is under way. */
 static int check_gone(struct agent *a, const struct model_config *config, const struct apply *how, char why[AGENT_WHY])
 {
 	for (const struct service *s = a->services; s; s = s->next) {
-		if (!how->strict || !service_in_rollout(s) || model_find(config, s->name))
+		if (!how->strict || !service_in_rollout(s) || s->named)
 			continue;
 		if (how->gone && !strcmp(how->gone, s->name))
 			continue;
@@ -207,13 +213,13 @@ static void settle_gone(struct agent *a, const struct change *c, size_t n, const
 {
 	struct service *next;
 
+	for (struct service *s = a->services; s; s = s->next)
+		s->named = false;
+	for (size_t i = 0; i < n; i++)
+		c[i].service->named = true;
 	for (struct service *s = a->services; s; s = next) {
-		bool there = false;
-
 		next = s->next;
-		for (size_t i = 0; i < n; i++)
-			there = there || c[i].service == s;
-		if (!there)
+		if (!s->named)
 			service_gone(a, s, how);
 	}
 }
@@ -246,10 +252,12 @@ static void settle_list(struct agent *a, struct change *c, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		struct service *s = c[i].service;
 
+		s->at = end;
 		*end = s;
 		end = &s->next;
 	}
 	*end = NULL;
+	a->services_end = end;
 }
 
 /* Does what responses are counted against differ? */
@@ -362,6 +370,7 @@ int apply_config(struct agent *a, struct model_config *config, const struct appl
 	int r = c ? 0 : -ENOMEM;
 
 	snprintf(why, AGENT_WHY, "%s", strerror(ENOMEM));
+	mark_named(a, config);
 	if (!r)
 		r = sizes_check(config, a->datapath.maps.control, why) ?: check_gone(a, config, how, why);
 	for (size_t i = 0; i < n && !r; i++)

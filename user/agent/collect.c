@@ -65,7 +65,7 @@ static void take_service(void *arg, const struct perch_sample_service *s)
 {
 	struct service *service = service_of_id(arg, s->head.id);
 
-	if (service)
+	if (service && service->word != s->word)
 		rollback_notice(arg, service);
 }
 

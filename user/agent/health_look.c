@@ -47,13 +47,11 @@ static const char *fate(const struct service *s, int slot)
 	}
 }
 
-static void living_count(const struct agent *a, struct living *living)
+static void living_count(const struct agent *a, unsigned service, struct living living[PERCH_SLOTS][PERCH_FAMILIES])
 {
-	const struct maps *m = &a->datapath.maps;
-
-	for (__u32 id = 1; id < m->control->backends_n; id++) {
-		const struct perch_backend *b = &m->backends[id];
-		struct living *l = &living[b->version * PERCH_FAMILIES + address_family(&b->address)];
+	for (__u32 id = 0; (id = tables_backend_next(a->tables, service, id));) {
+		const struct perch_backend *b = &a->datapath.maps.backends[id];
+		struct living *l = &living[b->version % PERCH_SLOTS][address_family(&b->address)];
 
 		if (!tables_backend_named(b))
 			continue;
@@ -76,15 +74,19 @@ static void dead_say(struct agent *a, const struct service *s, int slot, const s
 		    role_name(v->role), v->name, other->named ? words[family] : "", fate(s, slot));
 }
 
+static bool version_serves(const struct service *s, int slot)
+{
+	return s && s->model && s->slot[slot].name[0] && role_serves(s->slot[slot].role);
+}
+
 static void version_look(struct agent *a, __u32 version, const struct living l[PERCH_FAMILIES])
 {
 	const struct service *s = a->by_id[version / PERCH_SLOTS];
 	int slot = version % PERCH_SLOTS;
-	bool serves = s && s->model && s->slot[slot].name[0] && role_serves(s->slot[slot].role);
 
 	for (int family = 0; family < PERCH_FAMILIES; family++) {
 		__u8 *dead = &a->dead[version * PERCH_FAMILIES + family];
-		bool is = serves && l[family].named && !l[family].up;
+		bool is = l[family].named && !l[family].up && version_serves(s, slot);
 		char subject[32];
 
 		if (!is && !*dead)
@@ -110,19 +112,21 @@ static void checks_look(struct agent *a, const struct service *s)
 		alarm_clear(a, "checks", s->name);
 }
 
+static void service_look(struct agent *a, unsigned id)
+{
+	struct living living[PERCH_SLOTS][PERCH_FAMILIES] = { 0 };
+
+	living_count(a, id, living);
+	for (unsigned slot = 0; slot < PERCH_SLOTS; slot++)
+		version_look(a, id * PERCH_SLOTS + slot, living[slot]);
+}
+
 void health_look(struct agent *a)
 {
-	__u32 versions = a->datapath.maps.control->services * PERCH_SLOTS;
-	struct living *living = calloc(versions * PERCH_FAMILIES, sizeof(*living));
-
 	if (!a->dead)
-		a->dead = calloc(versions * PERCH_FAMILIES, sizeof(*a->dead));
-	if (living && a->dead) {
-		living_count(a, living);
-		for (__u32 i = 0; i < versions; i++)
-			version_look(a, i, &living[i * PERCH_FAMILIES]);
-	}
-	free(living);
+		a->dead = calloc(a->datapath.maps.control->services * PERCH_SLOTS * PERCH_FAMILIES, sizeof(*a->dead));
+	for (__u32 id = 0; a->dead && id < a->datapath.maps.control->services; id++)
+		service_look(a, id);
 	for (struct service *s = a->services; s; s = s->next) {
 		checks_look(a, s);
 		if (s->placed && !s->astray)

@@ -70,7 +70,7 @@ static void disarm(struct agent *a, struct service *s)
 
 static void leaving_put(struct agent *a, struct service *s)
 {
-	list_take(&a->services, s);
+	agent_unlist_service(a, s);
 	health_forget(a, s);
 	forget_model(s);
 	s->next = a->leaving;

@@ -17,6 +17,7 @@
 #include "health.h"
 #include "lifecycle.h"
 #include "pins.h"
+#include "rollouts.h"
 #include "rules.h"
 #include "save.h"
 #include "tunnels.h"
@@ -120,6 +121,7 @@ int place_step(struct agent *a, struct service *s, const struct step *step)
 		return r;
 	s->canary_share = step->canary_share;
 	s->baseline_share = step->baseline_share;
+	rollouts_follow(a, s);
 	new_shares_begin(s);
 	return 0;
 }

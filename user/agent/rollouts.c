@@ -182,13 +182,40 @@ void rollouts_look(struct agent *a, struct service *s)
 		save_rollout(a, s, out.changed || arm_bad(&s->keep.canary) != s->stored_bad);
 }
 
+/* In a rollout, or with shares that another hand may take. */
+static bool service_moves(const struct service *s)
+{
+	return service_in_rollout(s) || s->canary_share || s->baseline_share;
+}
+
+void rollouts_follow(struct agent *a, struct service *s)
+{
+	if (s->moves || !s->at || !service_moves(s))
+		return;
+	s->moves = true;
+	TAILQ_INSERT_TAIL(&a->moving, s, moving);
+}
+
+void rollouts_unfollow(struct agent *a, struct service *s)
+{
+	if (!s->moves)
+		return;
+	s->moves = false;
+	TAILQ_REMOVE(&a->moving, s, moving);
+}
+
 void rollouts_tick(struct agent *a)
 {
-	for (struct service *s = a->services; s; s = s->next) {
+	struct service *next;
+
+	for (struct service *s = TAILQ_FIRST(&a->moving); s; s = next) {
+		next = TAILQ_NEXT(s, moving);
 		rollback_notice(a, s);
 		if (service_in_rollout(s))
 			rollouts_look(a, s);
 		deadman_follow(a, s);
+		if (!service_moves(s))
+			rollouts_unfollow(a, s);
 	}
 }
 

@@ -26,6 +26,11 @@ int rollouts_begun(struct agent *a, struct service *s, const char *version, cons
 /* One look at a service in a rollout, at every one. */
 void rollouts_look(struct agent *a, struct service *s);
 void rollouts_tick(struct agent *a);
+/* It may have begun to move: looked at with every look from now on, until it
+ * has come to rest.  Of thousands of services few do; the others are seen once
+ * a second. */
+void rollouts_follow(struct agent *a, struct service *s);
+void rollouts_unfollow(struct agent *a, struct service *s);
 /* The word says rolled back. */
 void rollouts_rolled_back(struct agent *a, struct service *s, const char *reason);
 /* Stop judging for a person's weights; no event of its own. */

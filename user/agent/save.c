@@ -11,6 +11,7 @@
 #include "../datapath/registry.h"
 #include "clock.h"
 #include "fault.h"
+#include "rollouts.h"
 
 void save_names(struct agent *a, const struct service *s)
 {
@@ -161,6 +162,7 @@ int save_rollout(struct agent *a, struct service *s, bool stored)
 {
 	s->keep.saved = clock_now();
 	s->next_save = s->keep.saved + NS_PER_S;
+	rollouts_follow(a, s);
 	if (a->datapath_open)
 		rollout_blob_write(&a->datapath.maps.rollouts[s->id], &s->keep, sizeof(s->keep));
 	if (!stored)

@@ -119,7 +119,7 @@ void slots_swap(struct version a[PERCH_SLOTS], struct version b[PERCH_SLOTS])
 int slot_of_role(const struct version slot[PERCH_SLOTS], enum perch_role role)
 {
 	for (int i = 0; i < PERCH_SLOTS; i++)
-		if (slot[i].name[0] && slot[i].role == role)
+		if (slot[i].role == role && slot[i].name[0])
 			return i;
 	return -1;
 }

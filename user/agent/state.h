@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/queue.h>
 
 #include "../core/model.h"
 #include "../core/rollout.h"
@@ -52,7 +53,11 @@ struct check;
 struct placed_drain;
 
 struct service {
-	struct service *next;
+	struct service *next, **at;	/* of its list, and what points to it there */
+	struct service *same;	/* name's hash: see agent_service */
+	TAILQ_ENTRY(service) moving;	/* see rollouts_follow */
+	bool moves;
+	bool named;		/* scratch: by the configuration in hand */
 	char name[PERCH_NAME_LEN];
 	unsigned id;		/* element of `services` */
 	const struct model_service *model;	/* in the configuration in force */

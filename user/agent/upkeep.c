@@ -8,6 +8,7 @@
 #include "alarms.h"
 #include "clock.h"
 #include "collect.h"
+#include "deadman.h"
 #include "history.h"
 #include "hostcheck.h"
 #include "interfaces.h"
@@ -17,6 +18,7 @@
 #include "mend.h"
 #include "place.h"
 #include "rollback.h"
+#include "rollouts.h"
 #include "save.h"
 #include "tunnels.h"
 
@@ -54,11 +56,12 @@ static void previous_expire(struct agent *a, struct service *s)
 /* A version that retires is gone when its last connection is. */
 static void version_retire(struct agent *a, struct service *s, int slot)
 {
-	struct version gone = s->slot[slot];
+	struct version gone;
 	char why[AGENT_WHY];
 
-	if (gone.role != PERCH_ROLE_RETIRING || !tables_version_empty(a->tables, s->id, slot))
+	if (s->slot[slot].role != PERCH_ROLE_RETIRING || !tables_version_empty(a->tables, s->id, slot))
 		return;
+	gone = s->slot[slot];
 	memset(&s->slot[slot], 0, sizeof(s->slot[slot]));
 	if (place_service(a, s, why)) {
 		/* the slot is nobody else's before the kernel knows: again in a second */
@@ -104,6 +107,8 @@ void upkeep(struct agent *a)
 	tables_reap(a->tables, collect_active, a);
 	for (struct service *s = a->services; s; s = s->next) {
 		rollback_notice(a, s);
+		deadman_follow(a, s);
+		rollouts_follow(a, s);
 		service_bring_back(a, s);
 		previous_expire(a, s);
 		for (int i = 0; i < PERCH_SLOTS; i++)
