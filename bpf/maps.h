@@ -61,7 +61,6 @@ CPU_ARRAY(scratch, struct packet, PERCH_HOOKS);
 /* registry, for user space alone */
 SHARED_ARRAY(names, struct perch_service_name, PERCH_SERVICES);
 SHARED_ARRAY(version_names, struct perch_version_name, PERCH_SERVICES *PERCH_SLOTS);
-SHARED_ARRAY(rollouts, struct perch_rollout_blob, PERCH_SERVICES);
 
 /* endpoint -> listener id */
 struct {
@@ -70,6 +69,15 @@ struct {
 	__type(key, struct perch_endpoint);
 	__type(value, u32);
 } addresses SEC(".maps");
+
+/* service id -> its rollout, if it had one; for user space alone */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, PERCH_SERVICES);
+	__type(key, u32);
+	__type(value, struct perch_rollout_blob);
+} rollouts SEC(".maps");
 
 /* service and client -> version or role */
 struct {

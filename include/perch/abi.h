@@ -501,10 +501,10 @@ struct perch_version_name {
 	__u8 role;		/* enum perch_role */
 	__u8 zero[7];
 	__u64 since;		/* seconds since 1970: entered this role */
-	__u64 reserved[6];
 };
-_Static_assert(sizeof(struct perch_version_name) == 128, "version name");
+_Static_assert(sizeof(struct perch_version_name) == 80, "version name");
 
+/* Value of `rollouts`, a hash by service: of those that had a rollout. */
 #define PERCH_ROLLOUT_BYTES 1024
 struct perch_rollout_blob {
 	__u32 length;

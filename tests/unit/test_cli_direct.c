@@ -158,15 +158,13 @@ static void test_status_shows_names_weights_and_backends(void **state)
 static void test_status_shows_the_phase_that_the_agent_kept(void **state)
 {
 	const struct rollout_keep keep = { .rollout = { .phase = ROLLOUT_HOLDING } };
-	struct perch_rollout_blob *b;
+	struct perch_rollout_blob b = { .version = ROLLOUT_LAYOUT, .length = sizeof(keep) };
 	json_t *services;
 	struct maps maps;
 
 	needs_kernel();
-	b = &datapath.maps.rollouts[0];
-	memcpy(b->bytes, &keep, sizeof(keep));
-	b->version = ROLLOUT_LAYOUT;
-	b->length = sizeof(keep);
+	memcpy(b.bytes, &keep, sizeof(keep));
+	assert_int_equal(registry_rollout_put(&datapath.maps, 0, &b, false), 0);
 	assert_int_equal(maps_open(&maps, pins, NULL), 0);
 	services = direct_services(&maps);
 	maps_close(&maps);

@@ -29,24 +29,11 @@ void save_names(struct agent *a, const struct service *s)
 	}
 }
 
-static void rollout_blob_write(struct perch_rollout_blob *b, const void *bytes, __u32 length)
-{
-	/* without a length the bytes are not read: killed half-way, the
-	 * store's copy counts */
-	__atomic_store_n(&b->length, 0, __ATOMIC_RELEASE);
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	if (!length)
-		return;
-	memcpy(b->bytes, bytes, length);
-	b->version = ROLLOUT_LAYOUT;
-	__atomic_store_n(&b->length, length, __ATOMIC_RELEASE);
-}
-
 void save_no_names(struct agent *a, unsigned id)
 {
 	const struct maps *m = &a->datapath.maps;
 
-	rollout_blob_write(&m->rollouts[id], NULL, 0);
+	registry_rollout_drop(m, id);
 	for (unsigned i = 0; i < PERCH_SLOTS; i++)
 		registry_name_version(m, id, i, "", PERCH_ROLE_NONE, 0);
 	registry_name_service(m, id, "");
@@ -158,13 +145,22 @@ int save_service(struct agent *a, const struct service *s)
 	return r;
 }
 
+/* Of thousands of services few ever had one: nothing is kept of the others. */
+static void rollout_to_map(struct agent *a, const struct service *s)
+{
+	struct perch_rollout_blob b = { .version = ROLLOUT_LAYOUT, .length = sizeof(s->keep) };
+
+	memcpy(b.bytes, &s->keep, sizeof(s->keep));
+	registry_rollout_put(&a->datapath.maps, s->id, &b, s->keep.rollout.phase == ROLLOUT_IDLE);
+}
+
 int save_rollout(struct agent *a, struct service *s, bool stored)
 {
 	s->keep.saved = clock_now();
 	s->next_save = s->keep.saved + NS_PER_S;
 	rollouts_follow(a, s);
 	if (a->datapath_open)
-		rollout_blob_write(&a->datapath.maps.rollouts[s->id], &s->keep, sizeof(s->keep));
+		rollout_to_map(a, s);
 	if (!stored)
 		return 0;
 	s->stored_bad = arm_bad(&s->keep.canary);
@@ -208,12 +204,12 @@ int save_rollout_stored(struct agent *a, struct service *s)
 
 int save_rollout_load(struct agent *a, struct service *s)
 {
-	const struct perch_rollout_blob *b = &a->datapath.maps.rollouts[s->id];
+	struct perch_rollout_blob b;
 	struct rollout_keep keep;
 
-	if (b->length != sizeof(keep) || b->version != ROLLOUT_LAYOUT)
+	if (registry_rollout_get(&a->datapath.maps, s->id, &b) || b.length != sizeof(keep) || b.version != ROLLOUT_LAYOUT)
 		return save_rollout_stored(a, s);
-	memcpy(&keep, b->bytes, sizeof(keep));
+	memcpy(&keep, b.bytes, sizeof(keep));
 	if (!rollout_keep_usable(&keep))
 		return save_rollout_stored(a, s);
 	s->keep = keep;

@@ -77,7 +77,7 @@ void sizes_wanted(const struct model_config *c, struct sizes *ret)
 		 * connections have ended */
 		.backends = roomy(need.backends, 4, a->backend_table_size ? a->backend_table_size + 1 : PERCH_BACKENDS,
 				  PERCH_BACKENDS_MOST),
-		.slice_words = roomy(need.slice_words, 4, slice_words > PERCH_SLICE_WORDS ? slice_words : PERCH_SLICE_WORDS,
+		.slice_words = roomy(need.slice_words, 8, slice_words > PERCH_SLICE_WORDS ? slice_words : PERCH_SLICE_WORDS,
 				     ~0u),
 	};
 }

@@ -208,14 +208,15 @@ static const char *backend_state(unsigned state)
 
 static const char *phase_name(const struct maps *m, unsigned id, const struct pair *p)
 {
+	struct perch_rollout_blob b;
 	struct rollout rollout;
 
 	if (pair_rolled_back(p))
 		return "RolledBack";
 	/* the agent keeps more behind it */
-	if (m->rollouts[id].length < sizeof(rollout) || m->rollouts[id].version != ROLLOUT_LAYOUT)
+	if (registry_rollout_get(m, id, &b) || b.length < sizeof(rollout) || b.version != ROLLOUT_LAYOUT)
 		return "Idle";
-	memcpy(&rollout, m->rollouts[id].bytes, sizeof(rollout));
+	memcpy(&rollout, b.bytes, sizeof(rollout));
 	return rollout_phase_name(rollout.phase);
 }
 

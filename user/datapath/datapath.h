@@ -40,7 +40,6 @@ struct maps {
 	struct perch_observed *observed;
 	struct perch_service_name *names;
 	struct perch_version_name *version_names;
-	struct perch_rollout_blob *rollouts;
 	struct perch_mark *marks;
 	struct perch_sources *sources;
 };

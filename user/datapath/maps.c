@@ -43,7 +43,7 @@ static const struct map_kind kinds[] = {
 	MAPPED(flows, false),
 	MAPPED(devices, false),
 	MAPPED(observed, false),
-	MAPPED(rollouts, false),
+	PLAIN(rollouts, false),
 	PLAIN(addresses, false),
 	PLAIN(stripes, false),
 	PLAIN(device_ids, false),

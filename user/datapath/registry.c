@@ -57,6 +57,21 @@ void registry_name_version(const struct maps *m, unsigned id, unsigned slot, con
 	put_name(v->name, name);
 }
 
+int registry_rollout_put(const struct maps *m, __u32 id, const struct perch_rollout_blob *b, bool replace)
+{
+	return bpf_map_update_elem(m->rollouts_fd, &id, b, replace ? BPF_EXIST : BPF_ANY);
+}
+
+int registry_rollout_get(const struct maps *m, __u32 id, struct perch_rollout_blob *ret)
+{
+	return bpf_map_lookup_elem(m->rollouts_fd, &id, ret);
+}
+
+void registry_rollout_drop(const struct maps *m, __u32 id)
+{
+	bpf_map_delete_elem(m->rollouts_fd, &id);
+}
+
 static struct perch_rejection_key rejection_key(const char *service, const char *version)
 {
 	struct perch_rejection_key key = { 0 };

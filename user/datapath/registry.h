@@ -12,6 +12,12 @@ void registry_name_service(const struct maps *m, unsigned id, const char *name);
 void registry_name_version(const struct maps *m, unsigned id, unsigned slot, const char *name, enum perch_role role,
 			   __u64 since);
 
+/* What is kept of a service's rollout: the whole or what was there before.
+ * replace: only where there is one (-ENOENT). */
+int registry_rollout_put(const struct maps *m, __u32 id, const struct perch_rollout_blob *b, bool replace);
+int registry_rollout_get(const struct maps *m, __u32 id, struct perch_rollout_blob *ret);
+void registry_rollout_drop(const struct maps *m, __u32 id);
+
 /* How a rollback without an agent ends the reason that it writes down; its
  * comment follows after a colon. */
 #define REGISTRY_DIRECT "without the agent"
