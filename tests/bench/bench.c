@@ -17,14 +17,13 @@
 #include "bench.h"
 #include "tests/bench/wrap.skel.h"
 
-int bench_open(struct bench *b, __u32 flow_entries, enum perch_forward forward)
+int bench_open(struct bench *b, const struct lab_options *o, enum perch_forward forward)
 {
-	struct lab_options o = { .flow_entries = flow_entries };
 	cpu_set_t cpus;
 	int err;
 
 	memset(b, 0, sizeof(*b));
-	err = lab_open(&b->lab, &o);
+	err = lab_open(&b->lab, o);
 	if (err)
 		return err;
 	lab_web(&b->lab);
@@ -81,6 +80,7 @@ static void prepare(struct bench *b, struct bench_case *c, struct packet *p)
 	w->mask = c->clients - 1;
 	w->half = c->clients > 3 ? __builtin_ctz(c->clients) / 2 : 1;
 	w->base = c->base;
+	w->spread = c->spread;
 	w->sequence = c->sequence;
 	memset(w->verdicts, 0, sizeof(w->verdicts));
 	memcpy(w->header, p->byte, sizeof(w->header));
@@ -158,19 +158,30 @@ double bench_median(double *values, size_t n)
 	return n & 1 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
 }
 
-int bench_measure(struct bench *b, struct bench_case *cases, size_t n)
+int bench_round(struct bench *b, struct bench_case *cases, size_t n, unsigned round)
 {
-	for (unsigned round = 0; round < BENCH_ROUNDS; round++) {
-		for (size_t i = 0; i < n; i++) {
-			int err = measure_round(b, &cases[i], round);
+	int err = 0;
 
-			if (err)
-				return err;
-		}
-	}
+	for (size_t i = 0; i < n && !err; i++)
+		err = measure_round(b, &cases[i], round);
+	return err;
+}
+
+void bench_medians(struct bench_case *cases, size_t n)
+{
 	for (size_t i = 0; i < n; i++)
 		cases[i].median = bench_median(cases[i].ns, BENCH_ROUNDS);
-	return 0;
+}
+
+int bench_measure(struct bench *b, struct bench_case *cases, size_t n)
+{
+	int err = 0;
+
+	for (unsigned round = 0; round < BENCH_ROUNDS && !err; round++)
+		err = bench_round(b, cases, n, round);
+	if (!err)
+		bench_medians(cases, n);
+	return err;
 }
 
 void bench_print(const struct bench_case *cases, size_t n)

@@ -34,6 +34,7 @@ struct bench_case {
 	enum wrap_vary vary;
 	__u32 clients;		/* a power of two; 1: the same each time */
 	__u32 base;
+	__u32 spread;		/* over how many destinations, see wrap.h */
 	__u32 repeat;		/* 0: BENCH_REPEAT */
 	int verdict;		/* what the program returns */
 	double bar;		/* ns, 0: none */
@@ -48,7 +49,7 @@ struct bench_case {
  * checksum looks as if it were yet to be filled in. */
 #define BENCH_STRAY 10000
 
-int bench_open(struct bench *b, __u32 flow_entries, enum perch_forward forward);
+int bench_open(struct bench *b, const struct lab_options *o, enum perch_forward forward);
 void bench_close(struct bench *b);
 int bench_program(const struct bench *b, const char *name);	/* of the datapath */
 
@@ -57,6 +58,10 @@ int bench_program(const struct bench *b, const char *name);	/* of the datapath *
 int bench_run(struct bench *b, struct bench_case *c, int program, __u32 repeat, int verdict, double *ret_ns);
 /* All cases, round by round; fills ns and median. */
 int bench_measure(struct bench *b, struct bench_case *cases, size_t n);
+/* Its parts, for cases of two datapaths that take turns: round 0 to
+ * BENCH_ROUNDS - 1 of each, then the medians. */
+int bench_round(struct bench *b, struct bench_case *cases, size_t n, unsigned round);
+void bench_medians(struct bench_case *cases, size_t n);
 
 void bench_print(const struct bench_case *cases, size_t n);
 void bench_print_json(const struct bench_case *cases, size_t n);

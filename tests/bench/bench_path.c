@@ -22,6 +22,7 @@
 #include "tests/bench/wrap.skel.h"
 
 #define FLOWS PERCH_FLOWS
+static const struct lab_options whole = { .flow_entries = FLOWS };
 #define MANY 524288u
 #define SOME 65536u
 #define NEW_CLIENTS (1u << 22)	/* more than a run has packets */
@@ -387,7 +388,7 @@ static int measure_flows(struct results *r, const struct filled *f)
 {
 	struct bench b;
 	size_t known = 0;
-	int err = bench_open(&b, FLOWS, PERCH_NAT);
+	int err = bench_open(&b, &whole, PERCH_NAT);
 
 	if (err)
 		return err;
@@ -409,7 +410,7 @@ static int measure_flows(struct results *r, const struct filled *f)
 static int measure_direct(struct results *r)
 {
 	struct bench b;
-	int err = bench_open(&b, FLOWS, PERCH_DSR);
+	int err = bench_open(&b, &whole, PERCH_DSR);
 
 	if (err)
 		return err;
@@ -422,7 +423,7 @@ static int measure_all(struct results *r)
 {
 	static const struct filled many = { .v4 = MANY }, others = { .v6 = SOME, .udp = SOME };
 	struct bench b;
-	int err = bench_open(&b, FLOWS, PERCH_NAT);
+	int err = bench_open(&b, &whole, PERCH_NAT);
 
 	if (err)
 		return err;

@@ -80,6 +80,10 @@ static __always_inline void vary(__u8 *packet)
 	packet[at + 2] = wrap_address(client) >> 8;
 	packet[at + 3] = wrap_address(client);
 	*(__u16 *)(packet + port) = bpf_htons(wrap_port(client));
+	if (!config.spread)
+		return;
+	packet[32] = client % config.spread >> 8;
+	packet[33] = client % config.spread;
 }
 
 static __always_inline void next_packet(void *data, void *end, int verdict)

@@ -17,6 +17,8 @@ struct wrap_config {
 	__u32 base;		/* number of the first client */
 	__u32 sequence;		/* of the packet that runs now */
 	__u32 half;		/* half of the mask's bits, 1 at least */
+	__u32 spread;		/* IPv4, WRAP_SOURCE: this many destinations take turns by
+				 * client, from the template's x.x.0.0 on; 0: the template's */
 	__u64 header[WRAP_HEADER / 8];
 	__u64 verdicts[WRAP_VERDICTS];	/* how often each was returned */
 };

@@ -107,7 +107,11 @@ int lab_open(struct lab *lab, const struct lab_options *o)
 	struct datapath_options options = {
 		.pin_path = lab->pin_path,
 		.flow_entries = o && o->flow_entries ? o->flow_entries : 8192,
-		.services = 64, .backends = 256, .listeners = 256, .slice_words = 4096, .pins = 16384,
+		.services = o && o->services ? o->services : 64,
+		.backends = o && o->backends ? o->backends : 256,
+		.listeners = 256 + (o ? o->services : 0),
+		.slice_words = o && o->slice_words ? o->slice_words : 4096,
+		.pins = 16384,
 		.secret = secret,
 	};
 	char why[WHY] = "";

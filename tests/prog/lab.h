@@ -53,6 +53,7 @@ struct lab {
 
 struct lab_options {
 	__u32 flow_entries;	/* 0: 8192 */
+	__u32 services, backends, slice_words;	/* 0: as tests need; listeners as services */
 };
 
 /* Once per process, before anything else: own namespaces, devices, bpffs. */
