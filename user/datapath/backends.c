@@ -142,7 +142,7 @@ static int backend_take(struct tables *t, const struct placed_service *s, unsign
 	store(b->via, 0);
 	store(b->incarnation, b->incarnation + 1);
 	t->backend[id] = (struct backend_note){ 0 };
-	index_add(&t->backends, service, id, element_hash(b));
+	index_add(&t->backends, s->id, id, element_hash(b));
 	*ret_id = id;
 	return 0;
 }
