@@ -66,6 +66,67 @@ static void test_choice_of_each_slot_is_exact(void **state)
 	}
 }
 
+/* The lab's services know two versions: give slot 2 to a baseline. */
+static void set_baseline(struct lab *lab, __u32 canary, __u32 baseline)
+{
+	lab_backends(lab, 2, 5, 1);
+	for (unsigned v6 = 0; v6 < 2; v6++) {
+		struct placed_service *p = &lab->web[v6].placed;
+		struct split_want want = {
+			.rest = 0, .canary = 1, .baseline = 2, .fallback = 0, .canary_share = canary,
+			.baseline_share = baseline, .salt = lab->web[v6].salt,
+			.role = { PERCH_ROLE_STABLE, PERCH_ROLE_CANARY, PERCH_ROLE_BASELINE },
+			.fallback_role = { PERCH_ROLE_STABLE, PERCH_ROLE_CANARY, PERCH_ROLE_BASELINE },
+		};
+		struct perch_split *split = lab_split(lab, v6);
+		struct perch_plan plan, twin;
+		__u64 word;
+
+		p->version[2].slot = 2;
+		p->version[2].name = "v3";
+		p->version[2].role = PERCH_ROLE_BASELINE;
+		p->n_versions = 3;
+		assert_int_equal(lab_apply(lab), 0);
+		assert_int_equal(split_plan(&want, &plan, &twin), 0);
+		assert_int_equal(split_step(split, split_word(split), &plan, &twin, PERCH_BY_AGENT, lab_now() / 1000000000,
+					    &word), 0);
+	}
+}
+
+static unsigned slot_of_client(struct lab *lab, struct mode m, __u32 client, __u32 turn)
+{
+	static struct talk t;
+
+	mode_talk(&t, lab, m, IPPROTO_TCP, client);
+	t.client.seq += (turn + 1) * 0x10000000;
+	assert_int_equal(talk_client(&t, TCP_SYN, 0), TALK_FORWARDED);
+	return t.host == 5 ? 2 : talk_slot(&t);
+}
+
+/* The canary grows up from 0 and the baseline down from 10,000: neither moves a
+ * client of the other, and a rollback takes both to stable. */
+static void test_choice_of_canary_and_baseline_is_exact(void **state)
+{
+	static const struct { __u32 canary, baseline; } shares[] = { { 500, 500 }, { 2500, 500 }, { 2500, 7500 }, { 1, 1 } };
+	static __u32 client[PERCH_SHARE_ALL];
+	struct lab *lab = *state;
+
+	for_each_mode(m) {
+		find_clients(lab, m, client);
+		for (unsigned i = 0; i < sizeof(shares) / sizeof(shares[0]); i++) {
+			set_baseline(lab, shares[i].canary, shares[i].baseline);
+			for (__u32 value = 0; value < PERCH_SHARE_ALL; value++)
+				assert_int_equal(slot_of_client(lab, m, client[value], i),
+						 value < shares[i].canary ? 1 :
+						 value >= PERCH_SHARE_ALL - shares[i].baseline ? 2 : 0);
+		}
+		set_baseline(lab, 5000, 5000);
+		split_rollback(lab_split(lab, m.v6), PERCH_BY_DIRECT);
+		for (__u32 value = 0; value < PERCH_SHARE_ALL; value++)
+			assert_int_equal(slot_of_client(lab, m, client[value], 7), 0);
+	}
+}
+
 static void set_affinity(struct lab *lab, enum perch_affinity affinity)
 {
 	lab->web[0].placed.affinity = lab->web[1].placed.affinity = affinity;
@@ -279,6 +340,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_choice_model_is_siphash),
 		prog_test_big(test_choice_of_each_slot_is_exact, &big),
+		prog_test_big(test_choice_of_canary_and_baseline_is_exact, &big),
 		prog_test_big(test_choice_growing_share_takes_no_client_back, &big),
 		prog_test(test_choice_client_affinity_keeps_version_and_backend),
 		prog_test(test_choice_connection_affinity_spreads_one_client),

@@ -376,7 +376,7 @@ static void test_config_file_is_loaded(void **state)
 
 static void test_config_file_that_is_none_is_refused(void **state)
 {
-	const size_t huge = (4 << 20) + 1;
+	const size_t huge = (16 << 20) + 1;
 	char path[256], *spaces = malloc(huge);
 
 	refuse_file(*state, -EISDIR, "Is a directory");
@@ -389,7 +389,7 @@ static void test_config_file_that_is_none_is_refused(void **state)
 	assert_non_null(spaces);
 	memset(spaces, '\n', huge);
 	write_file(path, *state, spaces, huge);
-	refuse_file(path, -EFBIG, "larger than 4 MiB");
+	refuse_file(path, -EFBIG, "larger than 16 MiB");
 	write_file(path, *state, spaces, huge - 1);
 	refuse_file(path, -EINVAL, "the file is empty");
 	free(spaces);

@@ -45,64 +45,6 @@
 #define SECRET_BYTES 32
 #define APPLY_TRIES 10
 
-static unsigned name_bucket(const char *name)
-{
-	unsigned h = 5381;	/* Bernstein's */
-
-	while (*name)
-		h = h * 33 ^ (unsigned char)*name++;
-	return h % AGENT_NAMES;
-}
-
-struct service *agent_service(const struct agent *a, const char *name)
-{
-	struct service *s = a->by_name[name_bucket(name)];
-
-	while (s && strcmp(s->name, name))
-		s = s->same;
-	return s;
-}
-
-void agent_add_service(struct agent *a, struct service *s)
-{
-	unsigned bucket = name_bucket(s->name);
-
-	s->next = NULL;
-	s->at = a->services_end;
-	*s->at = s;
-	a->services_end = &s->next;
-	s->same = a->by_name[bucket];
-	a->by_name[bucket] = s;
-}
-
-void agent_unlist_service(struct agent *a, struct service *s)
-{
-	struct service **same = &a->by_name[name_bucket(s->name)];
-
-	if (!s->at)
-		return;
-	*s->at = s->next;
-	if (s->next)
-		s->next->at = s->at;
-	else
-		a->services_end = s->at;
-	s->at = NULL;
-	while (*same != s)
-		same = &(*same)->same;
-	*same = s->same;
-	rollouts_unfollow(a, s);
-}
-
-void agent_drop_service(struct agent *a, struct service *s)
-{
-	agent_unlist_service(a, s);
-	if (a->by_id[s->id] == s)
-		a->by_id[s->id] = NULL;
-	health_forget(a, s);
-	alarms_forget(a, s->name);
-	service_delete(s);
-}
-
 /* Two agents on one state would undo each other's steps. */
 int agent_lock_state(struct agent *a)
 {

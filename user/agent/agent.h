@@ -107,6 +107,7 @@ void agent_set_pace(struct agent *a);
  * A directory that takes none is no failure. */
 int agent_lock_state(struct agent *a);
 
+/* service_list.c: those in force, in the order of the file. */
 struct service *agent_service(const struct agent *a, const char *name);
 /* Append to the list, and out of it again. */
 void agent_add_service(struct agent *a, struct service *s);

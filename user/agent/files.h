@@ -7,7 +7,7 @@
 #include <stddef.h>
 
 #define FILE_PATH 512
-#define FILE_MOST (4u << 20)
+#define FILE_MOST (16u << 20)
 
 /* The whole of a regular file of at most FILE_MOST bytes, 0-terminated, to be
  * freed.  0 or -errno. */

@@ -11,6 +11,7 @@
 #include "cli.h"
 
 #define CLIENT_MS 10000
+#define CLIENT_STATUS_MS 5000	/* of thousands of services; then the pinned maps are read */
 #define CLIENT_ROLLBACK_MS 1000	/* then the pinned map is written directly */
 
 struct client_path {

@@ -176,7 +176,7 @@ int do_status(struct cli *cli, int argc, char **argv)
 	ret = words_read(cli, argc, argv, words);
 	if (ret)
 		return ret;
-	silence = client_call(cli, "GET", "/v1/status", NULL, CLIENT_ROLLBACK_MS, &http, &status);
+	silence = client_call(cli, "GET", "/v1/status", NULL, CLIENT_STATUS_MS, &http, &status);
 	if (silence)
 		ret = status_of_kernel(cli, silence, &status);
 	else if (http != 200)

@@ -64,7 +64,7 @@ int document_read(const char *path, char **ret_text, size_t *ret_length, char *e
 	}
 	if (length > DOCUMENT_BYTES) {
 		err = -EFBIG;
-		snprintf(error, CONFIG_ERROR, "%s: is larger than 4 MiB; a configuration is not", path);
+		snprintf(error, CONFIG_ERROR, "%s: is larger than 16 MiB; a configuration is not", path);
 		goto out;
 	}
 	*ret_text = text;

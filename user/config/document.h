@@ -5,9 +5,9 @@
 
 #include "schema.h"
 
-#define DOCUMENT_BYTES (4u << 20)
+#define DOCUMENT_BYTES (16u << 20)
 #define DOCUMENT_DEPTH 16
-#define DOCUMENT_NODES (1u << 18)
+#define DOCUMENT_NODES (1u << 20)
 
 /* The whole of a file of at most DOCUMENT_BYTES, to be freed.  0, or -errno
  * with the line in error (CONFIG_ERROR bytes). */
