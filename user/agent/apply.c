@@ -276,6 +276,7 @@ static void settle_change(struct agent *a, struct change *c, const struct apply 
 {
 	struct service *s = c->service;
 	const struct version *was = c->slot;
+	__u64 word = s->word;
 
 	for (int i = 0; i < PERCH_SLOTS; i++) {
 		if (strcmp(was[i].name, s->slot[i].name) && was[i].name[0])
@@ -292,7 +293,9 @@ static void settle_change(struct agent *a, struct change *c, const struct apply 
 	}
 	place_roles(a, s);
 	applied_mark(a, s);
-	save_service(a, s);
+	/* of thousands of services a reload changes one, and writes that */
+	if (!a->ready || c->created || s->word != word || !slots_same(was, s->slot))
+		save_service(a, s);
 	if (!a->ready || c->created)	/* map or store may be new */
 		save_rollout(a, s, true);
 }

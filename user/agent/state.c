@@ -106,6 +106,26 @@ int slots_copy(struct version to[PERCH_SLOTS], const struct version from[PERCH_S
 	return 0;
 }
 
+static bool version_same(const struct version *a, const struct version *b)
+{
+	if (strcmp(a->name, b->name) || a->role != b->role || a->since != b->since || a->n_backends != b->n_backends ||
+	    a->n_doors != b->n_doors)
+		return false;
+	for (size_t i = 0; i < a->n_backends; i++)
+		if (memcmp(&a->backends[i].address, &b->backends[i].address, sizeof(a->backends[i].address)) ||
+		    a->backends[i].port != b->backends[i].port || a->backends[i].weight != b->backends[i].weight)
+			return false;
+	return !a->n_doors || !memcmp(a->doors, b->doors, a->n_doors * sizeof(*a->doors));
+}
+
+bool slots_same(const struct version a[PERCH_SLOTS], const struct version b[PERCH_SLOTS])
+{
+	for (int i = 0; i < PERCH_SLOTS; i++)
+		if (!version_same(&a[i], &b[i]))
+			return false;
+	return true;
+}
+
 void slots_swap(struct version a[PERCH_SLOTS], struct version b[PERCH_SLOTS])
 {
 	for (int i = 0; i < PERCH_SLOTS; i++) {

@@ -98,6 +98,8 @@ int version_copy(struct version *to, const struct version *from);
 int version_from_model(struct version *v, const struct model_version *m);
 void slots_clear(struct version slot[PERCH_SLOTS]);
 int slots_copy(struct version to[PERCH_SLOTS], const struct version from[PERCH_SLOTS]);
+/* Would the same be kept of them? */
+bool slots_same(const struct version a[PERCH_SLOTS], const struct version b[PERCH_SLOTS]);
 void slots_swap(struct version a[PERCH_SLOTS], struct version b[PERCH_SLOTS]);
 
 /* A slot, or -1. */
