@@ -11,7 +11,7 @@
 #include "agent.h"
 
 #define API_BODY 65536
-#define API_TEXT (24u << 20)	/* a part of the configuration, or many pins */
+#define API_TEXT (16u << 20)	/* a part of the configuration, or many pins */
 #define API_COMMENT 200
 
 struct request {
