@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
-# make, make demo, make test, make bench.  O=DIR builds elsewhere, SAN=1 with
-# ASan and UBSan, W= without warnings as errors.
+# make, make demo, make test, make vm-test, make bench.  O=DIR builds elsewhere,
+# SAN=1 with ASan and UBSan, W= without warnings as errors.
 
 O ?= build
 PREFIX ?= /usr
@@ -48,7 +48,7 @@ TEST_SKELETONS := $(patsubst %.bpf.c,$(O)/%.skel.h,$(TEST_BPF))
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all everything deps demo test lint bench install clean
+.PHONY: all everything deps demo test vm-test lint bench install clean
 
 all: deps
 	@$(MAKE) --no-print-directory $(O)/perch $(O)/perchd
@@ -67,6 +67,11 @@ test:
 	@scripts/install-deps build test bench
 	@$(MAKE) --no-print-directory everything
 	@BUILD=$(O) scripts/test
+
+vm-test:
+	@scripts/install-deps build test vm
+	@$(MAKE) --no-print-directory everything
+	@BUILD=$(O) scripts/vm-test
 
 lint:
 	@scripts/install-deps build lint
@@ -144,4 +149,5 @@ $(BENCHES) : $(O)/tests/bench/%: $(O)/tests/bench/%.o $(BENCH_LIB) $(TEST_LIB) $
 $(TOOLS) : $(O)/tests/e2e/tools/%: $(O)/tests/e2e/tools/%.o
 	$(CC) $(CFLAGS) $(SAN_FLAGS) -o $@ $^ -lbpf -lsqlite3 -lpthread
 
--include $(shell find $(O) -name '*.d' 2>/dev/null)
+# not in the root file system of virtual machines
+-include $(shell find $(O) -path $(O)/vm -prune -o -name '*.d' -print 2>/dev/null)

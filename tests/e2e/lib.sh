@@ -79,7 +79,7 @@ run() {
 }
 
 finish() {
-	if grep -hE 'Sanitizer|runtime error' "$LAB_DIR"/*.err; then
+	if grep -hsE 'Sanitizer|runtime error' "$LAB_DIR"/*.err; then
 		echo "# a sanitizer had something to say of perchd or a tool"
 		FAILURES=$((FAILURES + 1))
 	fi
