@@ -53,20 +53,30 @@ static __always_inline u64 sum_client_port(const struct packet *p)
 	return p->client_port ? (u64)(u16)~own_client_port(p) + p->client_port : 0;
 }
 
-/* IP header, the same for both hooks: address, hop count, IPv4's checksum. */
-static __always_inline void write_ip(void *at, const struct packet *p, bool v6, u64 sum, bool hop)
+/*
+ * IP header, the same for both hooks: address, hop count, IPv4's checksum.
+ * parse saw it whole; it is asked again for the verifier, in each family's own
+ * branch: that of Linux 6.1 does not remember which family it was in a compare
+ * before, once that has been to the stack and back.
+ */
+static __always_inline bool write_ip(void *at, void *end, const struct packet *p, u64 sum, bool hop)
 {
 	bool reply = p->way == WAY_REPLY;
 
-	if (v6) {
+	if (p->v6) {
 		struct ipv6hdr *ip = at;
 
+		if ((void *)(ip + 1) > end)
+			return false;
 		__builtin_memcpy(reply ? &ip->saddr : &ip->daddr, &p->new_address, 16);
 		ip->hop_limit -= hop;
 	} else {
 		struct iphdr *ip = at;
-		u16 *life = (u16 *)&ip->ttl, old = *life;
+		u16 *life = (u16 *)&ip->ttl, old;
 
+		if ((void *)(ip + 1) > end)
+			return false;
+		old = *life;
 		ip->ttl -= hop;
 		ip->check = ~sum_fold((u64)(u16)~ip->check + sum + (u16)~old + *life);
 		if (reply)
@@ -74,13 +84,7 @@ static __always_inline void write_ip(void *at, const struct packet *p, bool v6, 
 		else
 			ip->daddr = p->new_address.word[3];
 	}
-}
-
-/* What parse saw, asked again for the verifier.  It must see one family from
- * here to the last write, so that is read once and handed on. */
-static __always_inline bool ip_whole(void *ip, void *end, bool v6)
-{
-	return ip + (v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr)) <= end;
+	return true;
 }
 
 /* Sum of p's pseudo header, as it came. */
@@ -131,8 +135,7 @@ static __always_inline bool rewrite_xdp(struct xdp_md *ctx, const struct packet 
 	const struct perch_address *old = reply ? &p->source : &p->destination;
 	u16 old_port = reply ? p->source_port : p->destination_port;
 	u64 sum = sum_address(p, old), all = sum + (u16)~old_port + p->new_port + sum_client_port(p);
-	void *at = header_at(data, p->transport), *ip = header_at(data, p->ip), *eth;
-	bool v6 = p->v6;
+	void *at = header_at(data, p->transport), *eth;
 
 	if (unlikely(p->piece == PIECE_LATER)) {
 		;	/* what follows is payload */
@@ -156,9 +159,8 @@ static __always_inline bool rewrite_xdp(struct xdp_md *ctx, const struct packet 
 		if (unlikely(p->client_port))
 			*(reply ? &t->dest : &t->source) = p->client_port;
 	}
-	if (!ip_whole(ip, end, v6))
+	if (!write_ip(header_at(data, p->ip), end, p, sum, d != NULL))
 		return false;
-	write_ip(ip, p, v6, sum, d != NULL);
 	if (!d)
 		return true;
 	eth = header_at(data, (p->ip - ETH_HLEN) & 0xff);
@@ -220,8 +222,8 @@ static __always_inline bool untag_tc(struct __sk_buff *skb, struct packet *p)
  * and the tags, because it goes on through the stack. */
 static __always_inline bool rewrite_tc(struct __sk_buff *skb, struct packet *p, const struct perch_device *d, bool hop)
 {
-	bool reply = p->way == WAY_REPLY, v6 = p->v6;
-	void *data, *end, *ip;
+	bool reply = p->way == WAY_REPLY;
+	void *data, *end;
 	__be16 *ports;
 
 	if (unlikely(p->tags) && hop && !untag_tc(skb, p))
@@ -232,9 +234,8 @@ static __always_inline bool rewrite_tc(struct __sk_buff *skb, struct packet *p, 
 		sum_tc_hop(skb, p);
 	data = (void *)(long)skb->data;
 	end = (void *)(long)skb->data_end;
-	ip = header_at(data, p->ip);
 	ports = header_at(data, p->transport);
-	if (!ip_whole(ip, end, v6) || data + ETH_HLEN > end)
+	if (data + ETH_HLEN > end)
 		return false;
 	if (likely(p->piece != PIECE_LATER)) {
 		if ((void *)(ports + 2) > end)
@@ -243,7 +244,8 @@ static __always_inline bool rewrite_tc(struct __sk_buff *skb, struct packet *p, 
 		if (unlikely(p->client_port))
 			ports[reply] = p->client_port;
 	}
-	write_ip(ip, p, v6, sum_address(p, reply ? &p->source : &p->destination), hop);
+	if (!write_ip(header_at(data, p->ip), end, p, sum_address(p, reply ? &p->source : &p->destination), hop))
+		return false;
 	if (d)
 		via_write(data, p->via, d);
 	return true;

@@ -16,22 +16,6 @@
 #define TUNNEL_TTL 64
 #define TUNNEL_PORTS 49152	/* the first of RFC 6335's dynamic ports; 2^14 */
 
-/* One hop less, and IPv4's checksum with it. */
-static __always_inline void write_hop(void *at, bool v6)
-{
-	if (v6) {
-		struct ipv6hdr *ip = at;
-
-		ip->hop_limit--;
-	} else {
-		struct iphdr *ip = at;
-		u16 *life = (u16 *)&ip->ttl, old = *life;
-
-		ip->ttl--;
-		ip->check = ~sum_fold((u64)(u16)~ip->check + (u16)~old + *life);
-	}
-}
-
 /* A length that a super-packet may be beyond: then it is said to be 0. */
 static __always_inline __be16 outer_length(u32 length)
 {
@@ -117,14 +101,27 @@ static __always_inline bool outer_write(void *data, void *end, const struct pack
 	return address_mapped(&p->new_address) ? outer_write_v4(data, end, p, sv) : outer_write_v6(data, end, p, sv);
 }
 
+/* One hop less, and IPv4's checksum with it; see write_ip. */
 static __always_inline bool inner_write(void *data, void *end, const struct packet *p)
 {
-	void *ip = header_at(data, p->ip);
-	bool v6 = p->v6;
+	void *at = header_at(data, p->ip);
 
-	if (!ip_whole(ip, end, v6))
-		return false;
-	write_hop(ip, v6);
+	if (p->v6) {
+		struct ipv6hdr *ip = at;
+
+		if ((void *)(ip + 1) > end)
+			return false;
+		ip->hop_limit--;
+	} else {
+		struct iphdr *ip = at;
+		u16 *life = (u16 *)&ip->ttl, old;
+
+		if ((void *)(ip + 1) > end)
+			return false;
+		old = *life;
+		ip->ttl--;
+		ip->check = ~sum_fold((u64)(u16)~ip->check + (u16)~old + *life);
+	}
 	return true;
 }
 
