@@ -260,7 +260,7 @@ static int list_interface(void *arg, const struct pinned_link *l)
 	struct attach_info info = { .mode = ATTACH_TC };
 	__u32 ifindex = 0;
 
-	if (l->hook == LINK_CLSACT)
+	if (l->hook == LINK_CLSACT && if_nametoindex(l->ifname))
 		clsact_programs(l->ifname, &info.tc_in_id, &info.tc_out_id);
 	else if (l->hook != LINK_TC_OUT || link_info(l, &ifindex, &info.tc_out_id) || !ifindex)
 		return 0;	/* another hook, or a device that has gone */
