@@ -21,7 +21,7 @@ test_benchmark_against_peers_runs() {
 	expect [ "$(field "$sum" '[.packets[] | select(.contender != "generator" and .mpps > 0)] | length')" = 12 ]
 	expect [ "$(field "$sum" '[.connections[] | select(.rate > 0 and .p50 > 0)] | length')" = 5 ]
 	expect [ "$(field "$sum" '[.rollback[] | select(.write[0] > 0)] | length')" = 9 ]
-	expect [ "$(field "$sum" '.bars | length')" = 4 ]
+	expect [ "$(field "$sum" '.bars | length')" = 5 ]
 }
 
 run test_benchmark_against_peers_runs
