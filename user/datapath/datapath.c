@@ -102,7 +102,13 @@ static int arm_timer(struct datapath *d, char *why)
 	__u32 first;
 	int err;
 
-	err = bpf_prog_test_run_opts(bpf_program__fd(d->skeleton->progs.perch_tick), &run);
+	/* the kernel takes a timer's memory without waiting for it, and may find none */
+	for (int ms = 0; ms < TIMER_MS; ms++) {
+		err = bpf_prog_test_run_opts(bpf_program__fd(d->skeleton->progs.perch_tick), &run);
+		if (err || run.retval == XDP_PASS)
+			break;
+		nanosleep(&nap, NULL);
+	}
 	if (err || run.retval != XDP_PASS)
 		return why_set(why, err ?: -EIO, "arm the kernel's timer: %s (verdict %u)", strerror(err ? -err : EIO),
 			       run.retval);
