@@ -103,6 +103,7 @@ static __always_inline bool answer_partial(struct __sk_buff *skb, const struct p
 	bpf_skb_load_bytes(skb, at, &before, 2);
 	bpf_l4_csum_replace(skb, at, 0, 1, 2);
 	bpf_skb_load_bytes(skb, at, &after, 2);
+	bpf_skb_store_bytes(skb, at, &before, 2, 0);
 	return before == after;
 }
 

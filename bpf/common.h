@@ -118,6 +118,13 @@ struct packet {
 	u16 gso_size;
 	__be16 client_port;	/* the client's end gets this one; 0: its own */
 	u64 via;		/* next hop there, 0: not known */
+
+	/* an ICMP error: then the ends, ports and protocol above are those of
+	 * the packet that would answer the quoted one, and steer by that */
+	u8 quote, quoted;	/* where the quoted IP and transport headers are */
+	u8 quoted_sum;		/* and its transport checksum; 0: not quoted */
+	u8 refuses;		/* nobody is there, it says */
+	u8 from_end;		/* who says so is who the quoted packet was for */
 };
 
 /* The next hop is this host's stack, which gets the packet rewritten. */

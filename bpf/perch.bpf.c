@@ -9,9 +9,11 @@
 #include "answer.h"
 #include "carry.h"
 #include "clockwork.h"
+#include "icmp.h"
 #include "parse.h"
 #include "parse_odd.h"
 #include "steer.h"
+#include "toobig.h"
 #include "trace.h"
 #include "unpack.h"
 
@@ -38,7 +40,19 @@ static __always_inline struct packet *packet_begin(u32 hook, u32 bits, u32 lengt
 
 static __always_inline bool reason_drops(u32 reason)
 {
-	return reason == PERCH_R_SEVERED_DROP || reason == PERCH_R_STABLE_DOWN_DROP;
+	return reason == PERCH_R_SEVERED_DROP || reason == PERCH_R_STABLE_DOWN_DROP ||
+	       reason == PERCH_R_TOO_BIG_DROP || reason == PERCH_R_REWRITE_FAILED;
+}
+
+/* Does the filter know an address of p?  If not, p is an ICMP error at best. */
+static __always_inline bool packet_named(const struct packet *p)
+{
+	return p->to_listener | p->from_backend;
+}
+
+static __always_inline bool packet_is_icmp(const struct packet *p)
+{
+	return p->protocol == (p->v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP);
 }
 
 static __always_inline int xdp_pass(u32 reason)
@@ -57,20 +71,13 @@ static __always_inline int xdp_leave(struct xdp_md *ctx, struct packet *p, u32 r
 
 /* The device that p leaves by, NULL: up the stack.  GO, or the reason to leave
  * it to TC. */
-static __always_inline int xdp_next_hop(struct xdp_md *ctx, struct packet *p, struct perch_device **ret)
+static __always_inline int xdp_device(struct xdp_md *ctx, struct packet *p, struct perch_device **ret)
 {
-	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	struct bpf_fib_lookup fib = {};
 	u32 reason;
 	int r;
 
 	*ret = NULL;
-	if (p->answer) {
-		*ret = device_by_index(p->ifindex);
-		return *ret && (*ret)->xmit ? GO : PERCH_R_NO_XMIT;
-	}
-	if (p->piece == PIECE_WHOLE && sum_missing(data, end, p))
-		return PERCH_R_NO_CHECKSUM;
 	if (!p->via) {
 		r = via_look_up(ctx, p, &fib);
 		if (r)
@@ -80,6 +87,43 @@ static __always_inline int xdp_next_hop(struct xdp_md *ctx, struct packet *p, st
 		return GO;
 	*ret = via_device(p, &reason);
 	return *ret ? GO : reason;
+}
+
+static __always_inline int xdp_next_hop(struct xdp_md *ctx, struct packet *p, struct perch_device **ret)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+
+	if (p->answer) {
+		*ret = device_by_index(p->ifindex);
+		return *ret && (*ret)->xmit ? GO : PERCH_R_NO_XMIT;
+	}
+	if (p->piece == PIECE_WHOLE && sum_missing(data, end, p))
+		return PERCH_R_NO_CHECKSUM;
+	return xdp_device(ctx, p, ret);
+}
+
+/* What parse did not take: an ICMP error may be about a packet that is ours. */
+static __always_inline int xdp_other(struct xdp_md *ctx, struct packet *p, int r)
+{
+	struct perch_device *d = NULL;
+
+	if (r != PERCH_R_PROTOCOL || !packet_is_icmp(p))
+		return xdp_leave(ctx, p, packet_named(p) ? r : PERCH_R_NOT_OURS);
+	r = icmp_read_xdp(ctx, p);
+	if (r == PARSED)
+		r = icmp_find(p);
+	if (r == GO)
+		r = xdp_device(ctx, p, &d);
+	if (r != GO)
+		return xdp_pass(r);
+	icmp_commit(p);
+	reason_count(PERCH_HOOK_XDP, PERCH_R_ICMP);
+	/* what replies are not turned of is not turned either */
+	if (!(perch_one_sided(p->forward) ? carry_xdp(ctx, p, d) : icmp_write_xdp(ctx, p, d != NULL))) {
+		reason_count(PERCH_HOOK_XDP, PERCH_R_REWRITE_FAILED);
+		return XDP_DROP;
+	}
+	return d ? bpf_redirect(d->ifindex, 0) : XDP_PASS;
 }
 
 SEC("xdp.frags")
@@ -100,8 +144,8 @@ int perch_xdp(struct xdp_md *ctx)
 	r = parse(data, end, p);
 	if (unlikely(r != PARSED))
 		r = parse_odd_xdp(ctx, p);
-	if (r != PARSED)
-		return xdp_leave(ctx, p, r);
+	if (unlikely(r != PARSED))
+		return xdp_other(ctx, p, r);
 	r = steer_find(p);
 	if (r == GO)
 		r = xdp_next_hop(ctx, p, &d);
@@ -176,6 +220,12 @@ static __always_inline int tc_redirect_neighbour(const struct bpf_fib_lookup *fi
 	return bpf_redirect_neigh(fib->ifindex, &next, sizeof(next), 0);
 }
 
+/* No next hop, for this reason; but what may be fragmented goes up. */
+static __always_inline int tc_too_big(struct __sk_buff *skb, struct packet *p, u32 reason)
+{
+	return reason == PERCH_R_TOO_BIG && too_big_splits(skb, p) ? GO : (int)reason;
+}
+
 /* Next hop of p: GO with its device, or with NULL when the neighbour is for
  * the kernel to resolve or it goes up the stack; or the reason to pass it. */
 static __always_inline int tc_next_hop(struct __sk_buff *skb, struct packet *p, struct bpf_fib_lookup *fib,
@@ -188,12 +238,56 @@ static __always_inline int tc_next_hop(struct __sk_buff *skb, struct packet *p, 
 	if (!p->via) {
 		r = via_look_up(skb, p, fib);
 		if (r < 0)
-			return -r;
+			return tc_too_big(skb, p, -r);
 	}
 	if (!p->via || via_up(p->via))
 		return GO;
 	*ret = via_device(p, &reason);
-	return *ret ? GO : reason;
+	return *ret ? GO : tc_too_big(skb, p, reason);
+}
+
+/* What the next hop takes, of a packet that it did not. */
+static __always_inline u32 tc_mtu(const struct packet *p, const struct bpf_fib_lookup *fib)
+{
+	struct perch_device *d = p->via ? element(devices, perch_via_device(p->via)) : NULL;
+
+	return d ? d->mtu : fib->mtu_result;
+}
+
+/* A packet that goes nowhere by us: back, away, or as it came up the stack. */
+static __always_inline int tc_without(struct __sk_buff *skb, struct packet *p, u32 reason)
+{
+	if (reason != PERCH_R_TOO_BIG_TOLD)
+		return tc_leave(skb, p, reason);
+	reason_count(PERCH_HOOK_TC_IN, reason);
+	return bpf_redirect(skb->ifindex, 0);
+}
+
+/* As xdp_other; the stack has no room for a second fib. */
+static __always_inline int tc_other(struct __sk_buff *skb, struct packet *p, int r, struct bpf_fib_lookup *fib)
+{
+	struct perch_device *d = NULL;
+
+	if (!p)
+		return tc_pass(PERCH_HOOK_TC_IN, r);
+	if (r != PERCH_R_PROTOCOL || !packet_is_icmp(p))
+		return tc_leave(skb, p, packet_named(p) ? r : PERCH_R_NOT_OURS);
+	r = icmp_read_tc(skb, p);
+	if (r == PARSED)
+		r = icmp_find(p);
+	if (r == GO)
+		r = tc_next_hop(skb, p, fib, &d);
+	if (r != GO)
+		return tc_pass(PERCH_HOOK_TC_IN, r);
+	icmp_commit(p);
+	reason_count(PERCH_HOOK_TC_IN, PERCH_R_ICMP);
+	if (!(perch_one_sided(p->forward) ? carry_tc(skb, p, d) : icmp_write_tc(skb, p, !via_up(p->via)))) {
+		reason_count(PERCH_HOOK_TC_IN, PERCH_R_REWRITE_FAILED);
+		return TC_ACT_SHOT;
+	}
+	if (via_up(p->via))
+		return TC_ACT_UNSPEC;
+	return d ? bpf_redirect(d->ifindex, 0) : tc_redirect_neighbour(fib);
 }
 
 SEC("tc")
@@ -205,10 +299,8 @@ int perch_tc_in(struct __sk_buff *skb)
 	int r;
 
 	r = tc_parse(skb, PERCH_HOOK_TC_IN, &p);
-	if (r != PARSED)
-		return p ? tc_leave(skb, p, r) : tc_pass(PERCH_HOOK_TC_IN, r);
-	if (!p)
-		return TC_ACT_UNSPEC;
+	if (r != PARSED || !p)
+		return tc_other(skb, p, r, &fib);
 	r = steer_find(p);
 	if (r == GO && !p->answer)
 		r = tc_next_hop(skb, p, &fib, &d);
@@ -218,9 +310,11 @@ int perch_tc_in(struct __sk_buff *skb)
 		fib = (struct bpf_fib_lookup){};
 		r = tc_next_hop(skb, p, &fib, &d);
 	}
+	if (unlikely(r == PERCH_R_TOO_BIG))
+		r = too_big_tell(skb, p, tc_mtu(p, &fib), p->overhead);
 	trace(p, r == GO ? p->reason : (u32)r);
 	if (r != GO)
-		return tc_leave(skb, p, r);
+		return tc_without(skb, p, r);
 	reason_count(PERCH_HOOK_TC_IN, p->reason);
 	if (p->answer)
 		return answer_tc(skb, p);
@@ -233,6 +327,25 @@ int perch_tc_in(struct __sk_buff *skb)
 	return d ? bpf_redirect(d->ifindex, 0) : tc_redirect_neighbour(&fib);
 }
 
+/* As tc_other, of what this host's stack says about packets that it got
+ * rewritten, or hands on. */
+static __always_inline int tc_out_other(struct __sk_buff *skb, struct packet *p, int r)
+{
+	if (!p || r != PERCH_R_PROTOCOL)
+		return tc_pass(PERCH_HOOK_TC_OUT, !p || packet_named(p) ? r : PERCH_R_NOT_OURS);
+	r = icmp_read_tc(skb, p);
+	if (r == PARSED)
+		r = icmp_find(p);
+	if (r != GO)
+		return tc_pass(PERCH_HOOK_TC_OUT, r);
+	icmp_commit(p);
+	reason_count(PERCH_HOOK_TC_OUT, PERCH_R_ICMP);
+	if (icmp_write_tc(skb, p, false))
+		return TC_ACT_UNSPEC;
+	reason_count(PERCH_HOOK_TC_OUT, PERCH_R_REWRITE_FAILED);
+	return TC_ACT_SHOT;
+}
+
 SEC("tc")
 int perch_tc_out(struct __sk_buff *skb)
 {
@@ -241,7 +354,7 @@ int perch_tc_out(struct __sk_buff *skb)
 
 	r = tc_parse(skb, PERCH_HOOK_TC_OUT, &p);
 	if (r != PARSED || !p)
-		return tc_pass(PERCH_HOOK_TC_OUT, r);
+		return tc_out_other(skb, p, r);
 	r = steer_find(p);
 	if (r == GO)
 		r = steer_commit(p);

@@ -98,7 +98,8 @@ struct perch_control {
 	__u64 heartbeat;	/* ns: the agent was there, written every second */
 	__u64 traces_lost;	/* traces that found the ring full */
 	__u64 trace_tokens;	/* second << 32 | traces sent in it */
-	__u64 reserved[3];
+	__u64 too_big_tokens;	/* second << 32 | told in it: PERCH_TOO_BIG_RATE */
+	__u64 reserved[2];
 };
 _Static_assert(sizeof(struct perch_control) == 192, "control");
 

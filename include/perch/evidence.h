@@ -97,7 +97,7 @@ enum perch_verdict { PERCH_V_PASS, PERCH_V_FORWARD, PERCH_V_DROP, PERCH_V_ANSWER
 	X(NO_NEIGHBOUR, PASS, "no_neighbour", "XDP left it to TC: next hop not resolved") \
 	X(NO_XMIT, PASS, "no_xmit", "XDP left it to TC: device takes no redirected frames, or none of this size") \
 	X(NO_CHECKSUM, PASS, "no_checksum", "XDP left it to TC: its checksum is yet to be filled in") \
-	X(TOO_BIG, PASS, "too_big", "larger than the next hop's MTU")            \
+	X(TOO_BIG, PASS, "too_big", "XDP left it to TC: larger than the next hop's MTU") \
 	X(TTL, PASS, "ttl", "time to live is over")                             \
 	X(REWRITE_FAILED, DROP, "rewrite_failed", "the kernel refused a change to the packet") \
 	X(FORWARDED, FORWARD, "forwarded", "to its backend, by its flow")        \
@@ -123,6 +123,9 @@ enum perch_verdict { PERCH_V_PASS, PERCH_V_FORWARD, PERCH_V_DROP, PERCH_V_ANSWER
 	X(ALIASED, NOTE, "aliased", "source port translated: the client's own is in use towards this backend") \
 	X(NO_ALIAS, NOTE, "no_alias", "no source port was free to translate to; flow not learned") \
 	X(DEADMAN, NOTE, "deadman", "the kernel rolled a canary back: its agent was gone") \
+	X(ICMP, FORWARD, "icmp", "an ICMP error about a connection, to the end it is for") \
+	X(TOO_BIG_TOLD, ANSWER, "too_big_told", "larger than the next hop's MTU: its sender was told what fits") \
+	X(TOO_BIG_DROP, DROP, "too_big_drop", "larger than the next hop's MTU, and senders were told often enough this second") \
 	X(RACE, PASS, "race", "XDP left it to TC: two CPUs saw its first packet") \
 	X(REFLEX, NOTE, "reflex", "the kernel rolled a canary back")           \
 	X(NOT_ON_LINK, PASS, "not_on_link", "dsr: its backend is behind a router, where a MAC does not lead") \
@@ -203,6 +206,9 @@ struct perch_event {
 	struct perch_flow_key flow;
 };
 _Static_assert(sizeof(struct perch_event) == 48, "event");
+
+/* "Packet too big", told by the programs themselves, a second. */
+#define PERCH_TOO_BIG_RATE 1000
 
 /*
  * Traces: packets as they pass, at most PERCH_TRACE_RATE a second.  What is

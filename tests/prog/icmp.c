@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/* Builds ICMP messages for tests. */
+#include <arpa/inet.h>
+#include <linux/if_ether.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#include "icmp.h"
+
+#define ICMP_HEADER 8
+
+static bool is_v4(const struct packet *p)
+{
+	return p->byte[ETH_HLEN] >> 4 == 4;
+}
+
+static __u32 header_of(const struct packet *p, __u32 ip)
+{
+	return p->byte[ip] >> 4 == 4 ? (p->byte[ip] & 15) * 4 : 40;
+}
+
+__u32 icmp_quote(const struct packet *p)
+{
+	return ETH_HLEN + header_of(p, ETH_HLEN) + ICMP_HEADER;
+}
+
+static __u32 sum_bytes(const __u8 *at, size_t n, __u32 sum)
+{
+	for (size_t i = 0; i < n; i++)
+		sum += i & 1 ? at[i] : at[i] << 8;
+	return sum;
+}
+
+static void put_sum(__u8 *at, __u32 sum)
+{
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	at[0] = ~sum >> 8;
+	at[1] = ~sum;
+}
+
+void icmp_sum(struct packet *p)
+{
+	__u8 *at = p->byte + icmp_quote(p) - ICMP_HEADER;
+	__u32 n = p->byte + p->length - at, sum = 0;
+
+	at[2] = at[3] = 0;
+	if (!is_v4(p))
+		sum = sum_bytes(p->byte + ETH_HLEN + 8, 32, n + IPPROTO_ICMPV6);
+	put_sum(at + 2, sum_bytes(at, n, sum));
+}
+
+void icmp_sum_ip(struct packet *p)
+{
+	__u8 *at = p->byte + ETH_HLEN;
+
+	at[10] = at[11] = 0;
+	put_sum(at + 10, sum_bytes(at, header_of(p, ETH_HLEN), 0));
+}
+
+void icmp_build(struct packet *p, const struct icmp_spec *s)
+{
+	static struct packet quoted;
+	struct packet_spec outer = s->outer;
+	__u32 n, header;
+	__u8 *at;
+
+	packet_build(&quoted, &s->quoted);
+	header = header_of(&quoted, ETH_HLEN) + (is_v4(&quoted) || !s->quoted.ip_options ? 0 : s->quoted.ip_options);
+	n = quoted.length - ETH_HLEN;
+	if (s->cut && n > header + s->cut)
+		n = header + s->cut;
+	outer.protocol = is_v4(&quoted) ? IPPROTO_ICMP : IPPROTO_ICMPV6;
+	outer.payload = ICMP_HEADER + n + s->padding;
+	packet_build(p, &outer);
+	at = p->byte + icmp_quote(p) - ICMP_HEADER;
+	memset(at, 0, outer.payload);
+	at[0] = s->type;
+	at[1] = s->code;
+	memcpy(at + 4, &(__u32){ htonl(s->rest) }, 4);
+	memcpy(at + ICMP_HEADER, quoted.byte + ETH_HLEN, n);
+	icmp_sum(p);
+}
