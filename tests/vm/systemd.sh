@@ -37,7 +37,7 @@ answer() {
 }
 
 ready() {
-	systemctl -q is-active perchd && perch status quiet
+	systemctl -q is-active perchd && perch status
 }
 
 restarted() {
