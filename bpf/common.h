@@ -70,20 +70,20 @@ struct packet {
 	__be16 source_port, destination_port;
 	u8 protocol, v6, tcp, ttl;	/* tcp: enum tcp_bits */
 	u8 dscp;
+	u8 hook;		/* enum perch_hook */
 	u8 ip, transport;	/* where these headers are in the frame: a byte
 				 * each, which is all that the verifier asks of a
 				 * variable offset */
 	u8 piece;		/* enum piece; a later fragment has no ports: 0 */
 	u8 tags;		/* VLAN tags, in the frame and beside it */
-	u8 scattered;		/* XDP: the frame's end is in other buffers */
+	u8 scattered;		/* XDP: 1: the frame's end is in other buffers */
+	u8 gso;
 	u32 seq, ack;
 	u32 payload;		/* bytes behind the transport header */
 	u32 length;		/* of the frame */
 	u32 ip_length;
 	u32 ifindex;		/* it came in by */
 	u32 segments;
-	u8 hook;		/* enum perch_hook */
-	u8 gso;
 	u8 to_listener, from_backend;	/* what the filter says */
 
 	/* flow: where it would be, and where it was found */

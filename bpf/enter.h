@@ -52,10 +52,12 @@ static long flow_rival_way(u32 i, struct flow_search *s)
 }
 
 /* Will the backend know p's flow by its key's client port?  One that gets it
- * with the listener's own address tells all listeners apart. */
+ * with the listener's own address tells all listeners apart; of fragments it
+ * is none. */
 static __always_inline bool flow_claims(const struct packet *p)
 {
-	return !perch_one_sided(p->forward) && (!p->flow.translated || p->flow.key.alias);
+	return !perch_one_sided(p->forward) && !(p->flow.key.protocol & PERCH_KEY_FRAGMENTS) &&
+	       (!p->flow.translated || p->flow.key.alias);
 }
 
 GLOBAL int flow_has_rival(struct packet *p)

@@ -86,7 +86,7 @@ static __always_inline bool flow_names(const struct perch_flow *f, const struct 
 		if (perch_one_sided(k->forward))
 			return false;	/* its replies are the listener's; this is another connection */
 		port = k->port;
-		return (port ? port : READ(f->key.port)) == p->source_port;
+		return (port ? port : READ(f->key.port)) == p->source_port || p->piece == PIECE_LATER;
 	}
 }
 
@@ -280,7 +280,8 @@ static __always_inline void flow_ended(u16 backend)
 
 static __always_inline bool flow_counts(u32 class)
 {
-	return class != PERCH_FREE && class != PERCH_CLOSING && class != PERCH_ALIAS && class != PERCH_BUSY;
+	return class != PERCH_FREE && class != PERCH_CLOSING && class != PERCH_ALIAS && class != PERCH_BUSY &&
+	       class != PERCH_FRAGMENTS;
 }
 
 /* Did a connect come to nothing, and nobody has counted it yet?  One SYN alone

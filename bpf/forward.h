@@ -36,7 +36,8 @@ static __always_inline void via_write(struct ethhdr *eth, u64 via, const struct 
 /* Can XDP send p by this device? */
 static __always_inline bool via_takes(const struct perch_device *d, const struct packet *p)
 {
-	return p->scattered ? d->xmit & PERCH_XMIT_SCATTERED : d->xmit;
+	_Static_assert(PERCH_XMIT << 1 == PERCH_XMIT_SCATTERED, "xmit");
+	return d->xmit & PERCH_XMIT << p->scattered;
 }
 
 /* May TCP's segments be cut smaller, to make room for what goes in front? */

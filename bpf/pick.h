@@ -95,20 +95,21 @@ static __always_inline u32 plan_slot(const struct perch_plan *plan, u32 v)
 }
 
 /* The affinity tuple's hash: the low half picks the backend, the high half,
- * turned by the rollout's salt, the version. */
-static __always_inline u64 pick_hash(const struct packet *p, u8 affinity)
+ * turned by the rollout's salt, the version.  Where fragments are taken it is
+ * of addresses alone. */
+static __always_inline u64 pick_hash(const struct packet *p, const struct perch_service *sv)
 {
 	const struct perch_address *c = &p->flow.key.client;
 	u64 m[5];
 
 	m[0] = (u64)c->word[1] << 32 | c->word[0];
 	m[1] = p->v6 ? 0 : (u64)c->word[3] << 32 | c->word[2];
-	if (affinity == PERCH_AFFINITY_CLIENT)
+	if (sv->affinity == PERCH_AFFINITY_CLIENT)
 		return hash_sip(m, 2);	/* an IPv6 client is its /64 */
 	m[1] = (u64)c->word[3] << 32 | c->word[2];
 	m[2] = (u64)p->destination.word[1] << 32 | p->destination.word[0];
 	m[3] = (u64)p->destination.word[3] << 32 | p->destination.word[2];
-	m[4] = p->source_port | (u32)p->destination_port << 16 | (u64)p->protocol << 32;
+	m[4] = sv->fragments ? 0 : p->source_port | (u32)p->destination_port << 16 | (u64)p->protocol << 32;
 	return hash_sip(m, 5);
 }
 
@@ -248,7 +249,7 @@ static __always_inline bool version_lives(struct perch_version *v)
 static __always_inline bool pick(struct packet *p, const struct perch_listener *l, const struct perch_service *sv)
 {
 	bool start = p->protocol != IPPROTO_TCP || (p->tcp & TCP_SYN);
-	u64 hash = pick_hash(p, sv->affinity);
+	u64 hash = pick_hash(p, sv);
 	struct plan_now now = {};
 	bool whole = plan_read(p->service, &now);
 	u32 slot, chosen = 0;

@@ -9,6 +9,7 @@
 #define PERCH_BPF_STEER_H
 
 #include "enter.h"
+#include "fragments.h"
 #include "track.h"
 
 /* Answers beside enum perch_reason. */
@@ -101,7 +102,8 @@ static __always_inline int steer_hit(struct packet *p)
 		return forward ? GO : PERCH_R_NOT_OUR_REPLY;
 	}
 	if (steer_severed(p, v) && !steer_last_word(p, k)) {
-		if (p->protocol == IPPROTO_TCP && !(forward && (p->tcp & (TCP_SYN | TCP_ACK)) == TCP_SYN)) {
+		if (p->protocol == IPPROTO_TCP && p->piece != PIECE_LATER &&
+		    !(forward && (p->tcp & (TCP_SYN | TCP_ACK)) == TCP_SYN)) {
 			p->found = 1;
 			p->answer = 1;
 			return GO;
@@ -135,7 +137,8 @@ static __always_inline int steer_hit(struct packet *p)
 /* Where p goes to: this port's listener, else that of every port; 0: nobody. */
 static __always_inline u32 steer_listener(const struct packet *p)
 {
-	struct perch_endpoint at = { .address = p->destination, .port = p->destination_port, .protocol = p->protocol };
+	struct perch_endpoint at = { .address = p->destination, .port = p->destination_port, .protocol = p->protocol,
+				      .fragments = p->piece == PIECE_LATER };
 	u32 *id = bpf_map_lookup_elem(&addresses, &at);
 	struct perch_control *c;
 
@@ -162,7 +165,7 @@ static __always_inline int steer_spares(const struct packet *p, const struct per
 /* Nobody lives to take it: the client hears so, if it can. */
 static __always_inline int steer_refuse(struct packet *p)
 {
-	if (p->protocol != IPPROTO_TCP || (p->tcp & TCP_RST))
+	if (p->protocol != IPPROTO_TCP || (p->tcp & TCP_RST) || p->piece == PIECE_LATER)
 		return PERCH_R_STABLE_DOWN_DROP;
 	p->answer = 1;
 	return GO;
@@ -222,7 +225,7 @@ static __always_inline void steer_key(struct packet *p, const struct perch_addre
 	p->flow.key.client = *client;
 	p->flow.key.client_port = port;
 	p->flow.key.port = p->destination_port;
-	p->flow.key.protocol = p->protocol;
+	p->flow.key.protocol = p->protocol | (p->piece == PIECE_LATER ? PERCH_KEY_FRAGMENTS : 0);
 	p->flow.key.alias = 0;
 	flow_place(p);
 }
@@ -247,8 +250,6 @@ GLOBAL int steer_find(struct packet *p)
 
 	if (!p)
 		return r;
-	if (unlikely(p->piece != PIECE_WHOLE))
-		return PERCH_R_FRAGMENT;
 	p->now = tick_now();
 	p->found = p->replace = p->answer = p->votes = p->moved = 0;
 	p->via = 0;
@@ -264,6 +265,8 @@ GLOBAL int steer_find(struct packet *p)
 	}
 	if (r != GO && p->from_backend)
 		r = steer_reply(p);
+	if (unlikely(p->piece != PIECE_WHOLE))
+		r = fragments_taken(p, r);
 	if (r == GO && !p->answer && p->ttl <= 1 && p->hook != PERCH_HOOK_TC_OUT && !via_up(p->via))
 		r = PERCH_R_TTL;
 	return r;
@@ -290,6 +293,10 @@ static __always_inline int steer_end(struct packet *p)
 
 static __always_inline void steer_track(struct packet *p)
 {
+	if (unlikely(p->piece == PIECE_LATER)) {
+		fragments_track(p);
+		return;
+	}
 	if (perch_one_sided(p->forward)) {
 		track_one_sided(p);
 		p->reason = PERCH_R_FORWARDED;
@@ -413,9 +420,11 @@ static __always_inline int steer_enter(struct packet *p)
 	u16 chosen = p->flow.backend;
 	int r;
 
+	p->reason = PERCH_R_UNLEARNED;
+	if (unlikely(p->piece == PIECE_LATER))
+		return GO;	/* without ports it begins nothing */
 	if (p->notes)
 		pick_tell(p);
-	p->reason = PERCH_R_UNLEARNED;
 	if (!c || (tcp && (p->tcp & TCP_RST)))
 		return GO;	/* a RST begins nothing */
 	p->flow.flags |= via_up(p->via) ? PERCH_FLOW_UP : 0;
@@ -477,6 +486,8 @@ GLOBAL int steer_commit(struct packet *p)
 	k = element(backends, p->flow.backend);
 	if (r == GO && k)
 		evidence_packet(p, k);
+	if (r == GO && unlikely(p->reason == PERCH_R_NEW || p->piece == PIECE_FIRST))
+		fragments_expect(p);
 	return r;
 }
 

@@ -31,6 +31,8 @@ struct inner {
 /* Is p, which passes for this reason, of a tunnel's kind? */
 static __always_inline bool unpack_asked(const struct packet *p, u32 reason)
 {
+	if (p->piece != PIECE_WHOLE)
+		return false;
 	if (reason == PERCH_R_PROTOCOL)
 		return p->protocol == IPPROTO_IPIP || p->protocol == IPPROTO_IPV6;
 	return (reason == PERCH_R_NO_LISTENER || reason == PERCH_R_NOT_OUR_REPLY) && p->protocol == IPPROTO_UDP &&

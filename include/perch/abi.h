@@ -121,6 +121,7 @@ _Static_assert(sizeof(struct perch_constants) == 128, "constants");
 /* Idle time after which an entry is no more, in seconds. */
 #define PERCH_TIMEOUTS(X)                                                      \
 	X(PERCH_EMBRYONIC, 6) X(PERCH_UDP_NEW, 30) X(PERCH_CLOSING, 10)        \
+	X(PERCH_FRAGMENTS, 120)                                                \
 	X(PERCH_TCP, 7200) X(PERCH_UDP, 120) X(PERCH_ALIAS, 7200)              \
 	X(PERCH_ONE_SIDED, 7200)
 
@@ -148,7 +149,8 @@ struct perch_endpoint {
 	struct perch_address address;
 	__be16 port;		/* 0: every port that has no entry of its own */
 	__u8 protocol;		/* IPPROTO_TCP or IPPROTO_UDP */
-	__u8 zero;
+	__u8 fragments;		/* 1: where later fragments go to, which name no
+				 * port: the entry beside that of the listener */
 };
 _Static_assert(sizeof(struct perch_endpoint) == 20, "endpoint");
 
@@ -360,11 +362,13 @@ enum perch_class {
 	PERCH_EMBRYONIC = 1,	/* TCP without proof of both ends */
 	PERCH_UDP_NEW = 2,	/* UDP, the client has not answered a reply */
 	PERCH_CLOSING = 3,
-	PERCH_TCP = 4,		/* established with proof */
-	PERCH_UDP = 5,
-	PERCH_ALIAS = 6,	/* leads the replies to a translated source port to
+	PERCH_FRAGMENTS = 4,	/* leads later fragments; nobody's connection */
+	PERCH_TCP = 5,		/* established with proof; from here on live
+				 * entries never give way */
+	PERCH_UDP = 6,
+	PERCH_ALIAS = 7,	/* leads the replies to a translated source port to
 				 * their flow; nobody's connection */
-	PERCH_ONE_SIDED = 7,	/* TCP whose replies bypass this host: its client
+	PERCH_ONE_SIDED = 8,	/* TCP whose replies bypass this host: its client
 				 * went on after its SYN, which anybody can do, so
 				 * that it gives way before what is proven */
 	PERCH_BUSY = 14,
@@ -379,6 +383,9 @@ static inline __u64 perch_tag(__u32 fingerprint, __u32 generation, __u32 class, 
 	       (__u64)(class & 0xf) << 24 | (tick & 0xffffff);
 }
 #define PERCH_TAG_IDENTITY 0xfffffffff0000000ull
+
+/* In a key's protocol: the entry is of class PERCH_FRAGMENTS, without ports. */
+#define PERCH_KEY_FRAGMENTS 0x80
 
 struct perch_flow_key {
 	struct perch_address client;

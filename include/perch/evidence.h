@@ -102,7 +102,7 @@ enum perch_verdict { PERCH_V_PASS, PERCH_V_FORWARD, PERCH_V_DROP, PERCH_V_ANSWER
 	X(REWRITE_FAILED, DROP, "rewrite_failed", "the kernel refused a change to the packet") \
 	X(FORWARDED, FORWARD, "forwarded", "to its backend, by its flow")        \
 	X(NEW, FORWARD, "new", "first packet of a connection")                  \
-	X(UNLEARNED, FORWARD, "unlearned", "by the hash: no room in the flow table") \
+	X(UNLEARNED, FORWARD, "unlearned", "by the hash: not in the flow table") \
 	X(REPLY, FORWARD, "reply", "to its client, by its flow")                \
 	X(SEVERED, ANSWER, "severed", "answered with a reset: version was severed") \
 	X(SEVERED_DROP, DROP, "severed_drop", "severed, and nothing to answer")   \

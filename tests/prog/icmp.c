@@ -6,8 +6,10 @@
 #include <string.h>
 
 #include "icmp.h"
+#include "lab.h"
 
 #define ICMP_HEADER 8
+#define TOO_BIG_QUOTE 512
 
 static bool is_v4(const struct packet *p)
 {
@@ -80,4 +82,26 @@ void icmp_build(struct packet *p, const struct icmp_spec *s)
 	memcpy(at + 4, &(__u32){ htonl(s->rest) }, 4);
 	memcpy(at + ICMP_HEADER, quoted.byte + ETH_HLEN, n);
 	icmp_sum(p);
+}
+
+void icmp_too_big(struct packet *p, const struct packet_spec *s, const struct perch_address *from, __u32 mtu)
+{
+	bool v6 = lab_is_v6(&s->from);
+	struct icmp_spec icmp = {
+		.quoted = *s, .type = v6 ? 2 : 3, .code = v6 ? 0 : 4, .rest = mtu,
+		.cut = TOO_BIG_QUOTE - (v6 ? 40 : 20),
+		.outer = { .from = *from, .to = s->from, .ttl = 64 },
+	};
+
+	memcpy(icmp.outer.from_mac, s->to_mac, 6);
+	memcpy(icmp.outer.to_mac, s->from_mac, 6);
+	icmp_build(p, &icmp);
+	if (v6) {
+		/* no flow label */
+		memset(p->byte + ETH_HLEN + 1, 0, 3);
+		return;
+	}
+	/* no identification, may be fragmented */
+	memset(p->byte + ETH_HLEN + 4, 0, 4);
+	icmp_sum_ip(p);
 }

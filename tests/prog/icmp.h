@@ -15,6 +15,8 @@ struct icmp_spec {
 };
 
 void icmp_build(struct packet *p, const struct icmp_spec *s);
+/* What `from` tells the sender of a packet of `s` that is larger than `mtu`. */
+void icmp_too_big(struct packet *p, const struct packet_spec *s, const struct perch_address *from, __u32 mtu);
 /* Offset of the quoted IP header. */
 __u32 icmp_quote(const struct packet *p);
 /* Make the checksum right again, or that of the IPv4 header, after a change. */

@@ -107,7 +107,7 @@ static void devices_take_redirects(struct lab *lab)
 {
 	for (unsigned i = 0; i < PERCH_DEVICES; i++)
 		if (lab->datapath.maps.devices[i].in_use)
-			lab->datapath.maps.devices[i].xmit = 1;
+			lab->datapath.maps.devices[i].xmit = PERCH_XMIT | PERCH_XMIT_SCATTERED;
 }
 
 int lab_open(struct lab *lab, const struct lab_options *o)

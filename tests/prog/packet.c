@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <linux/if_ether.h>
 #include <netinet/in.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "packet.h"
@@ -271,6 +272,44 @@ const char *packet_lay_out(const struct packet *p, struct packet_layout *ret)
 		return "transport header cut off";
 	*ret = l;
 	return NULL;
+}
+
+/* Lengths and offsets in units of one byte; IPv6 gets its fragment header. */
+static void make_fragment(struct packet *p, const struct packet_layout *l, unsigned from, unsigned bytes, bool more)
+{
+	__u8 *ip = p->byte + l->ip, *x = p->byte + l->transport;
+
+	if (l->ip_sum) {
+		put16(ip + 2, IPV4_LENGTH + bytes);
+		put16(ip + 6, from / 8 | (more ? 0x2000 : 0));
+		put16(p->byte + l->ip_sum, 0);
+		put16(p->byte + l->ip_sum, sum_fold(sum_bytes(ip, IPV4_LENGTH, 0)));
+		return;
+	}
+	memmove(x + 8, x, bytes);
+	p->length += 8;
+	memset(x, 0, 8);
+	x[0] = ip[6];
+	put16(x + 2, from | more);
+	put32(x + 4, 0x42424242);
+	ip[6] = IPPROTO_FRAGMENT;
+	put16(ip + 4, 8 + bytes);
+}
+
+void packet_fragment(const struct packet *whole, unsigned from, unsigned bytes, struct packet *ret)
+{
+	struct packet_layout l;
+	unsigned left;
+
+	if (packet_lay_out(whole, &l) || from > l.end - l.transport)
+		abort();
+	left = l.end - l.transport - from;
+	if (bytes > left)
+		bytes = left;
+	memcpy(ret->byte, whole->byte, l.transport);
+	memcpy(ret->byte + l.transport, whole->byte + l.transport + from, bytes);
+	ret->length = l.transport + bytes;
+	make_fragment(ret, &l, from, bytes, bytes < left);
 }
 
 static void read_ip(const struct packet *p, const struct packet_layout *l, struct packet_spec *s)

@@ -49,6 +49,10 @@ struct packet_layout {
 
 void packet_build(struct packet *p, const struct packet_spec *s);
 
+/* One fragment of a whole packet without options: `bytes` of what is behind the
+ * IP header from `from` on, a multiple of 8; cut at the end. */
+void packet_fragment(const struct packet *whole, unsigned from, unsigned bytes, struct packet *ret);
+
 /* Where the parts of an IP packet are.  NULL, or what is wrong with it. */
 const char *packet_lay_out(const struct packet *p, struct packet_layout *ret);
 /* Read a whole, unfragmented TCP or UDP packet back (all but the seed).

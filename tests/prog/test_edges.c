@@ -195,7 +195,7 @@ static void assert_passes(struct lab *lab, struct mode m, const struct packet *p
 	if (verdict == lab_pass(m.hook) && packet_same(&out, p, stderr) &&
 	    lab_reason(lab, mode_hook(m), reason) == before + 1)
 		return;
-	fprintf(stderr, "%s returned %d, not a pass for reason %u:\n", m.hook == LAB_XDP ? "xdp" : "tc", verdict, reason);
+	fprintf(stderr, "%s returned %d, not a pass for reason %d:\n", m.hook == LAB_XDP ? "xdp" : "tc", verdict, reason);
 	packet_print(p, NULL, stderr);
 	fail();
 }

@@ -10,7 +10,6 @@
 
 #include "icmp.h"
 
-#define QUOTE 512
 #define MTU 1400
 
 static void set_mtu(struct lab *lab, __u32 mtu)
@@ -20,28 +19,6 @@ static void set_mtu(struct lab *lab, __u32 mtu)
 			lab->datapath.maps.devices[i].mtu = mtu;
 }
 
-/* What `told` has to be for a packet of s, that came in. */
-static void expect_told(struct packet *want, const struct packet_spec *s, const struct perch_address *from, bool v6)
-{
-	struct icmp_spec icmp = {
-		.quoted = *s, .type = v6 ? 2 : 3, .code = v6 ? 0 : 4, .rest = MTU,
-		.cut = QUOTE - (v6 ? 40 : 20),
-		.outer = { .from = *from, .to = s->from, .ttl = 64 },
-	};
-
-	memcpy(icmp.outer.from_mac, s->to_mac, 6);
-	memcpy(icmp.outer.to_mac, s->from_mac, 6);
-	icmp_build(want, &icmp);
-	if (v6) {
-		/* no flow label */
-		memset(want->byte + ETH_HLEN + 1, 0, 3);
-		return;
-	}
-	/* no identification, may be fragmented */
-	memset(want->byte + ETH_HLEN + 4, 0, 4);
-	icmp_sum_ip(want);
-}
-
 static void assert_told(struct lab *lab, const struct lab_run *how, const struct packet_spec *s,
 			const struct perch_address *from)
 {
@@ -49,7 +26,7 @@ static void assert_told(struct lab *lab, const struct lab_run *how, const struct
 	static struct packet in, out, want;
 
 	packet_build(&in, s);
-	expect_told(&want, s, from, lab_is_v6(&s->from));
+	icmp_too_big(&want, s, from, MTU);
 	assert_int_equal(lab_run(lab, how, &in, &out), TC_ACT_REDIRECT);
 	assert_true(packet_same(&out, &want, stderr));
 	assert_int_equal(lab_reason(lab, PERCH_HOOK_TC_IN, PERCH_R_TOO_BIG_TOLD), before + 1);

@@ -7,6 +7,9 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/pkt_cls.h>
+
+#include "icmp.h"
 
 static const enum perch_forward tunnels[] = { PERCH_IPIP, PERCH_GUE };
 
@@ -112,9 +115,22 @@ static void test_tunnel_spreads_by_its_flow_label(void **state)
 	assert_int_not_equal(label[0], label[1]);
 }
 
-/* What fits alone may not fit with another header in front: TC is left to it,
- * and passes it up. */
-static void test_tunnel_passes_what_does_not_fit_with_its_header(void **state)
+/* What fits alone may not fit with another header in front: its client is told
+ * what does, by TC. */
+static void assert_told(struct lab *lab, struct talk *t, unsigned payload, __u32 mtu)
+{
+	struct lab_run how = { .hook = LAB_TC, .ifindex = lab->client.ifindex };
+	static struct packet in, out, want;
+
+	t->client.payload = payload;
+	packet_build(&in, &t->client);
+	icmp_too_big(&want, &t->client, &t->client.to, mtu);
+	assert_int_equal(lab_run(lab, &how, &in, &out), TC_ACT_REDIRECT);
+	assert_true(packet_same(&out, &want, stderr));
+	assert_true(lab_reason(lab, PERCH_HOOK_TC_IN, PERCH_R_TOO_BIG_TOLD) > 0);
+}
+
+static void test_tunnel_tells_what_fits_with_its_header(void **state)
 {
 	static const unsigned outer[2][2] = { { 20, 28 }, { 40, 48 } };
 	static struct talk t;
@@ -128,6 +144,10 @@ static void test_tunnel_passes_what_does_not_fit_with_its_header(void **state)
 
 				mode_talk(&t, *state, m, IPPROTO_UDP, 200);
 				assert_int_equal(talk_client(&t, 0, most), TALK_FORWARDED);
+				if (m.hook == LAB_TC) {
+					assert_told(*state, &t, most + 1, inner + most);
+					continue;
+				}
 				assert_int_equal(talk_client(&t, 0, most + 1), TALK_PASSED);
 				assert_true(lab_reason(*state, mode_hook(m), PERCH_R_TOO_BIG) > 0);
 			}
@@ -174,7 +194,7 @@ int main(void)
 		prog_test_bare(test_tunnel_keeps_a_complete_checksum_complete),
 		prog_test_bare(test_tunnel_spreads_by_its_source_port),
 		prog_test_bare(test_tunnel_spreads_by_its_flow_label),
-		prog_test_bare(test_tunnel_passes_what_does_not_fit_with_its_header),
+		prog_test_bare(test_tunnel_tells_what_fits_with_its_header),
 		prog_test_bare(test_tunnel_without_a_source_passes),
 		prog_test_bare(test_tunnel_tells_the_client_of_a_severed_version),
 	};

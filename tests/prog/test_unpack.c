@@ -138,7 +138,7 @@ static void test_unpack_leaves_fragments(void **state)
 
 	prepare(&w, *state, false, false, true);
 	w.whole.byte[ETH_HLEN + 6] = 0x20;
-	assert_untouched(*state, &w, PERCH_R_FRAGMENT);
+	assert_untouched(*state, &w, PERCH_R_NO_LISTENER);
 }
 
 static void test_unpack_is_for_its_interface_alone(void **state)

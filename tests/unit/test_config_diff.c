@@ -211,7 +211,7 @@ static void test_diff_values_are_read_back_as_they_are_told(void **state)
 {
 	static const char all[] = TOP
 		"services:\n  - name: web\n    listen: [\"192.0.2.10:0/tcp\", \"192.0.2.10:443/tcp\", \"[2001:db8::10]:443/udp\"]\n"
-		"    exclude: [22, 53]\n    affinity: connection\n    adopt: 90s\n    onStableDown: canary\n"
+		"    exclude: [22, 53]\n    affinity: connection\n    fragments: true\n    adopt: 90s\n    onStableDown: canary\n"
 		"    healthCheck: { type: http, interval: 1.5s, timeout: 250ms, fall: 5, rise: 1, path: /ok, expect: 200-204 }\n"
 		"    rollback: { established: keep, drainTimeout: 45m }\n"
 		"    rollout:\n      steps: [2.5, { weight: 50, pause: manual }, { weight: 60, pause: 90s }]\n"

@@ -103,7 +103,7 @@ static void test_service_keys_left_out_have_documented_defaults(void **state)
 
 #define DEFAULTS                                                                                                  \
 	"defaults:\n"                                                                                             \
-	"  affinity: connection\n  adopt: 5m\n  exclude: [22]\n  onStableDown: canary\n"                          \
+	"  affinity: connection\n  fragments: true\n  adopt: 5m\n  exclude: [22]\n  onStableDown: canary\n"                          \
 	"  rollback: { established: sever, drainTimeout: 10s }\n"                                                 \
 	"  healthCheck: { type: http, path: /healthz, interval: 5s }\n"                                           \
 	"  rules: [{ source: 10.9.0.0/16, version: canary }]\n"                                                   \
@@ -120,6 +120,7 @@ static void test_defaults_reach_every_service(void **state)
 		const struct model_service *s = &c->services[i];
 
 		assert_int_equal(s->affinity, PERCH_AFFINITY_CONNECTION);
+		assert_true(s->fragments);
 		assert_int_equal(s->adopt, 300 * S);
 		assert_int_equal(s->stable_down, PERCH_DOWN_CANARY);
 		assert_int_equal(s->established, PERCH_SEVER);

@@ -140,7 +140,7 @@ static void test_endpoint_round_trips(void **state)
 		char text[ADDRESS_TEXT];
 
 		assert_int_equal(endpoint_parse(right[i], &e), 0);
-		assert_int_equal(e.zero, 0);
+		assert_int_equal(e.fragments, 0);
 		assert_string_equal(endpoint_format(&e, text), right[i]);
 	}
 }

@@ -373,7 +373,8 @@ void api_explain(struct request *q)
 	y.s = y.e.listener ? q->agent->by_id[y.e.service % y.m->control->services] : NULL;
 	if (y.s && !y.s->model)
 		y.e.leaving = true;
-	if (y.s && !y.t.client_port && y.m->services[y.s->id].affinity == PERCH_AFFINITY_CONNECTION) {
+	if (y.s && !y.t.client_port && y.m->services[y.s->id].affinity == PERCH_AFFINITY_CONNECTION &&
+	    !y.m->services[y.s->id].fragments) {
 		answer_error(q, MHD_HTTP_BAD_REQUEST, "client: '%s' has affinity connection, where the port decides too: "
 			     "%s:PORT", y.s->name, y.client);
 		return;

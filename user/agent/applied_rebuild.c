@@ -72,6 +72,8 @@ static json_t *rebuild_service(const struct agent *a, const struct service *s)
 		      "affinity", view_affinity(p->affinity), "rollback", "established", view_established(p->established),
 		      "drainTimeout", p->drain_ms ? drain : "0", "onStableDown",
 		      p->stable_down == PERCH_DOWN_CANARY ? "canary" : "reject", "versions", rebuild_versions(s));
+	if (p->fragments)
+		json_object_set_new(o, "fragments", json_true());
 	if (!n)
 		return o;
 	json_object_set_new(o, "exclude", exclude = json_array());

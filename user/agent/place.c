@@ -249,7 +249,8 @@ int place_service(struct agent *a, struct service *s, char why[AGENT_WHY])
 	struct placed_service p = {
 		.id = s->id, .name = s->name, .listen = s->model->listen, .n_listen = s->model->n_listen,
 		.exclude = s->model->exclude, .n_exclude = s->model->n_exclude, .adopt = s->model->adopt,
-		.forward = s->model->forward, .affinity = s->model->affinity, .established = s->model->established,
+		.forward = s->model->forward, .fragments = s->model->fragments, .affinity = s->model->affinity,
+		.established = s->model->established,
 		.stable_down = s->model->stable_down, .drain_ms = s->model->drain_timeout / NS_PER_MS, .sampling = service_in_rollout(s),
 		.observed = s->observed, .reflex_limit = s->model->rollout.reflex,
 	};

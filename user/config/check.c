@@ -163,7 +163,7 @@ int check_services(struct reader *r, const struct model_config *c)
 		err = check_service_names(r, c);
 	if (!err)
 		err = check_endpoints(r);
-	return err ?: check_backends(r, c);
+	return err ?: check_fragments(r, c) ?: check_backends(r, c);
 }
 
 int check_config(struct reader *r, const struct model_config *c)

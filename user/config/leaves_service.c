@@ -130,6 +130,7 @@ void leaves_of_service(struct leaves *l, const struct model_service *s)
 	leaves_add(l, "forward", config_forward(s->forward));
 	tunnel(l, s);
 	leaves_add(l, "affinity", affinity_words[s->affinity]);
+	leaves_add(l, "fragments", s->fragments ? "true" : "false");
 	leaves_duration(l, "adopt", s->adopt);
 	leaves_add(l, "onStableDown", down_words[s->stable_down]);
 	health(l, &s->health);

@@ -83,4 +83,7 @@ void check_at(struct reader *r, const struct model_service *s, const char *forma
 /* check_backends.c: likewise, with the reader's places sorted. */
 int check_backends(struct reader *r, const struct model_config *c);
 
+/* check_fragments.c: likewise, with the reader's places sorted. */
+int check_fragments(struct reader *r, const struct model_config *c);
+
 #endif

@@ -52,6 +52,7 @@ static const struct schema rollback_schema = { "rollback", rollback_keys };
 static const struct schema_choice stable_downs[] = {
 	SCHEMA_WORD("reject", PERCH_DOWN_REJECT), SCHEMA_WORD("canary", PERCH_DOWN_CANARY), {}
 };
+static const struct schema_choice yes_no[] = { SCHEMA_WORD("true", true), SCHEMA_WORD("false", false), {} };
 static const struct schema_choice forwards[] = {
 	SCHEMA_WORD("nat", PERCH_NAT), SCHEMA_WORD_LATER("fullnat"), SCHEMA_WORD("dsr", PERCH_DSR),
 	SCHEMA_WORD("ipip", PERCH_IPIP), SCHEMA_WORD("gue", PERCH_GUE), {}
@@ -74,6 +75,8 @@ static const struct schema_list version_list = {
 	{ .name = "tunnel", .read = tunnel_read },                                                                \
 	{ .name = "affinity", .type = SCHEMA_CHOICE, SCHEMA_FIELD(struct model_service, affinity),                \
 	  .choices = affinities },                                                                                \
+	{ .name = "fragments", .type = SCHEMA_CHOICE, SCHEMA_FIELD(struct model_service, fragments),              \
+	  .choices = yes_no },                                                                                    \
 	{ .name = "adopt", .type = SCHEMA_DURATION, SCHEMA_FIELD(struct model_service, adopt),                    \
 	  .max = ADOPT_MOST },                                                                                    \
 	{ .name = "exclude", .read = exclude_read },                                                              \
@@ -83,8 +86,7 @@ static const struct schema_list version_list = {
 	  .choices = stable_downs },                                                                              \
 	{ .name = "healthCheck", SCHEMA_FIELD(struct model_service, health), .read = health_read },               \
 	{ .name = "rollout", SCHEMA_FIELD(struct model_service, rollout), .read = policy_read },                  \
-	SCHEMA_NOT_YET("fragments", SCHEMA_OFF_FALSE), SCHEMA_NOT_YET("fullnat", SCHEMA_OFF_MAP),                 \
-	SCHEMA_NOT_YET("observe", SCHEMA_OFF_LIST), {}
+	SCHEMA_NOT_YET("fullnat", SCHEMA_OFF_MAP), SCHEMA_NOT_YET("observe", SCHEMA_OFF_LIST), {}
 
 static const struct schema_key service_keys[] = {
 	{ .name = "name", .required = true, SCHEMA_FIELD(struct model_service, name), .read = read_service_name },
@@ -118,6 +120,7 @@ static int copy_policy(struct reader *r, const struct model_service *from, struc
 	to->forward = from->forward;
 	memcpy(to->tunnel, from->tunnel, sizeof(to->tunnel));
 	to->affinity = from->affinity;
+	to->fragments = from->fragments;
 	to->adopt = from->adopt;
 	to->established = from->established;
 	to->drain_timeout = from->drain_timeout;

@@ -101,6 +101,14 @@ void listeners_change_free(struct listeners_change *c);
 bool listeners_free(struct tables *t, bool pressed);
 bool listeners_resting(const struct tables *t);
 
+/* fragments.c */
+/* Is the entry as it is to be? */
+bool fragments_hold(const struct tables *t, const struct perch_endpoint *key, __u32 id);
+/* Are an address' fragments another service's? */
+bool fragments_taken(const struct tables *t, unsigned service, const struct perch_endpoint *e);
+/* Bring the entries to the service's listeners that are in use.  0 or -errno. */
+int fragments_settle(struct tables *t, unsigned service);
+
 /* exceptions.c */
 struct exception {
 	struct perch_endpoint at;

@@ -142,6 +142,14 @@ static void choose_backend(const struct maps *m, const struct hash_tuple *t, str
 	e->backend = backend_of(m, t, e, e->slot);
 }
 
+/* Where fragments are taken, of addresses alone. */
+static __u64 choice_hash(const struct maps *m, const struct hash_tuple *t, const struct perch_service *s)
+{
+	const struct hash_tuple addresses = { .client = t->client, .destination = t->destination };
+
+	return hash_affinity(m->control->secret, s->affinity, s->fragments ? &addresses : t);
+}
+
 void explain_choice(const struct maps *m, const struct hash_tuple *t, __u8 dscp, __u64 now, struct explain *ret)
 {
 	const struct perch_listener *l;
@@ -155,7 +163,7 @@ void explain_choice(const struct maps *m, const struct hash_tuple *t, __u8 dscp,
 	ret->service = l->service;
 	ret->leaving = l->leaving;
 	read_plan(m, ret);
-	ret->hash = hash_affinity(m->control->secret, m->services[ret->service].affinity, t);
+	ret->hash = choice_hash(m, t, &m->services[ret->service]);
 	ret->value = hash_value(ret->hash, ret->plan.salt);
 	choose_version(m, t, l, dscp, now, ret);
 	choose_backend(m, t, ret);

@@ -19,6 +19,18 @@
 #define OVER_MS 1000		/* a last ACK may still be under way */
 #define TOLD_BOTH (PERCH_FLOW_TOLD_CLIENT | PERCH_FLOW_TOLD_BACKEND)
 
+/* An alias leads to a flow that is an entry of its own, and so does what leads
+ * its fragments. */
+static bool class_counts(enum perch_class class)
+{
+	return class != PERCH_ALIAS && class != PERCH_FRAGMENTS;
+}
+
+static bool flow_is_connection(const struct perch_flow_key *k)
+{
+	return !k->alias && !(k->protocol & PERCH_KEY_FRAGMENTS);
+}
+
 static bool tag_live(__u64 tag)
 {
 	__u32 class = perch_tag_class(tag);
@@ -76,8 +88,7 @@ size_t flows_walk(const struct maps *m, bool (*fn)(void *arg, const struct flow_
 
 	for (__u32 set = 0; set < m->control->flow_sets; set++) {
 		for (unsigned way = 0; way < PERCH_WAYS; way++) {
-			/* an alias leads to a flow that is an entry of its own */
-			if (!flow_read(m, &m->flows[set], way, &copy, &tag) || copy.flow.key.alias)
+			if (!flow_read(m, &m->flows[set], way, &copy, &tag) || !flow_is_connection(&copy.flow.key))
 				continue;
 			seen++;
 			if (!fn(arg, &copy))
@@ -97,7 +108,7 @@ size_t flows_count(const struct maps *m, size_t by_class[16])
 		for (unsigned way = 0; way < PERCH_WAYS; way++) {
 			__u64 tag = __atomic_load_n(&m->flows[set].tag[way], __ATOMIC_RELAXED);
 
-			if (!tag_live(tag) || perch_tag_class(tag) == PERCH_ALIAS)
+			if (!tag_live(tag) || !class_counts(perch_tag_class(tag)))
 				continue;
 			seen++;
 			if (by_class)
@@ -263,8 +274,8 @@ size_t flows_left(const struct maps *m, size_t *by_service)
 	return left.n;
 }
 
-/* As flow_close, but of an age at which the entry is no more.  An alias goes
- * with its flow: it was never counted, and neither is what is closing. */
+/* As flow_close, but of an age at which the entry is no more.  What leads to a
+ * flow goes with it: it was never counted, and neither is what is closing. */
 static bool flow_lapse(const struct maps *m, struct perch_flow_set *set, unsigned way, unsigned service)
 {
 	const struct perch_control *control = m->control;
@@ -279,9 +290,9 @@ static bool flow_lapse(const struct maps *m, struct perch_flow_set *set, unsigne
 		lapsed = perch_tag(perch_tag_fingerprint(tag), perch_tag_generation(tag), PERCH_CLOSING, tick);
 		if (!__atomic_compare_exchange_n(&set->tag[way], &tag, lapsed, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
 			continue;
-		if (c.class != PERCH_CLOSING && c.class != PERCH_ALIAS)
+		if (c.class != PERCH_CLOSING && class_counts(c.class))
 			flow_ended(m, c.flow.backend);
-		return c.class != PERCH_ALIAS;
+		return class_counts(c.class);
 	}
 	return false;
 }

@@ -105,6 +105,8 @@ static bool address_is_stale(struct tables *t, const struct perch_endpoint *key,
 {
 	struct perch_endpoint any = *key;
 
+	if (key->fragments)
+		return !fragments_hold(t, key, id);
 	if (id)
 		return id >= t->m->control->listeners_n || !t->m->listeners[id].in_use || !listener_at(&t->m->listeners[id], key);
 	any.port = 0;
@@ -261,6 +263,8 @@ static int listener_prepare(struct tables *t, const struct placed_service *s, co
 		return endpoint_refuse(e, why, -EADDRINUSE, t->m->listeners[id].leaving ?
 				       "is a listener of another service, which is leaving" :
 				       "is a listener of another service");
+	if (s->fragments && fragments_taken(t, s->id, e))
+		return endpoint_refuse(e, why, -EADDRINUSE, "another service takes the fragments of this address, which have no port");
 	c->fresh[c->n] = !id;
 	if (!id)
 		id = listener_take(t, s, e, door);
@@ -340,7 +344,7 @@ int listeners_publish(struct tables *t, const struct placed_service *s, const st
 		if (!err)
 			c->fresh[i] = false;
 	}
-	return err;
+	return err ?: fragments_settle(t, s->id);
 }
 
 static bool change_keeps(const struct listeners_change *c, __u32 id)
@@ -363,6 +367,7 @@ void listeners_prune(struct tables *t, unsigned service, const struct placed_ser
 		listener_use(t, l, false);
 	}
 	exceptions_prune(t, service, s);
+	fragments_settle(t, service);
 	listeners_tell_any(t);
 }
 

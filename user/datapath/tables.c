@@ -265,6 +265,7 @@ static void service_publish(struct tables *t, const struct change *c, const stru
 	store(v->established, c->s->established);
 	store(v->stable_down, c->s->stable_down);
 	store(v->drain_ms, c->s->drain_ms);
+	store(v->fragments, c->s->fragments);
 	store(v->sampling, c->s->sampling);
 	if (!v->in_use)
 		store(v->incarnation, v->incarnation + 1);
