@@ -52,12 +52,13 @@ static long flow_rival_way(u32 i, struct flow_search *s)
 }
 
 /* Will the backend know p's flow by its key's client port?  One that gets it
- * with the listener's own address tells all listeners apart; of fragments it
+ * with the listener's own address tells all listeners apart; of fragments there
  * is none. */
 static __always_inline bool flow_claims(const struct packet *p)
 {
-	return !perch_one_sided(p->forward) && !(p->flow.key.protocol & PERCH_KEY_FRAGMENTS) &&
-	       (!p->flow.translated || p->flow.key.alias);
+	if (perch_one_sided(p->forward) || (p->flow.key.protocol & PERCH_KEY_FRAGMENTS))
+		return false;
+	return !p->flow.translated || p->flow.key.alias;
 }
 
 GLOBAL int flow_has_rival(struct packet *p)

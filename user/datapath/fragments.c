@@ -18,11 +18,13 @@ static struct perch_endpoint fragments_key(const struct perch_listener *l)
 /* The listener whose service takes the fragments of this key, 0: none does. */
 static __u32 fragments_listener(const struct tables *t, unsigned service, const struct perch_endpoint *key)
 {
-	for (__u32 id = 1; t->m->services[service].fragments && id < t->m->control->listeners_n; id++) {
+	if (!t->m->services[service].fragments)
+		return 0;
+	for_each_listener(t, service, id) {
 		const struct perch_listener *l = &t->m->listeners[id];
 		struct perch_endpoint own = fragments_key(l);
 
-		if (l->in_use && l->service == service && !memcmp(&own, key, sizeof(own)))
+		if (l->in_use && !memcmp(&own, key, sizeof(own)))
 			return id;
 	}
 	return 0;
@@ -30,7 +32,8 @@ static __u32 fragments_listener(const struct tables *t, unsigned service, const 
 
 bool fragments_hold(const struct tables *t, const struct perch_endpoint *key, __u32 id)
 {
-	return id < t->m->control->listeners_n && fragments_listener(t, t->m->listeners[id].service, key) == id;
+	return id < t->m->control->listeners_n && t->m->listeners[id].service < t->m->control->services &&
+	       fragments_listener(t, t->m->listeners[id].service, key) == id;
 }
 
 /* Who has the entry: id of a listener, 0: nobody. */
@@ -53,14 +56,12 @@ int fragments_settle(struct tables *t, unsigned service)
 {
 	int err = 0;
 
-	for (__u32 id = 1; id < t->m->control->listeners_n; id++) {
+	for_each_listener(t, service, id) {
 		const struct perch_listener *l = &t->m->listeners[id];
 		struct perch_endpoint key = fragments_key(l);
 		__u32 want, have;
 		int r = 0;
 
-		if (!l->protocol || l->service != service)
-			continue;
 		want = fragments_listener(t, service, &key);
 		have = fragments_entry(t, &key);
 		if (want == have || (have && t->m->listeners[have].service != service))
