@@ -74,6 +74,31 @@ static void test_edges_ip_options_are_carried_along(void **state)
 	}
 }
 
+/* Up the stack they lead to their VLAN's device. */
+static void test_edges_tags_stay_on_the_way_up(void **state)
+{
+	struct lab *lab = *state;
+	static struct packet in, out, want;
+	static struct talk t;
+
+	for (__u32 id = 1; id < lab->datapath.maps.control->backends_n; id++)
+		lab->datapath.maps.backends[id].local = 1;
+	for_each_talk(t, m, n) {
+		struct lab_run how = { .hook = m.hook, .ifindex = lab->client.ifindex };
+
+		t.client.vlans = 2;
+		t.client.flags = protocols[n] == IPPROTO_TCP ? TCP_SYN : 0;
+		packet_build(&in, &t.client);
+		assert_int_equal(lab_run(lab, &how, &in, &out), lab_pass(m.hook));
+		assert_null(packet_read(&out, &t.seen));
+		t.client.to = t.seen.to;
+		t.client.to_port = LAB_BACKEND_PORT;
+		packet_build(&want, &t.client);
+		assert_true(packet_same(&out, &want, stderr));
+		assert_memory_not_equal(&t.seen.to, &(struct perch_address[]){ lab_listener(m.v6) }, 16);
+	}
+}
+
 /* Puts an extension header of `bytes` behind the IPv6 header; of the routing
  * header `type` and `left` stops. */
 static void extend(struct packet *p, __u8 kind, unsigned bytes, __u8 type, __u8 left)
@@ -407,6 +432,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		prog_test(test_edges_tags_are_looked_through_and_taken_off),
+		prog_test(test_edges_tags_stay_on_the_way_up),
 		prog_test(test_edges_ip_options_are_carried_along),
 		prog_test(test_edges_extension_headers_are_carried_along),
 		prog_test(test_edges_atomic_fragments_are_whole),

@@ -98,8 +98,9 @@ static void test_explain_tells_what_the_program_does(void **state)
 
 	lab_backends(lab, 0, 2, 5);
 	lab_backends(lab, 1, 7, 4);
-	for (int affinity = 0; affinity < 2; affinity++) {
-		lab->web[0].placed.affinity = lab->web[1].placed.affinity = affinity;
+	for (unsigned i = 0; i < 4; i++) {
+		lab->web[0].placed.affinity = lab->web[1].placed.affinity = i % 2;
+		lab->web[0].placed.fragments = lab->web[1].placed.fragments = i / 2;
 		assert_int_equal(lab_apply(lab), 0);
 		assert_int_equal(lab_step(lab, 3300), 0);
 		compare_many(lab, 300, by);

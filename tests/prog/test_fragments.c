@@ -292,6 +292,58 @@ static void test_fragments_leave_a_version_that_was_severed(void **state)
 	}
 }
 
+/* To a backend on this host and back: only addresses and ports change, and what
+ * comes back turns where it leaves. */
+static void pieces_go_up(struct talk *t, const unsigned order[PIECES])
+{
+	struct lab_run out_how = { .hook = LAB_TC, .egress = true, .ifindex = t->lab->client.ifindex };
+	static struct packet in, out, want;
+	struct packet_spec to, from = t->client;
+
+	t->client.payload = BYTES;
+	to = t->client;
+	for (unsigned i = 0; i < PIECES; i++) {
+		build_piece(&t->client, order[i], &in);
+		run(t, &in, t->lab->client.ifindex, &out, lab_pass(t->hook));
+		to.to = destination_of(&out, lab_is_v6(&to.from));
+		to.to_port = LAB_BACKEND_PORT;
+		build_piece(&to, order[i], &want);
+		assert_true(packet_same(&out, &want, stderr));
+	}
+	from.payload = BYTES;
+	from.from = t->client.to;
+	from.from_port = t->client.to_port;
+	from.to = t->client.from;
+	from.to_port = t->client.from_port;
+	for (unsigned i = 0; i < PIECES; i++) {
+		struct packet_spec s = from;
+
+		s.from = to.to;
+		s.from_port = LAB_BACKEND_PORT;
+		build_piece(&s, order[i], &in);
+		assert_int_equal(lab_run(t->lab, &out_how, &in, &out), lab_pass(LAB_TC));
+		build_piece(&from, order[i], &want);
+		assert_true(packet_same(&out, &want, stderr));
+	}
+}
+
+static void test_fragments_reach_a_backend_on_this_host(void **state)
+{
+	struct lab *lab = *state;
+	static struct talk t;
+	__u32 n = 750;
+
+	for (__u32 id = 1; id < lab->datapath.maps.control->backends_n; id++)
+		lab->datapath.maps.backends[id].local = 1;
+	for_each_mode(m) {
+		for (unsigned i = 0; i < 6; i++) {
+			mode_talk(&t, lab, m, IPPROTO_UDP, n++);
+			pieces_go_up(&t, orders[i]);
+			pieces_go_up(&t, orders[5 - i]);
+		}
+	}
+}
+
 static void assert_pieces_pass(struct talk *t)
 {
 	static struct packet in, out;
@@ -371,6 +423,7 @@ int main(void)
 		fragments_test(test_fragments_make_the_choice_one_of_addresses),
 		fragments_test(test_fragments_are_no_connections),
 		fragments_test(test_fragments_leave_a_version_that_was_severed),
+		fragments_test(test_fragments_reach_a_backend_on_this_host),
 		fragments_test(test_fragments_pass_once_the_service_takes_none),
 		fragments_test(test_fragments_outlive_the_agent),
 		fragments_test(test_fragments_of_one_address_are_one_services),
