@@ -224,6 +224,32 @@ static void test_fragments_go_with_their_connection_after_a_step(void **state)
 			send_pieces_back(&new, orders[i]);
 		}
 	}
+	/* the entries that gave way to others were nobody's connections */
+	assert_int_equal(lab_active(*state), 2 * MODES);
+}
+
+/* Two addresses of the service, one client, one backend: an entry for each. */
+static void test_fragments_of_two_addresses_have_an_entry_each(void **state)
+{
+	struct lab *lab = *state;
+	static struct talk t;
+
+	for (unsigned v6 = 0; v6 < 2; v6++) {
+		lab->web[v6].listen[0] = lab->web[v6].listen[1];
+		lab->web[v6].listen[0].address.word[3] ^= htonl(3);
+		lab->web[v6].placed.affinity = PERCH_AFFINITY_CLIENT;
+	}
+	assert_int_equal(lab_apply(lab), 0);
+	for_each_mode(m) {
+		size_t before = lab_age(lab, 0);
+
+		mode_talk(&t, lab, m, IPPROTO_UDP, 450);
+		send_pieces(&t, orders[0]);
+		t.client.from_port++;
+		t.client.to = lab->web[m.v6].listen[0].address;
+		send_pieces(&t, orders[5]);
+		assert_int_equal(lab_age(lab, 0), before + 4);
+	}
 }
 
 /* All of a client's go to one backend, whatever its ports; of another client
@@ -283,6 +309,10 @@ static void test_fragments_leave_a_version_that_was_severed(void **state)
 		mode_talk(&t, *state, m, IPPROTO_UDP, n++);
 		send_pieces(&t, orders[0]);
 		assert_int_equal(talk_slot(&t), 1);
+		/* anew to the same one, whose replies are no longer severed */
+		lab_version(*state, m.v6, 1)->sever_before = lab_now();
+		send_pieces(&t, orders[0]);
+		send_pieces_back(&t, orders[0]);
 		assert_int_equal(lab_step(*state, 0), 0);
 		lab_version(*state, m.v6, 1)->sever_before = lab_now();
 		t.known = false;
@@ -310,7 +340,13 @@ static void pieces_go_up(struct talk *t, const unsigned order[PIECES])
 		build_piece(&to, order[i], &want);
 		assert_true(packet_same(&out, &want, stderr));
 	}
+	/* if they come in by a device first they are not turned there */
 	from.payload = BYTES;
+	from.from = to.to;
+	from.to = t->client.from;
+	build_piece(&from, 1, &in);
+	run(t, &in, t->lab->backend.ifindex, &out, lab_pass(t->hook));
+	assert_true(packet_same(&out, &in, stderr));
 	from.from = t->client.to;
 	from.from_port = t->client.to_port;
 	from.to = t->client.from;
@@ -342,6 +378,7 @@ static void test_fragments_reach_a_backend_on_this_host(void **state)
 			pieces_go_up(&t, orders[5 - i]);
 		}
 	}
+	assert_int_equal(lab_reasons(lab, PERCH_R_TURNED_LATER), 2 * 6 * MODES);
 }
 
 static void assert_pieces_pass(struct talk *t)
@@ -420,6 +457,7 @@ int main(void)
 		fragments_test(test_fragments_of_tcp_stay_with_their_connection),
 		fragments_test(test_fragments_keep_a_complete_checksum_complete),
 		fragments_test(test_fragments_go_with_their_connection_after_a_step),
+		fragments_test(test_fragments_of_two_addresses_have_an_entry_each),
 		fragments_test(test_fragments_make_the_choice_one_of_addresses),
 		fragments_test(test_fragments_are_no_connections),
 		fragments_test(test_fragments_leave_a_version_that_was_severed),
