@@ -194,6 +194,9 @@ test_connections_end_in_the_count_too() {
 # A version that is severed: idle clients hear of it at once.
 severs() {
 	local state
+	# what the rollback before this one rejected: by a person's word alone
+	refused perch weight set "${1}6" v2 100
+	expect perch rollout retry "${1}6"
 	expect perch weight set "${1}6" v2 100
 	lab_spawn c "$LAB_DIR/idle" bash -c "exec 3<> /dev/tcp/$3/80; printf 'GET / HTTP/1.1\r\nHost: a\r\n\r\n' >&3; cat <&3"
 	wait_for 5 grep -q v2 "$LAB_DIR/idle"

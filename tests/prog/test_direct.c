@@ -21,6 +21,8 @@ static int setup_direct(void **state)
 	return 0;
 }
 
+#define LAB_FLOWS 8192		/* what a lab has room for */
+
 #define direct_test(f) cmocka_unit_test_setup_teardown(f, setup_direct, prog_teardown)
 
 static void test_direct_changes_macs_and_hop_count_alone(void **state)
@@ -55,6 +57,53 @@ static void test_direct_keeps_a_complete_checksum_complete(void **state)
 			skip();	/* Linux before 6.17 can't test it */
 		assert_int_equal(result, TALK_FORWARDED);
 	}
+}
+
+static void test_direct_takes_tags_off(void **state)
+{
+	static struct talk t;
+
+	for_each_mode(m) {
+		for (unsigned tags = 1; tags <= 2; tags++) {
+			mode_talk(&t, *state, m, IPPROTO_TCP, 40 + tags);
+			t.client.vlans = tags;
+			assert_int_equal(talk_connect_blind(&t), TALK_FORWARDED);
+			assert_int_equal(talk_client(&t, TCP_ACK, 100), TALK_FORWARDED);
+			assert_int_equal(t.seen.vlans, 0);
+		}
+	}
+}
+
+/* A full table: who is only believed gives way to a new connection, but not to
+ * one while there is a half-open one to take. */
+static void test_direct_gives_way_after_what_is_half_open(void **state)
+{
+	struct lab *lab = *state;
+	size_t before[16], after[16];
+	static struct talk t;
+	__u32 n = 1000;
+
+	/* more believed ones than there is room for */
+	for (; n < 1000 + LAB_FLOWS * 5 / 4; n++) {
+		mode_talk(&t, lab, (struct mode){ LAB_XDP, false }, IPPROTO_TCP, n);
+		assert_int_equal(talk_connect_blind(&t), TALK_FORWARDED);
+	}
+	flows_count(&lab->datapath.maps, before);
+	assert_true(before[PERCH_ONE_SIDED] > LAB_FLOWS * 8 / 10);
+	lab_age(lab, 1);
+	for (unsigned i = 0; i < LAB_FLOWS; i++, n++) {
+		mode_talk(&t, lab, (struct mode){ LAB_XDP, false }, IPPROTO_TCP, n);
+		assert_int_equal(talk_client(&t, TCP_SYN, 0), TALK_FORWARDED);
+		if (i % 64 == 0)
+			lab_age(lab, 1);
+	}
+	flows_count(&lab->datapath.maps, after);
+	/* in each pair of sets the first half-open one took a place, and the
+	 * others that one's */
+	assert_true(after[PERCH_EMBRYONIC] > 0);
+	assert_true(after[PERCH_ONE_SIDED] > before[PERCH_ONE_SIDED] / 2);
+	assert_true(after[PERCH_ONE_SIDED] < before[PERCH_ONE_SIDED]);
+	assert_int_equal(lab_active(lab), after[PERCH_EMBRYONIC] + after[PERCH_ONE_SIDED]);
 }
 
 static void test_direct_passes_a_backend_behind_a_router(void **state)
@@ -244,6 +293,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		direct_test(test_direct_changes_macs_and_hop_count_alone),
 		direct_test(test_direct_keeps_a_complete_checksum_complete),
+		direct_test(test_direct_takes_tags_off),
+		direct_test(test_direct_gives_way_after_what_is_half_open),
 		direct_test(test_direct_passes_a_backend_behind_a_router),
 		direct_test(test_direct_passes_to_a_backend_of_this_host_unchanged),
 		direct_test(test_direct_takes_nothing_for_a_reply),

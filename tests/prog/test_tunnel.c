@@ -56,6 +56,23 @@ static void test_tunnel_wraps_every_size_in_every_family(void **state)
 	}
 }
 
+static void test_tunnel_takes_tags_off(void **state)
+{
+	static struct talk t;
+
+	for_each_tunnel(f) {
+		begin(*state, *f, true);
+		for_each_mode(m) {
+			for (unsigned tags = 1; tags <= 2; tags++) {
+				mode_talk(&t, *state, m, IPPROTO_UDP, 4 + tags);
+				t.client.vlans = tags;
+				assert_int_equal(talk_client(&t, 0, 100), TALK_FORWARDED);
+				assert_int_equal(t.seen.vlans, 0);
+			}
+		}
+	}
+}
+
 static void test_tunnel_keeps_a_complete_checksum_complete(void **state)
 {
 	static struct talk t;
@@ -191,6 +208,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		prog_test_bare(test_tunnel_wraps_every_size_in_every_family),
+		prog_test_bare(test_tunnel_takes_tags_off),
 		prog_test_bare(test_tunnel_keeps_a_complete_checksum_complete),
 		prog_test_bare(test_tunnel_spreads_by_its_source_port),
 		prog_test_bare(test_tunnel_spreads_by_its_flow_label),

@@ -173,6 +173,19 @@ static void start_failed(const struct service *s, int err, const struct rollout_
 		snprintf(why, AGENT_WHY, "%s: %s", s->name, strerror(-err));
 }
 
+/* Where nothing can be judged a retry starts nothing: it takes the rejection
+ * back, and weights are a person's again.  True: that was it. */
+static bool retry_blind(struct agent *a, struct service *s)
+{
+	int canary = slot_of_role(s->slot, PERCH_ROLE_CANARY);
+
+	if (!perch_one_sided(s->model->forward) || canary < 0 || !s->slot[canary].rejected)
+		return false;
+	save_unreject(a, s, canary);
+	place_roles(a, s);
+	return true;
+}
+
 static int command_start(struct agent *a, struct service *s, bool retry, const struct asker *asker, char why[AGENT_WHY])
 {
 	struct rollout_keep old = s->keep;
@@ -188,6 +201,8 @@ static int command_start(struct agent *a, struct service *s, bool retry, const s
 		snprintf(why, AGENT_WHY, "%s: a rollout of '%s' is under way", s->name, s->keep.rollout.canary);
 		return -EBUSY;
 	}
+	if (retry && retry_blind(a, s))
+		return 0;
 	r = rollouts_start_refused(s, retry, why);
 	if (r)
 		return r;
