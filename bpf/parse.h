@@ -33,6 +33,16 @@
 
 enum ours { OURS_TO_LISTENER = 1, OURS_FROM_BACKEND = 2 };
 
+/* A router's ICMP error has foreign addresses: what it quotes has to be read.
+ * Asked last, and of what has no address of ours alone. */
+static __always_inline int ours_said(u32 bits, const u8 *protocol, u8 icmp)
+{
+	opaque(bits);
+	if (bits)
+		return PARSED;
+	return likely(*protocol != icmp) ? PERCH_R_NOT_OURS : PARSED;
+}
+
 /* Both questions of the filter at once: enum ours. */
 static __always_inline u32 ours_bits(const u32 *source, const u32 *destination)
 {
@@ -45,11 +55,8 @@ static __always_inline u32 ours_bits(const u32 *source, const u32 *destination)
 	return (f->destination[d / 64] >> (d & 63) & 1) | (f->source[s / 64] >> (s & 63) & 1) << 1;
 }
 
-/* A router's ICMP error has foreign addresses: what it quotes has to be read. */
 static __always_inline int ours_ip(void *at, void *end, __be16 type, u32 *bits)
 {
-	bool icmp;
-
 	if (type == bpf_htons(ETH_P_IP)) {
 		struct iphdr *ip = at;
 
@@ -59,18 +66,17 @@ static __always_inline int ours_ip(void *at, void *end, __be16 type, u32 *bits)
 		u32 destination[4] = { 0, 0, bpf_htonl(0xffff), ip->daddr };
 
 		*bits = ours_bits(source, destination);
-		icmp = ip->protocol == IPPROTO_ICMP;
-	} else if (type == bpf_htons(ETH_P_IPV6)) {
+		return ours_said(*bits, &ip->protocol, IPPROTO_ICMP);
+	}
+	if (type == bpf_htons(ETH_P_IPV6)) {
 		struct ipv6hdr *ip = at;
 
 		if ((void *)(ip + 1) > end)
 			return PERCH_R_MALFORMED;
 		*bits = ours_bits(ip->saddr.in6_u.u6_addr32, ip->daddr.in6_u.u6_addr32);
-		icmp = ip->nexthdr == IPPROTO_ICMPV6;
-	} else {
-		return PERCH_R_NOT_IP;
+		return ours_said(*bits, &ip->nexthdr, IPPROTO_ICMPV6);
 	}
-	return *bits || icmp ? PARSED : PERCH_R_NOT_OURS;
+	return PERCH_R_NOT_IP;
 }
 
 static __always_inline bool is_tag(__be16 type)

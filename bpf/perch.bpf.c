@@ -272,6 +272,7 @@ static __always_inline int tc_other(struct __sk_buff *skb, struct packet *p, int
 		return tc_pass(PERCH_HOOK_TC_IN, r);
 	if (r != PERCH_R_PROTOCOL || !packet_is_icmp(p))
 		return tc_leave(skb, p, packet_named(p) ? r : PERCH_R_NOT_OURS);
+	*fib = (struct bpf_fib_lookup){};
 	r = icmp_read_tc(skb, p);
 	if (r == PARSED)
 		r = icmp_find(p);
@@ -293,7 +294,7 @@ static __always_inline int tc_other(struct __sk_buff *skb, struct packet *p, int
 SEC("tc")
 int perch_tc_in(struct __sk_buff *skb)
 {
-	struct bpf_fib_lookup fib = {};
+	struct bpf_fib_lookup fib;	/* cleared where it is used: most packets are not ours */
 	struct perch_device *d = NULL;
 	struct packet *p = NULL;
 	int r;
@@ -301,6 +302,7 @@ int perch_tc_in(struct __sk_buff *skb)
 	r = tc_parse(skb, PERCH_HOOK_TC_IN, &p);
 	if (r != PARSED || !p)
 		return tc_other(skb, p, r, &fib);
+	fib = (struct bpf_fib_lookup){};
 	r = steer_find(p);
 	if (r == GO && !p->answer)
 		r = tc_next_hop(skb, p, &fib, &d);

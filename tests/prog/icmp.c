@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
-/* Builds ICMP messages for tests. */
+/* Builds ICMP messages for tests.  Around them are tags and IPv4 options, as
+ * the outer packet has them. */
 #include <arpa/inet.h>
 #include <linux/if_ether.h>
 #include <netinet/in.h>
@@ -11,9 +12,19 @@
 #define ICMP_HEADER 8
 #define TOO_BIG_QUOTE 512
 
+/* Offset of the outer IP header: behind two tags at most. */
+static __u32 ip_of(const struct packet *p)
+{
+	__u32 at = ETH_HLEN;
+
+	while (p->byte[at - 2] == 0x81 || p->byte[at - 2] == 0x88)
+		at += 4;
+	return at;
+}
+
 static bool is_v4(const struct packet *p)
 {
-	return p->byte[ETH_HLEN] >> 4 == 4;
+	return p->byte[ip_of(p)] >> 4 == 4;
 }
 
 static __u32 header_of(const struct packet *p, __u32 ip)
@@ -23,7 +34,7 @@ static __u32 header_of(const struct packet *p, __u32 ip)
 
 __u32 icmp_quote(const struct packet *p)
 {
-	return ETH_HLEN + header_of(p, ETH_HLEN) + ICMP_HEADER;
+	return ip_of(p) + header_of(p, ip_of(p)) + ICMP_HEADER;
 }
 
 static __u32 sum_bytes(const __u8 *at, size_t n, __u32 sum)
@@ -48,23 +59,23 @@ void icmp_sum(struct packet *p)
 
 	at[2] = at[3] = 0;
 	if (!is_v4(p))
-		sum = sum_bytes(p->byte + ETH_HLEN + 8, 32, n + IPPROTO_ICMPV6);
+		sum = sum_bytes(p->byte + ip_of(p) + 8, 32, n + IPPROTO_ICMPV6);
 	put_sum(at + 2, sum_bytes(at, n, sum));
 }
 
 void icmp_sum_ip(struct packet *p)
 {
-	__u8 *at = p->byte + ETH_HLEN;
+	__u8 *at = p->byte + ip_of(p);
 
 	at[10] = at[11] = 0;
-	put_sum(at + 10, sum_bytes(at, header_of(p, ETH_HLEN), 0));
+	put_sum(at + 10, sum_bytes(at, header_of(p, ip_of(p)), 0));
 }
 
 void icmp_build(struct packet *p, const struct icmp_spec *s)
 {
 	static struct packet quoted;
 	struct packet_spec outer = s->outer;
-	__u32 n, header;
+	__u32 n, header, rest = htonl(s->rest);
 	__u8 *at;
 
 	packet_build(&quoted, &s->quoted);
@@ -79,7 +90,7 @@ void icmp_build(struct packet *p, const struct icmp_spec *s)
 	memset(at, 0, outer.payload);
 	at[0] = s->type;
 	at[1] = s->code;
-	memcpy(at + 4, &(__u32){ htonl(s->rest) }, 4);
+	memcpy(at + 4, &rest, 4);
 	memcpy(at + ICMP_HEADER, quoted.byte + ETH_HLEN, n);
 	icmp_sum(p);
 }
