@@ -10,6 +10,7 @@
 #define PERCH_BPF_CLOCKWORK_H
 
 #include "evidence.h"
+#include "source.h"
 
 #define CLOCK_MONOTONIC 1
 #define SWEEP_RUNS 500		/* timer runs for one walk over the flow table */
@@ -298,6 +299,30 @@ static __always_inline void sweep_slot(struct perch_flow_set *fs, u32 way, u32 n
 	__sync_lock_test_and_set(&fs->tag[way], perch_tag(0, generation, PERCH_FREE, now));
 }
 
+/* An alias goes when its flow has gone: its port rests then.  One that has been
+ * touched of late may be about to get its flow. */
+static __always_inline void sweep_alias(struct perch_flow_set *fs, u32 set, u32 way, u32 now)
+{
+	struct packet *p = element(scratch, PERCH_HOOKS);
+	u64 tag = READ(fs->tag[way]);
+	u32 class = perch_tag_class(tag);
+
+	if ((class != PERCH_ALIAS && class != PERCH_ALIAS_NEW) || !p ||
+	    flow_age(now, perch_tag_tick(tag)) < SOURCE_REST)
+		return;
+	p->now = now;
+	p->tag = tag;
+	p->found_set = set;
+	p->found_way = way;
+	p->flow.key.client = fs->flow[way].key.client;
+	if (!flow_copy(p))
+		return;
+	if (!flow_follow(p) || flow_expired(p->tag, now) || perch_tag_class(p->tag) == PERCH_CLOSING)
+		flow_alias_touch(p, PERCH_CLOSING);
+	else
+		flow_alias_touch(p, perch_tag_class(p->tag) < PERCH_TCP ? PERCH_ALIAS_NEW : PERCH_ALIAS);
+}
+
 /* A next hop of a generation that is about to come round again. */
 static __always_inline void sweep_via(struct perch_flow_set *fs, u32 way, u32 generation)
 {
@@ -320,6 +345,7 @@ static long sweep_next(u32 i, struct slice *s)
 		return 1;
 	s->at++;
 	sweep_slot(fs, way, tick_now());
+	sweep_alias(fs, set & constants.set_mask, way, tick_now());
 	if (perch_tag_fingerprint(READ(fs->tag[way])))
 		s->entries++;
 	if (s->clearing)

@@ -117,6 +117,10 @@ struct packet {
 	__be16 new_port;
 	u16 gso_size;
 	__be16 client_port;	/* the client's end gets this one; 0: its own */
+	struct perch_address client_address;	/* and this, if both ends change */
+	u8 both;
+	u8 closed;		/* this packet was its flow's end */
+	u8 source_number;	/* of the source address that was searched out */
 	u64 via;		/* next hop there, 0: not known */
 
 	/* an ICMP error: then the ends, ports and protocol above are those of

@@ -15,9 +15,8 @@
 
 enum { FLOW_FULL, FLOW_INSERTED, FLOW_LATE, FLOW_BUSY, FLOW_RIVAL };
 
-/* Does an entry lead another connection of p's client port to p's backend?
- * The backend would take the two for one. */
-static __always_inline bool flow_rivals(const struct perch_flow *f, const struct packet *p)
+/* Does an entry lead the address and port of p's key to p's backend? */
+static __always_inline bool flow_leads(const struct perch_flow *f, const struct packet *p)
 {
 	const u64 *a = (const void *)&f->key, *b = (const void *)&p->flow.key;
 	struct perch_backend *k;
@@ -25,13 +24,22 @@ static __always_inline bool flow_rivals(const struct perch_flow *f, const struct
 
 	if ((READ(a[0]) ^ b[0]) | (READ(a[1]) ^ b[1]) | ((READ(a[2]) ^ b[2]) & 0x00ff00000000ffffull))
 		return false;
-	if (READ(a[2]) == b[2] || (READ(f->translated) && !READ(f->key.alias)))
-		return false;	/* itself, from before; or one with another port there */
 	k = element(backends, READ(f->backend));
 	if (!k || perch_one_sided(k->forward) || !address_equal(&k->address, &p->new_address))
 		return false;
 	port = k->port;
 	return (port ? port : READ(f->key.port)) == p->new_port;
+}
+
+/* Does an entry lead another connection of p's client port to p's backend?
+ * The backend would take the two for one. */
+static __always_inline bool flow_rivals(const struct perch_flow *f, const struct packet *p)
+{
+	const u64 *a = (const void *)&f->key, *b = (const void *)&p->flow.key;
+
+	if (READ(a[2]) == b[2] || (READ(f->translated) && !READ(f->key.alias)))
+		return false;	/* itself, from before; or one with another port there */
+	return flow_leads(f, p);
 }
 
 static long flow_rival_way(u32 i, struct flow_search *s)
@@ -162,10 +170,13 @@ static __always_inline int flow_choose(const struct packet *p, struct flow_slot 
 	return 1;
 }
 
-static __always_inline int flow_insert_new(struct packet *p, u32 class)
+/* Global, because its frame and flow_seek's would not fit on the stack. */
+GLOBAL int flow_insert_new(struct packet *p, u32 class)
 {
 	struct flow_slot at;
 
+	if (!p)
+		return FLOW_FULL;
 	for (int i = 0; i < 3; i++) {
 		int r = flow_choose(p, &at);
 

@@ -34,16 +34,19 @@ static __always_inline bool flow_expired(u64 tag, u32 now)
 	return flow_age(now, perch_tag_tick(tag)) > constants.timeout[perch_tag_class(tag)];
 }
 
-static __always_inline void flow_place(struct packet *p)
+static __always_inline void flow_place_by(struct packet *p, u64 h)
 {
-	u64 h = hash_tuple(&p->flow.key.client, p->flow.key.client_port, p->flow.key.protocol);
-
 	p->set[0] = h & constants.set_mask;
 	p->set[1] = h >> 18 & constants.set_mask;
 	if (p->set[1] == p->set[0])
 		p->set[1] ^= 1;
 	p->fingerprint = h >> 40 | 1;
 	p->stripe = h >> 32 & (PERCH_STRIPES - 1);
+}
+
+static __always_inline void flow_place(struct packet *p)
+{
+	flow_place_by(p, hash_tuple(&p->flow.key.client, p->flow.key.client_port, p->flow.key.protocol));
 }
 
 /* Low byte: sum of (way + 1) of the matches; above: their number. */
@@ -238,21 +241,28 @@ static long flow_follow_way(u32 i, struct flow_search *s)
 	return 1;
 }
 
-/* From the alias in p to the flow it stands for, copied into p: 1 or 0. */
+/* From the alias in p to the flow it stands for, copied into p: 1 or 0, and
+ * then that has ended, or has another port by now. */
 GLOBAL int flow_follow(struct packet *p)
 {
 	struct flow_search s = { .p = p };
+	__be16 port;
+	u16 backend;
 
 	if (!p)
 		return 0;
+	port = p->flow.key.client_port;
+	backend = p->flow.backend;
 	p->alias_set = p->found_set;
 	p->alias_way = p->found_way;
 	p->alias_tag = p->tag;
+	if (p->flow.key.alias == PERCH_ALIAS_SOURCE)
+		p->flow.key.client = p->flow.owner;
 	p->flow.key.client_port = p->flow.translated;
-	p->flow.key.alias = 0;
+	p->flow.key.alias = PERCH_NO_ALIAS;
 	flow_place(p);
 	bpf_loop(2 * PERCH_WAYS, flow_follow_way, &s, 0);
-	return s.result == FLOW_HIT && flow_copy(p);
+	return s.result == FLOW_HIT && flow_copy(p) && p->flow.translated == port && p->flow.backend == backend;
 }
 
 /* Last seen and class of the alias that p was found by or has just entered;
@@ -280,8 +290,8 @@ static __always_inline void flow_ended(u16 backend)
 
 static __always_inline bool flow_counts(u32 class)
 {
-	return class != PERCH_FREE && class != PERCH_CLOSING && class != PERCH_ALIAS && class != PERCH_BUSY &&
-	       class != PERCH_FRAGMENTS;
+	return class != PERCH_FREE && class != PERCH_CLOSING && class != PERCH_ALIAS && class != PERCH_ALIAS_NEW &&
+	       class != PERCH_FRAGMENTS && class != PERCH_BUSY;
 }
 
 /* Did a connect come to nothing, and nobody has counted it yet?  One SYN alone
@@ -330,8 +340,10 @@ static __always_inline struct perch_flow *flow_touch(struct packet *p, u32 class
 		got = __sync_val_compare_and_swap(at, tag, want);
 		if (got == tag) {
 			*changed = perch_tag_class(want) != was;
-			if (*changed && perch_tag_class(want) == PERCH_CLOSING)
+			if (*changed && perch_tag_class(want) == PERCH_CLOSING) {
 				flow_ended(p->flow.backend);
+				p->closed = 1;
+			}
 			return &fs->flow[way];
 		}
 		if ((got ^ tag) & PERCH_TAG_IDENTITY)

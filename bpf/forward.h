@@ -73,12 +73,13 @@ static __always_inline struct perch_device *device_by_index(u32 ifindex)
 
 /* Can p go out by this device at once?  Where the programs are not attached
  * the replies will go through the stack, so it is to see the requests, unless
- * replies come back another way altogether. */
+ * replies come back another way altogether, or the packets come from this host
+ * now, which would take those for forged. */
 static __always_inline bool via_leaves(const struct packet *p, u32 device)
 {
 	struct perch_device *d = element(devices, device);
 
-	return p->way == WAY_REPLY || perch_one_sided(p->forward) || (d && d->attached);
+	return p->way == WAY_REPLY || perch_one_sided(p->forward) || p->both || (d && d->attached);
 }
 
 /* Did the route lead to p's backend itself, not to a router? */
@@ -93,8 +94,9 @@ static __always_inline bool via_on_link(const struct packet *p, const struct bpf
 static __always_inline bool via_ends(const struct packet *p, struct bpf_fib_lookup *f)
 {
 	bool reply = p->way == WAY_REPLY, tunnel = perch_tunnels(p->forward);
-	const struct perch_address *to = reply ? &p->destination : &p->new_address;
-	struct perch_address from = reply ? p->new_address : p->source;
+	const struct perch_address *client = p->both ? &p->client_address : reply ? &p->destination : &p->source;
+	const struct perch_address *to = reply ? client : &p->new_address;
+	struct perch_address from = reply ? p->new_address : *client;
 	struct perch_service *sv = tunnel ? element(services, p->service) : NULL;
 
 	if (tunnel ? !address_mapped(to) : p->v6) {

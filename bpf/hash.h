@@ -61,4 +61,17 @@ static __always_inline u64 hash_tuple(const struct perch_address *client, __be16
 	return hash_mix(h);
 }
 
+/* Of both ends of a connection. */
+static __always_inline u64 hash_ends(const struct perch_address *source, __be16 source_port,
+				     const struct perch_address *backend, __be16 backend_port, u8 protocol)
+{
+	u64 k0 = constants.secret[0], k1 = constants.secret[1];
+	u64 h = hash_tuple(source, source_port, protocol);
+
+	h += (u64)(u32)(backend->word[0] + (u32)k0) * (u32)(backend->word[1] + (u32)(k0 >> 32));
+	h += (u64)(u32)(backend->word[2] + (u32)k1) * (u32)(backend->word[3] + (u32)(k1 >> 32));
+	h += (u64)(u32)(backend_port + (u32)(k0 >> 16)) * (u32)(k1 >> 16 | 1);
+	return hash_mix(h);
+}
+
 #endif

@@ -55,8 +55,9 @@ CPU_ARRAY(votes, struct perch_votes, PERCH_OBSERVED *PERCH_SLOTS);
 /* how often each exit was taken */
 CPU_ARRAY(reasons, struct perch_reason_counts, 1);
 
-/* the packet in hand, by hook; not pinned, each load has its own */
-CPU_ARRAY(scratch, struct packet, PERCH_HOOKS);
+/* the packet in hand, by hook, and the clockwork's; not pinned, each load has
+ * its own */
+CPU_ARRAY(scratch, struct packet, PERCH_HOOKS + 1);
 
 /* registry, for user space alone */
 SHARED_ARRAY(names, struct perch_service_name, PERCH_SERVICES);

@@ -9,10 +9,10 @@
 #include "answer.h"
 #include "carry.h"
 #include "clockwork.h"
+#include "commit.h"
 #include "icmp.h"
 #include "parse.h"
 #include "parse_odd.h"
-#include "steer.h"
 #include "toobig.h"
 #include "trace.h"
 #include "unpack.h"
@@ -40,7 +40,7 @@ static __always_inline struct packet *packet_begin(u32 hook, u32 bits, u32 lengt
 
 static __always_inline bool reason_drops(u32 reason)
 {
-	return reason == PERCH_R_SEVERED_DROP || reason == PERCH_R_STABLE_DOWN_DROP ||
+	return reason == PERCH_R_SEVERED_DROP || reason == PERCH_R_STABLE_DOWN_DROP || reason == PERCH_R_NO_SOURCE ||
 	       reason == PERCH_R_TOO_BIG_DROP || reason == PERCH_R_REWRITE_FAILED;
 }
 

@@ -30,15 +30,31 @@ static __always_inline u64 sum_words(const void *at, u32 words)
 	return s;
 }
 
-/* What the change of the address adds to a sum. */
-static __always_inline u64 sum_address(const struct packet *p, const struct perch_address *old)
+/* What the change of one address adds to a sum. */
+static __always_inline u64 sum_change(const struct perch_address *old, const struct perch_address *new, bool v6)
 {
-	u64 s = (u64)(u32)~old->word[3] + p->new_address.word[3];
+	u64 s = (u64)(u32)~old->word[3] + new->word[3];
 
-	if (p->v6)
+	if (v6)
 #pragma unroll
 		for (int i = 0; i < 3; i++)
-			s += (u64)(u32)~old->word[i] + p->new_address.word[i];
+			s += (u64)(u32)~old->word[i] + new->word[i];
+	return s;
+}
+
+/* The client's address as it came. */
+static __always_inline const struct perch_address *own_client_address(const struct packet *p)
+{
+	return p->way == WAY_REPLY ? &p->destination : &p->source;
+}
+
+/* What the change of the addresses adds to a sum. */
+static __always_inline u64 sum_address(const struct packet *p, const struct perch_address *old)
+{
+	u64 s = sum_change(old, &p->new_address, p->v6);
+
+	if (unlikely(p->both))
+		s += sum_change(own_client_address(p), &p->client_address, p->v6);
 	return s;
 }
 
@@ -69,6 +85,8 @@ static __always_inline bool write_ip(void *at, void *end, const struct packet *p
 		if ((void *)(ip + 1) > end)
 			return false;
 		__builtin_memcpy(reply ? &ip->saddr : &ip->daddr, &p->new_address, 16);
+		if (unlikely(p->both))
+			__builtin_memcpy(reply ? &ip->daddr : &ip->saddr, &p->client_address, 16);
 		ip->hop_limit -= hop;
 	} else {
 		struct iphdr *ip = at;
@@ -83,6 +101,8 @@ static __always_inline bool write_ip(void *at, void *end, const struct packet *p
 			ip->saddr = p->new_address.word[3];
 		else
 			ip->daddr = p->new_address.word[3];
+		if (unlikely(p->both))
+			*(reply ? &ip->daddr : &ip->saddr) = p->client_address.word[3];
 	}
 	return true;
 }
@@ -178,29 +198,38 @@ static __always_inline void sum_tc_hop(struct __sk_buff *skb, const struct packe
 	bpf_csum_update(skb, (u32)(u16)~old + new);
 }
 
-/* The transport checksum by the helpers; they invalidate packet pointers. */
+/* One address, by the helpers; they invalidate packet pointers. */
+static __always_inline bool sum_tc_address(struct __sk_buff *skb, const struct packet *p,
+					   const struct perch_address *old, const struct perch_address *new)
+{
+	u64 flags = p->protocol == IPPROTO_UDP ? BPF_F_MARK_MANGLED_0 : 0;
+	bool later = p->piece == PIECE_LATER;
+	u32 at = sum_offset(p);
+	s64 diff;
+
+	if (!p->v6)
+		return later || !bpf_l4_csum_replace(skb, at, old->word[3], new->word[3], BPF_F_PSEUDO_HDR | flags | 4);
+	diff = bpf_csum_diff((__be32 *)old->word, 16, (__be32 *)new->word, 16, 0);
+	if (diff < 0 || (!later && bpf_l4_csum_replace(skb, at, 0, diff, BPF_F_PSEUDO_HDR | flags)))
+		return false;
+	/* else a complete checksum would no longer hold */
+	bpf_csum_update(skb, diff);
+	return true;
+}
+
+/* The transport checksum. */
 static __always_inline bool sum_tc(struct __sk_buff *skb, const struct packet *p)
 {
 	bool reply = p->way == WAY_REPLY, udp = p->protocol == IPPROTO_UDP;
-	struct perch_address old = reply ? p->source : p->destination, new = p->new_address;
-	bool later = p->piece == PIECE_LATER;
 	u32 at = sum_offset(p);
 	u64 flags = udp ? BPF_F_MARK_MANGLED_0 : 0;
 	u16 old_port = reply ? p->source_port : p->destination_port;
 
-	if (p->v6) {
-		s64 diff = bpf_csum_diff(old.word, 16, new.word, 16, 0);
-
-		if (diff < 0)
-			return false;
-		if (!later && bpf_l4_csum_replace(skb, at, 0, diff, BPF_F_PSEUDO_HDR | flags))
-			return false;
-		/* else a complete checksum would no longer hold */
-		bpf_csum_update(skb, diff);
-	} else if (!later && bpf_l4_csum_replace(skb, at, old.word[3], new.word[3], BPF_F_PSEUDO_HDR | flags | 4)) {
+	if (!sum_tc_address(skb, p, reply ? &p->source : &p->destination, &p->new_address))
 		return false;
-	}
-	if (unlikely(later))
+	if (unlikely(p->both) && !sum_tc_address(skb, p, own_client_address(p), &p->client_address))
+		return false;
+	if (unlikely(p->piece == PIECE_LATER))
 		return true;
 	if (bpf_l4_csum_replace(skb, at, old_port, p->new_port, flags | 2))
 		return false;

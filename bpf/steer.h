@@ -3,13 +3,13 @@
  * Steering, the same for XDP and TC, in two halves.  steer_find only looks: is
  * there a good flow, else what would be chosen; it changes nothing, so that
  * XDP can still leave the packet to TC, unmodified and uncounted.
- * steer_commit carries it out: flow, evidence, counters.
+ * steer_commit (commit.h) carries it out: flow, evidence, counters.
  */
 #ifndef PERCH_BPF_STEER_H
 #define PERCH_BPF_STEER_H
 
-#include "enter.h"
 #include "fragments.h"
+#include "source.h"
 #include "track.h"
 
 /* Answers beside enum perch_reason. */
@@ -76,6 +76,29 @@ static __always_inline u32 tunnel_overhead(const struct perch_backend *k)
 	       (k->forward == PERCH_GUE ? sizeof(struct udphdr) : 0);
 }
 
+/* Do this backend's new flows get a source of this host?  One that is on this
+ * host answers through it anyway, and its stack would take a packet from an
+ * address of its own for a forged one. */
+static __always_inline bool steer_full(const struct perch_backend *k)
+{
+	return k->forward == PERCH_FULLNAT && !k->local;
+}
+
+/* The source address that the backend sees: the flow's, or, for the route,
+ * one that a new flow may get. */
+static __always_inline void steer_source(struct packet *p)
+{
+	struct perch_sources *from = element(sources, p->service);
+	u32 number = perch_flow_source(p->flow.flags);
+
+	if (!from)
+		return;
+	if (!(p->flow.flags & PERCH_FLOW_FULLNAT))
+		number = from->list[p->v6 & 1][0] & (PERCH_SOURCES - 1);
+	p->client_address = from->address[number];
+	p->both = 1;
+}
+
 static __always_inline void steer_aim(struct packet *p, const struct perch_backend *k)
 {
 	p->forward = k->forward;
@@ -83,6 +106,9 @@ static __always_inline void steer_aim(struct packet *p, const struct perch_backe
 	p->new_address = k->address;
 	p->new_port = k->port ? k->port : p->destination_port;
 	p->client_port = p->flow.translated;
+	p->both = 0;
+	if (unlikely((p->flow.flags & PERCH_FLOW_FULLNAT) || (!p->found && steer_full(k))))
+		steer_source(p);
 	p->via = steer_keeps_up(p) ? VIA_UP : steer_towards(k);
 }
 
@@ -130,6 +156,10 @@ static __always_inline int steer_hit(struct packet *p)
 	p->new_address = l->address;
 	p->new_port = p->flow.key.port;
 	p->client_port = p->alias_tag ? p->flow.key.client_port : 0;
+	if (unlikely(p->flow.flags & PERCH_FLOW_FULLNAT)) {
+		p->client_address = p->flow.key.client;
+		p->both = 1;
+	}
 	p->via = steer_via(p->flow.via);
 	return GO;
 }
@@ -227,7 +257,6 @@ static __always_inline void steer_key(struct packet *p, const struct perch_addre
 	p->flow.key.port = p->destination_port;
 	p->flow.key.protocol = p->protocol | (p->piece == PIECE_LATER ? PERCH_KEY_FRAGMENTS : 0);
 	p->flow.key.alias = 0;
-	flow_place(p);
 }
 
 /* A reply's flow: found by what the backend knows of the client. */
@@ -236,6 +265,7 @@ static __always_inline int steer_reply(struct packet *p)
 	p->way = WAY_REPLY;
 	p->replace = 0;
 	steer_key(p, &p->destination, p->destination_port);
+	flow_place(p);
 	if (!flow_find(p))
 		return PERCH_R_NOT_OUR_REPLY;
 	if (unlikely(p->flow.key.alias) && !flow_follow(p))
@@ -243,251 +273,63 @@ static __always_inline int steer_reply(struct packet *p)
 	return steer_hit(p);
 }
 
+/* Is p a reply to a source of fullnat?  Then it is its flow's and nobody
+ * else's, even where a listener has every port of that address.
+ * PERCH_R_NOT_OURS: it is none. */
+GLOBAL int steer_reply_source(struct packet *p)
+{
+	struct perch_sources *from;
+	int r;
+
+	if (!p)
+		return PERCH_R_NOT_OURS;
+	p->way = WAY_REPLY;
+	steer_key(p, &p->destination, p->destination_port);
+	source_place(p, &p->source, p->source_port);
+	if (!flow_find(p) || p->flow.key.alias != PERCH_ALIAS_SOURCE || !flow_follow(p)) {
+		p->alias_tag = 0;
+		return PERCH_R_NOT_OURS;
+	}
+	r = steer_hit(p);
+	from = element(sources, p->service);
+	if (from && address_equal(&from->address[perch_flow_source(p->flow.flags)], &p->destination))
+		return r;
+	p->found = p->answer = 0;
+	p->alias_tag = 0;
+	return PERCH_R_NOT_OURS;
+}
+
 /* GO, or the reason to let the packet pass (or drop it, by its verdict). */
 GLOBAL int steer_find(struct packet *p)
 {
 	int r = PERCH_R_NOT_OURS;
+	bool turned;
 
 	if (!p)
 		return r;
 	p->now = tick_now();
-	p->found = p->replace = p->answer = p->votes = p->moved = 0;
+	p->found = p->replace = p->answer = p->votes = p->moved = p->both = p->closed = 0;
 	p->via = 0;
 	p->forward = PERCH_NAT;
 	p->overhead = p->shrinks = 0;
 	p->alias_tag = 0;
-	if (p->to_listener && p->hook != PERCH_HOOK_TC_OUT) {
+	if (p->from_backend && source_maybe(&p->destination))
+		r = steer_reply_source(p);
+	turned = r != PERCH_R_NOT_OURS;
+	if (!turned && p->to_listener && p->hook != PERCH_HOOK_TC_OUT) {
 		p->way = WAY_FORWARD;
 		steer_key(p, &p->source, p->source_port);
+		flow_place(p);
 		r = flow_find(p) ? steer_hit(p) : GO;
 		if (r == GO && !p->found)
 			r = steer_miss(p);
 	}
-	if (r != GO && p->from_backend)
+	if (!turned && r != GO && p->from_backend)
 		r = steer_reply(p);
 	if (unlikely(p->piece != PIECE_WHOLE))
 		r = fragments_taken(p, r);
 	if (r == GO && !p->answer && p->ttl <= 1 && p->hook != PERCH_HOOK_TC_OUT && !via_up(p->via))
 		r = PERCH_R_TTL;
-	return r;
-}
-
-/* The sender of a severed flow is told; the flow is over.  The other end may
- * be waiting for what becomes the answer here: it is left to user space, and
- * so is a sender on this host. */
-static __always_inline int steer_end(struct packet *p)
-{
-	u32 told = p->way == WAY_FORWARD ? PERCH_FLOW_TOLD_CLIENT : PERCH_FLOW_TOLD_BACKEND;
-	bool changed;
-	struct perch_flow *f = flow_touch(p, PERCH_CLOSING, &changed);
-
-	if (p->hook == PERCH_HOOK_TC_OUT)
-		told = 0;
-	if (f)
-		track_flag(f, p->flow.flags, PERCH_FLOW_SEVERED | told);
-	if (p->tcp & TCP_RST)
-		return PERCH_R_SEVERED_DROP;	/* a RST is never answered */
-	p->reason = PERCH_R_SEVERED;
-	return GO;
-}
-
-static __always_inline void steer_track(struct packet *p)
-{
-	if (unlikely(p->piece == PIECE_LATER)) {
-		fragments_track(p);
-		return;
-	}
-	if (perch_one_sided(p->forward)) {
-		track_one_sided(p);
-		p->reason = PERCH_R_FORWARDED;
-		return;
-	}
-	if (unlikely(p->alias_tag))
-		flow_alias_touch(p, perch_tag_class(p->tag) == PERCH_CLOSING ? PERCH_CLOSING : PERCH_ALIAS);
-	if (unlikely(track_crossed(p)))
-		track_close(p);
-	if (p->protocol != IPPROTO_TCP)
-		track_udp(p);
-	else if (p->way == WAY_FORWARD)
-		track_tcp_forward(p);
-	else
-		track_tcp_reply(p);
-	p->reason = p->way == WAY_FORWARD ? PERCH_R_FORWARDED : PERCH_R_REPLY;
-}
-
-/* Somebody else entered this flow first: theirs is the one, and now found.
- * Mostly it leads to the backend that was chosen here too. */
-static __always_inline int steer_late(struct packet *p, u16 chosen)
-{
-	struct perch_backend *k = element(backends, p->flow.backend);
-
-	if (!k)
-		return PERCH_R_NO_BACKEND;
-	p->found = 1;
-	p->client_port = p->flow.translated;
-	if (p->flow.backend == chosen)
-		return GO;
-	p->moved = 1;
-	p->version = k->version;
-	steer_aim(p, k);
-	if (p->via || p->hook != PERCH_HOOK_XDP)
-		return GO;
-	p->found = 0;		/* nothing is to be tracked here */
-	return PERCH_R_RACE;
-}
-
-/* Enter p's flow; the unanswered connect whose slot it took is told. */
-static __always_inline int steer_insert(struct packet *p, u32 class)
-{
-	int r;
-
-	p->lapsed.backend = 0;
-	r = flow_insert(p, class);
-	if (unlikely(p->lapsed.backend))
-		evidence_connect_failed(&p->lapsed);
-	return r;
-}
-
-#define ALIAS_TRIES 8
-#define ALIAS_PORT_MIN 1024
-
-/* Enter an alias for the flow in spare, under some port that the client does
- * not use there. */
-static __always_inline bool steer_alias(struct packet *p)
-{
-#pragma unroll
-	for (int i = 0; i < ALIAS_TRIES; i++) {
-		u16 port = ALIAS_PORT_MIN + bpf_get_prandom_u32() % (65536 - ALIAS_PORT_MIN);
-
-		p->flow = p->spare;
-		p->flow.translated = p->spare.key.client_port;
-		p->flow.key.client_port = bpf_htons(port);
-		p->flow.key.alias = 1;
-		flow_place(p);
-		if (steer_insert(p, PERCH_ALIAS) == FLOW_INSERTED)
-			return true;
-	}
-	return false;
-}
-
-/* The client's port is in use towards this backend, by way of another
- * listener: there it gets another one, and an alias leads replies back. */
-GLOBAL int steer_insert_aliased(struct packet *p, u32 class)
-{
-	bool there;
-	int r = FLOW_RIVAL;
-	u64 seen;
-
-	if (!p)
-		return r;
-	p->spare = p->flow;
-	p->alias_tag = p->tag;	/* of what it replaces, if it does */
-	there = steer_alias(p);
-	p->alias_set = p->found_set;
-	p->alias_way = p->found_way;
-	seen = p->alias_tag;
-	p->alias_tag = there ? p->tag : 0;
-	p->tag = seen;
-	p->spare.translated = p->flow.key.client_port;
-	p->flow = p->spare;
-	flow_place(p);
-	if (!there)
-		return r;
-	r = steer_insert(p, class);
-	if (r == FLOW_INSERTED) {
-		p->client_port = p->flow.translated;
-		reason_count(p->hook, PERCH_R_ALIASED);
-	} else {
-		flow_alias_touch(p, PERCH_CLOSING);
-	}
-	p->alias_tag = 0;
-	return r;
-}
-
-/* Why a first packet's flow is not in the table. */
-static __always_inline u32 steer_unlearned(int r)
-{
-	if (r == FLOW_BUSY)
-		return PERCH_R_LOCK_BUSY;
-	return r == FLOW_RIVAL ? PERCH_R_NO_ALIAS : PERCH_R_TABLE_FULL;
-}
-
-/* A first packet: enter it, or forward it by the hash alone. */
-static __always_inline int steer_enter(struct packet *p)
-{
-	struct perch_counters *c = element(counters, p->flow.backend);
-	bool tcp = p->protocol == IPPROTO_TCP;
-	u16 chosen = p->flow.backend;
-	int r;
-
-	p->reason = PERCH_R_UNLEARNED;
-	if (unlikely(p->piece == PIECE_LATER))
-		return GO;	/* without ports it begins nothing */
-	if (p->notes)
-		pick_tell(p);
-	if (!c || (tcp && (p->tcp & TCP_RST)))
-		return GO;	/* a RST begins nothing */
-	p->flow.flags |= via_up(p->via) ? PERCH_FLOW_UP : 0;
-	r = steer_insert(p, tcp ? PERCH_EMBRYONIC : PERCH_UDP_NEW);
-	if (unlikely(r == FLOW_RIVAL))
-		r = steer_insert_aliased(p, tcp ? PERCH_EMBRYONIC : PERCH_UDP_NEW);
-	if (r == FLOW_LATE)
-		return steer_late(p, chosen);
-	if (r == FLOW_INSERTED) {
-		c->opened++;
-		if (!tcp)
-			evidence_udp_began(&p->flow);
-		p->reason = PERCH_R_NEW;
-		return GO;
-	}
-	reason_count(p->hook, steer_unlearned(r));
-	if (!tcp || (p->tcp & TCP_SYN)) {
-		c->unlearned++;
-		event_send(PERCH_EVENT_TABLE_FULL, p->service, p->flow.backend, 0, &p->flow.key);
-	}
-	return GO;
-}
-
-/* A packet that is there takes its flow along. */
-static __always_inline void steer_way(const struct packet *p)
-{
-	struct perch_flow_set *fs = element(flows, p->found_set);
-	u32 up = via_up(p->via) ? PERCH_FLOW_UP : 0, *flags;
-
-	if (p->way != WAY_FORWARD || (p->flow.flags & PERCH_FLOW_UP) == up || !fs)
-		return;
-	flags = &fs->flow[p->found_way & (PERCH_WAYS - 1)].flags;
-	if (up)
-		__sync_fetch_and_or(flags, PERCH_FLOW_UP);
-	else
-		__sync_fetch_and_and(flags, ~PERCH_FLOW_UP);
-}
-
-/* GO with p->reason set, or the reason to let it pass or drop it after all. */
-GLOBAL int steer_commit(struct packet *p)
-{
-	struct perch_backend *k;
-	int r = GO;
-
-	if (!p)
-		return PERCH_R_NOT_OURS;
-	if (p->answer && !p->found) {
-		p->reason = PERCH_R_STABLE_DOWN;
-		return GO;
-	}
-	if (p->answer)
-		return steer_end(p);
-	if (!p->found)
-		r = steer_enter(p);
-	if (p->found) {
-		steer_way(p);
-		steer_track(p);
-	}
-	k = element(backends, p->flow.backend);
-	if (r == GO && k)
-		evidence_packet(p, k);
-	if (r == GO && unlikely(p->reason == PERCH_R_NEW || p->piece == PIECE_FIRST))
-		fragments_expect(p);
 	return r;
 }
 

@@ -76,6 +76,8 @@ struct perch_control {
 	__u32 tracing;		/* packets are asked after: see perch_tracing */
 	__u32 any_port;		/* listeners with port 0 */
 	__u32 generation;	/* counts loads; goes into timer_generation */
+	__u64 sources;		/* bits of fullnat's source addresses: see
+				 * perch_source_bit */
 	__u64 secret[4];	/* keys of every hash below */
 
 	__u32 timer_generation;	/* set by the program that armed the timer last */
@@ -99,7 +101,7 @@ struct perch_control {
 	__u64 traces_lost;	/* traces that found the ring full */
 	__u64 trace_tokens;	/* second << 32 | traces sent in it */
 	__u64 too_big_tokens;	/* second << 32 | told in it: PERCH_TOO_BIG_RATE */
-	__u64 reserved[2];
+	__u64 reserved[1];
 };
 _Static_assert(sizeof(struct perch_control) == 192, "control");
 
@@ -123,7 +125,7 @@ _Static_assert(sizeof(struct perch_constants) == 128, "constants");
 	X(PERCH_EMBRYONIC, 6) X(PERCH_UDP_NEW, 30) X(PERCH_CLOSING, 10)        \
 	X(PERCH_FRAGMENTS, 120)                                                \
 	X(PERCH_TCP, 7200) X(PERCH_UDP, 120) X(PERCH_ALIAS, 7200)              \
-	X(PERCH_ONE_SIDED, 7200)
+	X(PERCH_ONE_SIDED, 7200) X(PERCH_ALIAS_NEW, 7200)
 
 /*
  * Filter: may this packet be ours?  One bit per hash of a destination address
@@ -141,6 +143,13 @@ static inline __u32 perch_filter_bit(const __u32 word[4])
 	__u32 h = (word[0] ^ word[1] * 0x9e3779b1u) + (word[2] ^ word[3]) * 0x85ebca6bu;
 
 	return (h ^ h >> 15) * 0xc2b2ae35u >> 13;
+}
+
+/* Bit of a source address in control.sources: a reply to an address without
+ * its bit is no reply to fullnat's. */
+static inline __u64 perch_source_bit(const __u32 word[4])
+{
+	return 1ull << (perch_filter_bit(word) & 63);
 }
 
 /* Key of `addresses`, a hash of where clients connect to -> listener; 0: an
@@ -205,17 +214,24 @@ struct perch_service {
 };
 _Static_assert(sizeof(struct perch_service) == 64, "service");
 
-/* Element of `sources`, by service: what fullnat makes of its clients.  The
- * IPv4 addresses are first, the IPv6 ones behind them. */
+/*
+ * Element of `sources`, by service: what fullnat makes of its clients.  An
+ * address keeps its number as long as a flow has it; those that new flows may
+ * have are listed by family.
+ */
 #define PERCH_SOURCES 8
 struct perch_sources {
 	struct perch_address address[PERCH_SOURCES];
-	__u8 n[2];		/* addresses, by enum perch_family */
-	__u16 first, last;	/* ports, host order, both included */
+	__u32 ports;		/* {last:16, first:16}, host order, both included;
+				 * first in the low half */
+	__u8 n[PERCH_FAMILIES];	/* in list */
+	__u8 list[PERCH_FAMILIES][PERCH_SOURCES];	/* numbers of addresses */
 	__u16 zero;
-	__u64 reserved;
 };
-_Static_assert(sizeof(struct perch_sources) == 144, "sources");
+_Static_assert(sizeof(struct perch_sources) == 152, "sources");
+static inline __u32 perch_port_first(__u32 ports) { return ports & 0xffff; }
+static inline __u32 perch_port_last(__u32 ports) { return ports >> 16; }
+static inline __u32 perch_ports(__u32 first, __u32 last) { return first | last << 16; }
 
 /*
  * The split word: {plan:16, epoch:32, flags:16}.  It names the plan in force.
@@ -347,7 +363,8 @@ struct perch_backend {
 	__u8 held;		/* enum perch_backend_held, or'ed */
 	__u8 local;		/* 1: an address of this host */
 	__u8 forward;		/* as in its service */
-	__u8 zero[5];
+	__u8 zero;
+	__u32 port_turn;	/* fullnat: where the search for a source port begins */
 	__u64 reserved;
 };
 _Static_assert(sizeof(struct perch_backend) == 64, "backend");
@@ -371,6 +388,7 @@ enum perch_class {
 	PERCH_ONE_SIDED = 8,	/* TCP whose replies bypass this host: its client
 				 * went on after its SYN, which anybody can do, so
 				 * that it gives way before what is proven */
+	PERCH_ALIAS_NEW = 9,	/* an alias of a flow that is not proven yet */
 	PERCH_BUSY = 14,
 };
 static inline __u32 perch_tag_fingerprint(__u64 tag) { return tag >> 40; }
@@ -393,9 +411,14 @@ struct perch_flow_key {
 	__be16 port;		/* the port the client connected to */
 	__u16 listener;
 	__u8 protocol;
-	__u8 alias;		/* 1: an alias, and client_port is the translated one */
+	__u8 alias;		/* enum perch_alias; client_port is the translated one */
 };
 _Static_assert(sizeof(struct perch_flow_key) == 24, "flow key");
+
+/* Of nat, where a client's own port is in use towards a backend; and of
+ * fullnat, where `client` is the source address: its place is that of source
+ * and backend together, of eight neighbouring ports in the same sets. */
+enum perch_alias { PERCH_NO_ALIAS, PERCH_ALIAS_PORT, PERCH_ALIAS_SOURCE };
 
 enum perch_flow_flag {
 	PERCH_FLOW_ANSWERED = 1 << 0,	/* SYN-ACK or first reply seen */
@@ -412,8 +435,10 @@ enum perch_flow_flag {
 	PERCH_FLOW_TOLD_BACKEND = 1 << 14,
 	PERCH_FLOW_UNANSWERED = 1 << 15,	/* its connect has counted as failed */
 	PERCH_FLOW_UP = 1 << 16,	/* goes through this host's stack */
-	PERCH_FLOW_SOURCE = 1 << 20,	/* .. << 22: fullnat: number of its source */
+	PERCH_FLOW_FULLNAT = 1 << 19,	/* its source is translated too, */
+	PERCH_FLOW_SOURCE = 1 << 20,	/* .. << 22: to the address of this number */
 };
+static inline __u32 perch_flow_source(__u32 flags) { return flags >> 20 & (PERCH_SOURCES - 1); }
 
 struct perch_flow {
 	struct perch_flow_key key;
@@ -423,10 +448,15 @@ struct perch_flow {
 				 * client's own */
 	__u32 epoch;
 	__u64 via;		/* next hop towards the client */
-	__u64 created;		/* ns */
-	__u32 client_next;	/* sequence number after the client's last byte;
-				 * the ISN + 1 while embryonic */
-	__u32 backend_next;	/* likewise; 0 until ANSWERED */
+	union {
+		struct {
+			__u64 created;	/* ns */
+			__u32 client_next;	/* sequence number after the client's
+						 * last byte; the ISN + 1 while embryonic */
+			__u32 backend_next;	/* likewise; 0 until ANSWERED */
+		};
+		struct perch_address owner;	/* of PERCH_ALIAS_SOURCE: the client */
+	};
 	__u32 request_at;	/* when the pending request ended, ns >> 10; 0: none */
 	__u32 flags;		/* enum perch_flow_flag */
 };

@@ -126,6 +126,7 @@ enum perch_verdict { PERCH_V_PASS, PERCH_V_FORWARD, PERCH_V_DROP, PERCH_V_ANSWER
 	X(ICMP, FORWARD, "icmp", "an ICMP error about a connection, to the end it is for") \
 	X(TOO_BIG_TOLD, ANSWER, "too_big_told", "larger than the next hop's MTU: its sender was told what fits") \
 	X(TOO_BIG_DROP, DROP, "too_big_drop", "larger than the next hop's MTU, and senders were told often enough this second") \
+	X(NO_SOURCE, DROP, "no_source", "fullnat: no source port towards this backend was free") \
 	X(RACE, PASS, "race", "XDP left it to TC: two CPUs saw its first packet") \
 	X(REFLEX, NOTE, "reflex", "the kernel rolled a canary back")           \
 	X(NOT_ON_LINK, PASS, "not_on_link", "dsr: its backend is behind a router, where a MAC does not lead") \
@@ -194,7 +195,7 @@ struct perch_sample_host {
 
 /* Events: rare things, at once, at most PERCH_EVENT_RATE a second. */
 #define PERCH_EVENT_RATE 200
-enum perch_event_kind { PERCH_EVENT_REFLEX = 1, PERCH_EVENT_CONNECT_FAILURE, PERCH_EVENT_RESET, PERCH_EVENT_TABLE_FULL, PERCH_EVENT_DEADMAN };
+enum perch_event_kind { PERCH_EVENT_REFLEX = 1, PERCH_EVENT_CONNECT_FAILURE, PERCH_EVENT_RESET, PERCH_EVENT_TABLE_FULL, PERCH_EVENT_DEADMAN, PERCH_EVENT_NO_SOURCE };
 
 struct perch_event {
 	__u64 time;		/* ns */

@@ -39,6 +39,7 @@ struct lab_service {
 	__u32 share;		/* of slot 1, 0.01 % */
 	__u64 salt;
 	__u32 age;		/* s: steps say that they were this long ago */
+	struct perch_sources sources;
 };
 
 struct lab {
@@ -75,6 +76,10 @@ bool lab_is_v6(const struct perch_address *a);
 void lab_web(struct lab *lab);
 /* Both forward so; where no port is translated, backends have the listeners'. */
 void lab_forwards(struct lab *lab, enum perch_forward forward);
+/* Fullnat for both: `n` addresses of the backends' side from 10.2.0.201 and
+ * fd02::c9 on, and these ports. */
+void lab_fullnat(struct lab *lab, unsigned n, __u16 first, __u16 last);
+struct perch_address lab_source(bool v6, unsigned n);
 /* The first backend of a slot of both is its only one. */
 void lab_single(struct lab *lab, unsigned slot);
 /* Give slot of both the hosts first .. first + n - 1 as backends. */

@@ -86,6 +86,27 @@ void lab_forwards(struct lab *lab, enum perch_forward forward)
 	}
 }
 
+struct perch_address lab_source(bool is_v6, unsigned n)
+{
+	return lab_backend(is_v6, 201 + n);
+}
+
+void lab_fullnat(struct lab *lab, unsigned n, __u16 first, __u16 last)
+{
+	lab_forwards(lab, PERCH_FULLNAT);
+	for (unsigned v6 = 0; v6 < 2; v6++) {
+		struct perch_sources *from = &lab->web[v6].sources;
+
+		memset(from, 0, sizeof(*from));
+		from->ports = perch_ports(first, last);
+		for (unsigned i = 0; i < n; i++) {
+			from->address[i] = lab_source(v6, i);
+			from->list[v6][from->n[v6]++] = i;
+		}
+		lab->web[v6].placed.sources = from;
+	}
+}
+
 void lab_single(struct lab *lab, unsigned slot)
 {
 	for (unsigned v6 = 0; v6 < 2; v6++)

@@ -41,13 +41,15 @@ static enum perch_forward forwards(const struct talk *t)
 
 static void learn_backend(struct talk *t)
 {
+	bool full = forwards(t) == PERCH_FULLNAT;
+
 	t->known = true;
 	t->host = perch_one_sided(forwards(t)) ? t->seen.to_mac[5] : ntohl(t->seen.to.word[3]) & 0xff;
 	t->backend = t->client;
 	t->backend.from = t->seen.to;
 	t->backend.from_port = t->seen.to_port;
-	t->backend.to = t->client.from;
-	t->backend.to_port = t->translates ? t->seen.from_port : t->client.from_port;
+	t->backend.to = full ? t->seen.from : t->client.from;
+	t->backend.to_port = full || t->translates ? t->seen.from_port : t->client.from_port;
 	t->backend.seq = 0x70000000 + t->client.seed * 104729;
 	lab_backend_mac(t->host, t->backend.from_mac);
 	memcpy(t->backend.to_mac, t->lab->backend.mac, 6);
@@ -155,6 +157,7 @@ int talk_client(struct talk *t, __u8 flags, unsigned payload)
 	if (wrong)
 		return fault(t, wrong);
 	if (!perch_one_sided(forwards(t))) {
+		want.from = t->backend.to;
 		want.from_port = t->backend.to_port;
 		want.to = t->backend.from;
 		want.to_port = t->backend.from_port;
@@ -179,6 +182,7 @@ int talk_backend(struct talk *t, __u8 flags, unsigned payload)
 		return result;
 	want.from = t->client.to;
 	want.from_port = t->client.to_port;
+	want.to = t->client.from;
 	want.to_port = t->client.from_port;
 	want.vlans = 0;
 	want.ttl--;

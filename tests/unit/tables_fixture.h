@@ -73,6 +73,7 @@ static inline void maps_make(__u32 slice_words)
 	m->backends = memory(BACKENDS, sizeof(*m->backends));
 	m->slices = memory(slice_words, sizeof(*m->slices));
 	m->flows = memory(SETS, sizeof(*m->flows));
+	m->sources = memory(SERVICES, sizeof(*m->sources));
 	m->observed = memory(PERCH_OBSERVED, sizeof(*m->observed));
 	m->names = memory(SERVICES, sizeof(*m->names));
 	m->addresses_fd = map_make(BPF_MAP_TYPE_HASH, "addresses", sizeof(struct perch_endpoint), 4, LISTENERS);
@@ -107,6 +108,7 @@ static inline int teardown(void **state)
 	free(m->backends);
 	free(m->slices);
 	free(m->flows);
+	free(m->sources);
 	free(m->observed);
 	free(m->names);
 	close(m->addresses_fd);

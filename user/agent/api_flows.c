@@ -56,6 +56,16 @@ static void flow_listener(const struct agent *a, const struct perch_flow *f, cha
 	endpoint_format(&e, text);
 }
 
+/* What the backend sees of a client whose end was translated, else null. */
+static json_t *view_source(const struct walk *w, const struct perch_flow *f)
+{
+	char text[ADDRESS_TEXT];
+
+	if (!f->translated)
+		return json_null();
+	return json_string(address_port_format(flows_source(&w->agent->datapath.maps, f), f->translated, text));
+}
+
 static json_t *view_flow(const struct walk *w, const struct flow_copy *c, const struct service *s)
 {
 	const struct perch_flow *f = &c->flow;
@@ -66,9 +76,9 @@ static json_t *view_flow(const struct walk *w, const struct flow_copy *c, const 
 	flow_listener(w->agent, f, listener);
 	if (b)
 		address_port_format(&b->address, b->port ? b->port : f->key.port, backend);
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:f, s:f, s:I, s:b}", "service", s->name, "client",
-			 address_port_format(&f->key.client, f->key.client_port, client), "listener", listener, "backend",
-			 backend, "version", version, "protocol", f->key.protocol == IPPROTO_TCP ? "tcp" : "udp", "class",
+	return json_pack("{s:s, s:s, s:s, s:o, s:s, s:s, s:s, s:s, s:f, s:f, s:I, s:b}", "service", s->name, "client",
+			 address_port_format(&f->key.client, f->key.client_port, client), "listener", listener, "source",
+			 view_source(w, f), "backend", backend, "version", version, "protocol", f->key.protocol == IPPROTO_TCP ? "tcp" : "udp", "class",
 			 class_name(c->class), "age", w->now > f->created ? (w->now - f->created) / 1e9 : 0.0, "idle",
 			 c->idle_ms / 1e3, "epoch", (json_int_t)f->epoch, "votes", !!(f->flags & PERCH_FLOW_VOTES));
 }

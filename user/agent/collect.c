@@ -90,6 +90,10 @@ static void take_event(void *arg, const struct perch_event *e)
 	else if (e->kind == PERCH_EVENT_TABLE_FULL)
 		alarm_raise(a, "flow_table", "", NULL, "raise agent.flowTableSize",
 			    "the flow table had no room for a connection; it goes on by its hash, not tracked");
+	else if (e->kind == PERCH_EVENT_NO_SOURCE && service)
+		alarm_raise(a, "fullnat_ports", service->name, service->name, "more fullnat.sources, a wider range of fullnat.ports, or more backends",
+			    "%s: a connection was refused, because every source port towards its backend is in use",
+			    service->name);
 }
 
 static const struct sample_handlers handlers = {

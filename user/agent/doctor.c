@@ -34,7 +34,7 @@ void doctor_say(struct doctor *d, enum doctor_level level, const char *subject, 
 /* What a person can live with for a while. */
 static bool alarm_is_mild(const struct alarm *m)
 {
-	static const char *const mild[] = { "flow_table", "samples", "rp_filter" };
+	static const char *const mild[] = { "flow_table", "fullnat_ports", "samples", "rp_filter" };
 
 	for (size_t i = 0; i < sizeof(mild) / sizeof(mild[0]); i++)
 		if (!strcmp(m->kind, mild[i]))

@@ -20,6 +20,7 @@
 #include "rollouts.h"
 #include "rules.h"
 #include "save.h"
+#include "sources.h"
 #include "tunnels.h"
 
 #define LOCK_MS 1000
@@ -254,6 +255,7 @@ int place_service(struct agent *a, struct service *s, char why[AGENT_WHY])
 		.stable_down = s->model->stable_down, .drain_ms = s->model->drain_timeout / NS_PER_MS, .sampling = service_in_rollout(s),
 		.observed = s->observed, .reflex_limit = s->model->rollout.reflex,
 	};
+	struct perch_sources sources;
 	struct perch_plan plan, twin;
 	char detail[WHY] = "";
 	int r = 0;
@@ -268,6 +270,10 @@ int place_service(struct agent *a, struct service *s, char why[AGENT_WHY])
 	drains_read(a, s);
 	p.drains = s->drains;
 	p.n_drains = s->n_drains;
+	if (s->model->forward == PERCH_FULLNAT) {
+		sources_find(s, &sources);
+		p.sources = &sources;
+	}
 	placed_versions(&p, s);
 	placed_limits(&p, &s->model->rollout);
 	/* what leads to versions, before a name moves or a packet can ask */

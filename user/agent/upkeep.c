@@ -20,9 +20,10 @@
 #include "rollback.h"
 #include "rollouts.h"
 #include "save.h"
+#include "sources.h"
 #include "tunnels.h"
 
-#define TABLE_FULL_CALM_S 60
+#define PRESSURE_CALM_S 60
 #define REFRESH_S 3
 #define HOSTCHECK_S 10
 
@@ -88,11 +89,14 @@ static void service_bring_back(struct agent *a, struct service *s)
 		alarm_clear(a, "datapath", s->name);
 }
 
-static void flow_table_calm(struct agent *a)
+/* What the kernel tells each time that it happens, and has not told of late. */
+static void pressure_calm(struct agent *a)
 {
 	for (const struct alarm *m = a->alarms; m; m = m->next) {
-		if (!strcmp(m->kind, "flow_table") && clock_wall() - m->since > TABLE_FULL_CALM_S) {
-			alarm_clear(a, "flow_table", "");
+		bool pressure = !strcmp(m->kind, "flow_table") || !strcmp(m->kind, "fullnat_ports");
+
+		if (pressure && clock_wall() - m->since > PRESSURE_CALM_S) {
+			alarm_clear(a, m->kind, m->subject);
 			return;
 		}
 	}
@@ -121,8 +125,9 @@ void upkeep(struct agent *a)
 	if (second % HOSTCHECK_S == 0) {
 		interfaces_retry(a);
 		hostcheck_watch(a);
+		sources_watch(a);
 	}
-	flow_table_calm(a);
+	pressure_calm(a);
 	mend_pins(a);
 	mend_store(a);
 	history_tick(a);

@@ -10,15 +10,32 @@
 #define LIMIT_MAX 100000000
 #define LIMIT_DEFAULT 1000	/* perchd's */
 
+/* Does a backend see another source than the client's own? */
+static bool flow_translated(const json_t *flows)
+{
+	const json_t *flow;
+	size_t i;
+
+	json_array_foreach(flows, i, flow)
+		if (json_is_string(json_object_get(flow, "source")))
+			return true;
+	return false;
+}
+
 static void flow_list(const json_t *flows)
 {
-	struct table *t = table_new("", "CLIENT", "LISTENER", "BACKEND", "VERSION", "CLASS", ">AGE", ">IDLE");
+	bool translated = flow_translated(flows);
+	struct table *t = translated ?
+		table_new("", "CLIENT", "LISTENER", "SOURCE", "BACKEND", "VERSION", "CLASS", ">AGE", ">IDLE") :
+		table_new("", "CLIENT", "LISTENER", "BACKEND", "VERSION", "CLASS", ">AGE", ">IDLE");
 	const json_t *flow;
 	size_t i;
 
 	json_array_foreach(flows, i, flow) {
 		table_text(t, flow, "client");
 		table_text(t, flow, "listener");
+		if (translated)
+			table_text(t, flow, "source");
 		table_text(t, flow, "backend");
 		table_text(t, flow, "version");
 		table_text(t, flow, "class");

@@ -104,6 +104,23 @@ static void tunnel(struct leaves *l, const struct model_service *s)
 	leaves_leave(l, back);
 }
 
+static void fullnat(struct leaves *l, const struct model_service *s)
+{
+	size_t back = leaves_enter(l, "fullnat");
+	struct leaves_list list;
+	char text[ADDRESS_TEXT];
+
+	if (!leaves_open(l, &list)) {
+		for (size_t i = 0; i < s->n_sources; i++)
+			leaves_element(&list, "\"%s\"", address_format(&s->sources[i], text));
+		leaves_close(l, "sources", &list);
+	}
+	snprintf(text, sizeof(text), "%u-%u", s->source_first, s->source_last);
+	if (s->source_last)
+		leaves_add(l, "ports", text);
+	leaves_leave(l, back);
+}
+
 static void health(struct leaves *l, const struct model_health *h)
 {
 	size_t back = leaves_enter(l, "healthCheck");
@@ -129,6 +146,7 @@ void leaves_of_service(struct leaves *l, const struct model_service *s)
 	exclude(l, s);
 	leaves_add(l, "forward", config_forward(s->forward));
 	tunnel(l, s);
+	fullnat(l, s);
 	leaves_add(l, "affinity", affinity_words[s->affinity]);
 	leaves_add(l, "fragments", s->fragments ? "true" : "false");
 	leaves_duration(l, "adopt", s->adopt);

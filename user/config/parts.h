@@ -54,6 +54,11 @@ int forward_check(struct reader *r, yaml_node_t *node, struct model_service *s);
 int forward_check_backend(struct reader *r, const struct model_service *s, const struct model_version *v,
 			  const struct model_backend *b);
 
+/* fullnat.c: into struct model_service; whether it makes sense there (node:
+ * where it is written, NULL: in the defaults). */
+schema_reader fullnat_read;
+int fullnat_check(struct reader *r, yaml_node_t *node, struct model_service *s);
+
 /* version.c: an element of versions, into struct model_version. */
 schema_reader version_read;
 void version_free(struct model_version *v);

@@ -54,7 +54,7 @@ static const struct schema_choice stable_downs[] = {
 };
 static const struct schema_choice yes_no[] = { SCHEMA_WORD("true", true), SCHEMA_WORD("false", false), {} };
 static const struct schema_choice forwards[] = {
-	SCHEMA_WORD("nat", PERCH_NAT), SCHEMA_WORD_LATER("fullnat"), SCHEMA_WORD("dsr", PERCH_DSR),
+	SCHEMA_WORD("nat", PERCH_NAT), SCHEMA_WORD("fullnat", PERCH_FULLNAT), SCHEMA_WORD("dsr", PERCH_DSR),
 	SCHEMA_WORD("ipip", PERCH_IPIP), SCHEMA_WORD("gue", PERCH_GUE), {}
 };
 static const struct schema_choice affinities[] = {
@@ -73,6 +73,7 @@ static const struct schema_list version_list = {
 	{ .name = "forward", .type = SCHEMA_CHOICE, SCHEMA_FIELD(struct model_service, forward),                  \
 	  .choices = forwards },                                                                                  \
 	{ .name = "tunnel", .read = tunnel_read },                                                                \
+	{ .name = "fullnat", .read = fullnat_read },                                                              \
 	{ .name = "affinity", .type = SCHEMA_CHOICE, SCHEMA_FIELD(struct model_service, affinity),                \
 	  .choices = affinities },                                                                                \
 	{ .name = "fragments", .type = SCHEMA_CHOICE, SCHEMA_FIELD(struct model_service, fragments),              \
@@ -86,7 +87,7 @@ static const struct schema_list version_list = {
 	  .choices = stable_downs },                                                                              \
 	{ .name = "healthCheck", SCHEMA_FIELD(struct model_service, health), .read = health_read },               \
 	{ .name = "rollout", SCHEMA_FIELD(struct model_service, rollout), .read = policy_read },                  \
-	SCHEMA_NOT_YET("fullnat", SCHEMA_OFF_MAP), SCHEMA_NOT_YET("observe", SCHEMA_OFF_LIST), {}
+	SCHEMA_NOT_YET("observe", SCHEMA_OFF_LIST), {}
 
 static const struct schema_key service_keys[] = {
 	{ .name = "name", .required = true, SCHEMA_FIELD(struct model_service, name), .read = read_service_name },
@@ -119,6 +120,10 @@ static int copy_policy(struct reader *r, const struct model_service *from, struc
 {
 	to->forward = from->forward;
 	memcpy(to->tunnel, from->tunnel, sizeof(to->tunnel));
+	memcpy(to->sources, from->sources, sizeof(to->sources));
+	to->n_sources = from->n_sources;
+	to->source_first = from->source_first;
+	to->source_last = from->source_last;
 	to->affinity = from->affinity;
 	to->fragments = from->fragments;
 	to->adopt = from->adopt;
@@ -157,7 +162,8 @@ static int check_keys(struct reader *r, yaml_node_t *node, struct model_service 
 	yaml_node_t *health = schema_value(r, node, "healthCheck");
 
 	return exclude_check(r, schema_value(r, node, "exclude"), s) ?:
-	       health_check(r, reader_line(health ?: node), s) ?: rules_check(r, s) ?: forward_check(r, node, s);
+	       health_check(r, reader_line(health ?: node), s) ?: rules_check(r, s) ?: forward_check(r, node, s) ?:
+	       fullnat_check(r, schema_value(r, node, "fullnat"), s);
 }
 
 int service_read(struct reader *r, yaml_node_t *node, void *element)

@@ -123,6 +123,14 @@ void exceptions_prune(struct tables *t, unsigned service, const struct placed_se
 bool exceptions_have(const struct tables *t, const struct perch_endpoint *at);
 void exceptions_close(struct tables *t);
 
+/* sources.c */
+/* Bits of every source that flows may have, for packets to know them by. */
+void sources_open(struct tables *t);
+/* Numbers for the service's sources, unknown to packets yet.  -ENOSPC. */
+int sources_prepare(struct tables *t, const struct placed_service *s, struct perch_sources *ret, char why[WHY]);
+/* What new flows may have from now on; all zero: nothing. */
+void sources_publish(struct tables *t, unsigned service, const struct perch_sources *want);
+
 /* observed.c */
 /* An element for the service, or 0 when it wants none.  -ENOSPC. */
 int observed_prepare(struct tables *t, const struct placed_service *s, __u16 *ret_id);

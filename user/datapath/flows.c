@@ -21,11 +21,6 @@
 
 /* An alias leads to a flow that is an entry of its own, and so does what leads
  * its fragments. */
-static bool class_counts(enum perch_class class)
-{
-	return class != PERCH_ALIAS && class != PERCH_FRAGMENTS;
-}
-
 static bool flow_is_connection(const struct perch_flow_key *k)
 {
 	return !k->alias && !(k->protocol & PERCH_KEY_FRAGMENTS);
@@ -98,6 +93,16 @@ size_t flows_walk(const struct maps *m, bool (*fn)(void *arg, const struct flow_
 	return seen;
 }
 
+/* An entry that leads others there is nobody's; of one that is closing only
+ * its key tells. */
+static bool tag_is_connection(const struct perch_flow_set *set, unsigned way, __u64 tag)
+{
+	__u32 class = perch_tag_class(tag);
+
+	return class != PERCH_ALIAS && class != PERCH_ALIAS_NEW && class != PERCH_FRAGMENTS &&
+	       !(class == PERCH_CLOSING && __atomic_load_n(&set->flow[way].key.alias, __ATOMIC_RELAXED));
+}
+
 size_t flows_count(const struct maps *m, size_t by_class[16])
 {
 	size_t seen = 0;
@@ -108,7 +113,7 @@ size_t flows_count(const struct maps *m, size_t by_class[16])
 		for (unsigned way = 0; way < PERCH_WAYS; way++) {
 			__u64 tag = __atomic_load_n(&m->flows[set].tag[way], __ATOMIC_RELAXED);
 
-			if (!tag_live(tag) || !class_counts(perch_tag_class(tag)))
+			if (!tag_live(tag) || !tag_is_connection(&m->flows[set], way, tag))
 				continue;
 			seen++;
 			if (by_class)
@@ -172,6 +177,15 @@ static bool flow_close(const struct maps *m, struct perch_flow_set *set, unsigne
 	return false;
 }
 
+const struct perch_address *flows_source(const struct maps *m, const struct perch_flow *f)
+{
+	unsigned service = m->backends[f->backend].service;
+
+	if (!(f->flags & PERCH_FLOW_FULLNAT) || service >= m->control->services)
+		return &f->key.client;
+	return &m->sources[service].address[perch_flow_source(f->flags)];
+}
+
 /* What can't be sent is not sent again: an end without a route hears nothing,
  * and whoever speaks next is answered by the kernel.  A backend that knows its
  * connection by the listener's address is not reached from here: it hears of
@@ -181,7 +195,7 @@ static void flow_tell(const struct maps *m, const struct perch_flow *f, __u32 to
 	const struct perch_backend *b = &m->backends[f->backend];
 	struct reset_end client = { f->key.client, f->key.client_port };
 	struct reset_end listener = { m->listeners[f->key.listener].address, f->key.port };
-	struct reset_end source = { f->key.client, f->translated ?: f->key.client_port };
+	struct reset_end source = { *flows_source(m, f), f->translated ?: f->key.client_port };
 	struct reset_end backend = { b->address, b->port ?: f->key.port };
 
 	/* 0: the backend has not been heard, so nobody knows its numbers. */
@@ -290,9 +304,9 @@ static bool flow_lapse(const struct maps *m, struct perch_flow_set *set, unsigne
 		lapsed = perch_tag(perch_tag_fingerprint(tag), perch_tag_generation(tag), PERCH_CLOSING, tick);
 		if (!__atomic_compare_exchange_n(&set->tag[way], &tag, lapsed, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
 			continue;
-		if (c.class != PERCH_CLOSING && class_counts(c.class))
+		if (c.class != PERCH_CLOSING && flow_is_connection(&c.flow.key))
 			flow_ended(m, c.flow.backend);
-		return class_counts(c.class);
+		return flow_is_connection(&c.flow.key);
 	}
 	return false;
 }

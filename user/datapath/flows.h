@@ -18,6 +18,9 @@ struct flow_copy {
 size_t flows_walk(const struct maps *m, bool (*fn)(void *arg, const struct flow_copy *f), void *arg);
 size_t flows_count(const struct maps *m, size_t by_class[16]);
 
+/* The address that the flow's backend knows its client by. */
+const struct perch_address *flows_source(const struct maps *m, const struct perch_flow *f);
+
 /* Send RSTs to the ends of established TCP flows that are severed now (their
  * version's sever_before, or its drain when due, is after their creation),
  * those that were not told before; marks them PERCH_FLOW_SEVERED and closing,

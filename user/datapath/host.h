@@ -26,6 +26,11 @@ int host_proxies(const struct perch_address *a, __u32 ifindex);
 /* The number in a file of /proc/sys, or `missing`. */
 int host_sysctl(const char *path, int missing);
 
+/* The ports (host order) that this host's own connections get. */
+void host_ephemeral(__u16 *ret_first, __u16 *ret_last);
+/* Do they get one of first..last?  What is reserved they do not. */
+bool host_ephemeral_has(__u16 first, __u16 last);
+
 /* 1: large receive offload is on, 0: off, or -errno. */
 int host_lro(const char *ifname);
 /* -errno or the MTU. */

@@ -22,6 +22,45 @@ int host_sysctl(const char *path, int missing)
 	return value;
 }
 
+void host_ephemeral(__u16 *ret_first, __u16 *ret_last)
+{
+	FILE *f = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
+	unsigned first, last;
+
+	*ret_first = 32768;	/* the kernel's own default */
+	*ret_last = 60999;
+	if (f && fscanf(f, "%u %u", &first, &last) == 2) {
+		*ret_first = first;
+		*ret_last = last;
+	}
+	if (f)
+		fclose(f);
+}
+
+bool host_ephemeral_has(__u16 first, __u16 last)
+{
+	FILE *f = fopen("/proc/sys/net/ipv4/ip_local_reserved_ports", "re");
+	unsigned from, to, low = first, high = last;
+	__u16 mine_first, mine_last;
+
+	host_ephemeral(&mine_first, &mine_last);
+	low = low > mine_first ? low : mine_first;
+	high = high < mine_last ? high : mine_last;
+	/* the list is sorted: "80,8000-8100" */
+	while (f && low <= high && fscanf(f, "%u", &from) == 1) {
+		to = from;
+		if (fscanf(f, "-%u", &to) == EOF || from > low)
+			break;
+		if (to >= low)
+			low = to + 1;
+		if (fscanf(f, ",") == EOF)
+			break;
+	}
+	if (f)
+		fclose(f);
+	return low <= high;
+}
+
 int host_try_load(void)
 {
 	static const struct bpf_insn program[] = {

@@ -24,6 +24,7 @@ struct change {
 	const struct placed_service *s;
 	struct { __u64 slice; bool moved; } table[PERCH_SLOTS][PERCH_FAMILIES];
 	struct listeners_change listeners;
+	struct perch_sources sources;
 	__u16 observed;
 };
 
@@ -58,6 +59,7 @@ int tables_open(struct tables **ret, struct datapath *d)
 		return err;
 	}
 	filter_sweep(t->m);
+	sources_open(t);
 	*ret = t;
 	return 0;
 }
@@ -162,6 +164,8 @@ static int change_prepare(struct tables *t, struct change *c, char why[WHY])
 	if (there->in_use && there->forward != c->s->forward)
 		return why_set(why, -EBUSY, "how it forwards can't change while it is loaded");
 	err = listeners_prepare(t, c->s, &c->listeners, why);
+	if (!err)
+		err = sources_prepare(t, c->s, &c->sources, why);
 	if (err)
 		return err;
 	err = observed_prepare(t, c->s, &c->observed);
@@ -271,6 +275,7 @@ static void service_publish(struct tables *t, const struct change *c, const stru
 		store(v->incarnation, v->incarnation + 1);
 	if (plan && twin)
 		split_init(&t->m->splits[c->s->id], plan, twin, PERCH_BY_AGENT, clock_ns() / 1000000000);
+	sources_publish(t, c->s->id, &c->sources);
 	observed_publish(t, c->s, c->observed);
 	publish(v->observed, c->observed);
 	backends_observe(t, c->s->id, c->observed);
@@ -400,6 +405,7 @@ static void service_take_down(struct tables *t, unsigned service)
 
 	versions_prune(t, &nothing);
 	tables_unobserve(t, service);
+	sources_publish(t, service, &(struct perch_sources){ 0 });
 	publish(t->m->services[service].in_use, 0);
 	t->round++;
 	backends_settle(t, service, true);
