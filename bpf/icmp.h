@@ -4,7 +4,8 @@
  * says what a translator owes them), in both directions.  What is steered is
  * not the error but the packet that would answer the one it quotes: that finds
  * the flow, or the backend by the hash, as any packet does.  Then the quote is
- * turned back into what its sender sent, and the error goes there.  What can't
+ * turned back into what its sender sent, and the error goes there; where only
+ * the MACs change, or a tunnel goes around, there is nothing to turn.  What can't
  * be read to the quoted ports passes; nothing is dropped, nothing is entered.
  */
 #ifndef PERCH_BPF_ICMP_H
@@ -184,8 +185,8 @@ static __always_inline int icmp_find(struct packet *p)
 	k = element(backends, p->flow.backend);
 	if (p->answer || !k)
 		return PERCH_R_NOT_OURS;
-	/* the quotes of other modes are turned in other ways, or not at all */
-	return k->forward == PERCH_NAT ? GO : PERCH_R_PROTOCOL;
+	/* it has two ends to turn back, and we turn one */
+	return k->forward == PERCH_FULLNAT ? PERCH_R_PROTOCOL : GO;
 }
 
 /* Nobody is there, to a SYN that was not answered: the connect has failed.
