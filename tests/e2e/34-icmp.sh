@@ -159,6 +159,21 @@ test_the_balancers_own_link_is_found() {
 	expect wait_for 5 grows too_big_told "$((had + 3))"
 }
 
+# What is quoted has a checksum that a device is yet to fill in, and here one
+# does: the error's own sum has to hold after that.
+test_a_quoted_sum_may_be_filled_in_later() {
+	small_links 1500
+	own_link s1 1400
+	in_ns lb ethtool -K c tx off > /dev/null
+	upload "$VIP4"
+	expect [ "$(mtu_of far "$VIP4")" = 1400 ]
+	upload "[$VIP6]"
+	expect [ "$(mtu_of far "$VIP6")" = 1400 ]
+	no_checksum_errors far c lb s1 app
+	[ "$MODE" = xdp ] || in_ns lb ethtool -K c tx on > /dev/null
+	own_link s1 1500
+}
+
 # Its sender allows it to be taken apart: the balancer's stack does.
 test_what_may_be_fragmented_is() {
 	small_links 1500
@@ -243,6 +258,7 @@ test_nobody_saw_an_error_that_fits_nothing() {
 
 run test_a_smaller_link_on_either_side_is_found_over_ipv4 test_a_smaller_link_on_either_side_is_found_over_ipv6 \
 	test_a_datagram_that_must_not_be_fragmented_is_refused test_the_balancers_own_link_is_found \
-	test_what_may_be_fragmented_is test_hops_that_run_out_are_told test_a_router_that_knows_no_way_fails_the_connect \
-	test_a_closed_port_is_told_as_the_listeners test_nobody_saw_an_error_that_fits_nothing
+	test_a_quoted_sum_may_be_filled_in_later test_what_may_be_fragmented_is test_hops_that_run_out_are_told \
+	test_a_router_that_knows_no_way_fails_the_connect test_a_closed_port_is_told_as_the_listeners \
+	test_nobody_saw_an_error_that_fits_nothing
 finish
