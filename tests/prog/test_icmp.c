@@ -2,6 +2,7 @@
 /* ICMP errors about a service's connections, byte by byte: from the client's
  * side, from the backend's side, from this host, with a flow and without. */
 #include <arpa/inet.h>
+#include <linux/if_ether.h>
 #include <linux/pkt_cls.h>
 
 #include "icmp_case.h"
@@ -278,6 +279,48 @@ static void test_icmp_goes_unturned_where_nothing_is_turned(void **state)
 	}
 }
 
+/* Inside a tunnel's header it is what it was, but for the hop count. */
+static void assert_wrapped(struct case_icmp *c, unsigned overhead)
+{
+	static struct packet in, out, want, inside;
+
+	c->out.quoted = c->in.quoted;
+	c->out.outer.to = c->in.outer.to;
+	icmp_build(&in, &c->in);
+	icmp_build(&want, &c->out);
+	assert_int_equal(lab_run(c->t->lab, &c->how, &in, &out), lab_forward(c->mode.hook));
+	assert_int_equal(out.length, in.length + overhead);
+	inside = want;
+	memcpy(inside.byte + ETH_HLEN, out.byte + ETH_HLEN + overhead, in.length - ETH_HLEN);
+	assert_true(packet_same(&inside, &want, stderr));
+	assert_memory_equal(out.byte, want.byte, ETH_HLEN);
+}
+
+static void test_icmp_is_wrapped_as_its_connection_is(void **state)
+{
+	static const enum perch_forward tunnels[] = { PERCH_IPIP, PERCH_GUE };
+	struct lab *lab = *state;
+	static struct talk t;
+
+	for (unsigned i = 0; i < 2; i++) {
+		lab_close(lab);
+		assert_int_equal(lab_open(lab, NULL), 0);
+		lab_web(lab);
+		lab_forwards(lab, tunnels[i]);
+		assert_int_equal(lab_apply(lab), 0);
+		for_each_mode(m) {
+			struct perch_address from = icmp_router(m.v6);
+			struct case_icmp c;
+
+			mode_talk(&t, lab, m, IPPROTO_UDP, 96);
+			assert_int_equal(talk_client(&t, 0, 10), TALK_FORWARDED);
+			icmp_from_client_side(&c, &t, m, &from);
+			icmp_error_type(&c, ICMP_TOO_BIG);
+			assert_wrapped(&c, (m.v6 ? 40 : 20) + (i ? 8 : 0));
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -291,6 +334,7 @@ int main(void)
 		prog_test(test_icmp_of_this_host_is_turned_on_its_way_out),
 		prog_test(test_icmp_goes_up_where_its_connection_does),
 		prog_test_bare(test_icmp_goes_unturned_where_nothing_is_turned),
+		prog_test_bare(test_icmp_is_wrapped_as_its_connection_is),
 	};
 
 	if (lab_enter())
