@@ -5,8 +5,8 @@
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
-CLIENTS=(10.1.1.{1..8})
-CLIENTS6=(fd01::{1..8})
+CLIENTS=(10.1.1.{1..24})
+CLIENTS6=(fd01::{1..24})
 lab_up 2
 lab_namesrv s1 echo 7000
 lab_namesrv s2 echo2 7000
@@ -31,6 +31,7 @@ service() {
 start_perchd
 head -c 20M /dev/urandom > "$LAB_DIR/sent"
 
+# Of so many that both backends get some, whatever the secret.
 # sizes LEAST LARGEST ADDRESS CLIENT...: with fragments, of each client.
 sizes() {
 	local least=$1 largest=$2 to=$3 client
