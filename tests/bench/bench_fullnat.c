@@ -74,7 +74,8 @@ static int fill(struct bench *b, __u32 clients)
 
 static int open_with(struct bench *b, unsigned sources, __u16 first, __u16 last)
 {
-	int err = bench_open(b, FLOWS, PERCH_FULLNAT);
+	static const struct lab_options whole = { .flow_entries = FLOWS };
+	int err = bench_open(b, &whole, PERCH_FULLNAT);
 
 	if (err)
 		return err;

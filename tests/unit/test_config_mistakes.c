@@ -152,6 +152,8 @@ static const struct mistake {
 	  "10.0.1.2:8080 has another port than 192.0.2.10:80/tcp, and forward: dsr changes none; let the server listen there" },
 	{ TOP NAMED "      - { name: v1, role: stable, backends: [\"[2001:db8::2]\"] }\n    forward: dsr\n", 7,
 	  "services[0].versions[0].backends[0]", "dsr does not translate between families" },
+	{ WEB "    fragments: true\n    forward: fullnat\n", 5, "services[0].listen[0]",
+	  "takes fragments, which forward: fullnat can't lead back to their client" },
 	{ WEB "    fragments: maybe\n", 9, "services[0].fragments", "'maybe' is not known; write true or false" },
 	{ WEB "    fragments: true\n" SECOND("api", "192.0.2.10:81/tcp", "10.0.1.9") "    fragments: true\n", 11,
 	  "services[1].listen[0]", "'web' takes the fragments of 192.0.2.10 already (services[0].listen[0])" },

@@ -47,6 +47,16 @@ static int check_two(struct reader *r, const struct model_config *c, const struc
 				place_service(c, first)->name, text, first->path);
 }
 
+/* Later fragments of replies to a source that clients share can't be told apart. */
+static int check_fullnat(struct reader *r, const struct model_config *c, const struct reader_place *p)
+{
+	if (place_service(c, p)->forward != PERCH_FULLNAT)
+		return 0;
+	r->name = p->file;
+	snprintf(r->path, READER_PATH, "%s", p->path);
+	return reader_fail_line(r, p->line, "its service takes fragments, which forward: fullnat can't lead back to their client; leave fragments out, or write forward: nat");
+}
+
 int check_fragments(struct reader *r, const struct model_config *c)
 {
 	const struct reader_place *last[2] = { NULL, NULL };	/* TCP, UDP */
@@ -59,6 +69,9 @@ int check_fragments(struct reader *r, const struct model_config *c)
 
 		if (!place_service(c, p)->fragments)
 			continue;
+		err = check_fullnat(r, c, p);
+		if (err)
+			return err;
 		last[udp] = p;
 		if (!first || memcmp(&first->endpoint->address, &p->endpoint->address, sizeof(p->endpoint->address)))
 			continue;
