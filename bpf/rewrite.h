@@ -236,6 +236,15 @@ static __always_inline bool sum_tc(struct __sk_buff *skb, const struct packet *p
 	return !p->client_port || !bpf_l4_csum_replace(skb, at, own_client_port(p), p->client_port, flags | 2);
 }
 
+/* A datagram without a checksum has none that makes up for its ports in a
+ * complete one. */
+static __always_inline void sum_tc_ports(struct __sk_buff *skb, const struct packet *p)
+{
+	u16 old_port = p->way == WAY_REPLY ? p->source_port : p->destination_port;
+
+	bpf_csum_update(skb, sum_fold((u64)(u16)~old_port + p->new_port + sum_client_port(p)));
+}
+
 /* Takes every tag off: the one beside the frame first, then the next one is
  * beside it. */
 static __always_inline bool untag_tc(struct __sk_buff *skb, struct packet *p)
@@ -267,8 +276,10 @@ static __always_inline bool rewrite_tc(struct __sk_buff *skb, struct packet *p, 
 	if (data + ETH_HLEN > end)
 		return false;
 	if (likely(p->piece != PIECE_LATER)) {
-		if ((void *)(ports + 2) > end)
+		if ((void *)(ports + 4) > end)
 			return false;
+		if (p->protocol == IPPROTO_UDP && unlikely(!ports[3]))
+			sum_tc_ports(skb, p);
 		ports[!reply] = p->new_port;
 		if (unlikely(p->client_port))
 			ports[reply] = p->client_port;

@@ -111,13 +111,15 @@ static void test_nat_keeps_a_complete_checksum_complete(void **state)
 	for_each_mode(m) {
 		if (m.hook != LAB_TC)
 			continue;
-		for (unsigned udp = 0; udp < 2; udp++) {
-			mode_talk(&t, *state, m, udp ? IPPROTO_UDP : IPPROTO_TCP, 60);
+		for (unsigned udp = 0; udp < 3; udp++) {
+			mode_talk(&t, *state, m, udp ? IPPROTO_UDP : IPPROTO_TCP, 60 + udp);
 			t.complete = true;
+			t.client.unsummed = udp == 2;	/* nothing makes up for its ports */
 			result = talk_client(&t, udp ? 0 : TCP_SYN, udp ? 321 : 0);
 			if (result == -EINVAL)
 				skip();	/* Linux before 6.17 can't test it */
 			assert_int_equal(result, TALK_FORWARDED);
+			t.backend.unsummed = udp == 2;
 			assert_int_equal(talk_backend(&t, udp ? 0 : TCP_SYN | TCP_ACK, udp ? 123 : 0), TALK_FORWARDED);
 		}
 	}
