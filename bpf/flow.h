@@ -151,10 +151,11 @@ struct flow_search {
 };
 
 /* A client may use its port again for another listener of the same backend
- * while the old flow is still closing: a reply is the living one's. */
+ * while the old flow is still closing, or expired and not yet swept: a reply
+ * is the living one's. */
 static __always_inline bool flow_second_best(const struct packet *p)
 {
-	return p->way == WAY_REPLY && perch_tag_class(p->tag) == PERCH_CLOSING;
+	return p->way == WAY_REPLY && (perch_tag_class(p->tag) == PERCH_CLOSING || flow_expired(p->tag, p->now));
 }
 
 /* One way of one set; a round is all ways of both, the end of it asks for
@@ -164,6 +165,7 @@ static long flow_search_way(u32 i, struct flow_search *s)
 	struct packet *p = s->p;
 	u32 way = i % PERCH_WAYS, set = i / PERCH_WAYS & 1 ? p->set[1] : p->set[0];
 	struct perch_flow_set *fs = element(flows, set);
+	u64 tag;
 	int r;
 
 	if (!fs)
@@ -173,9 +175,10 @@ static long flow_search_way(u32 i, struct flow_search *s)
 			return 1;
 		s->moved = false;
 	}
-	if (perch_tag_fingerprint(READ(fs->tag[way])) != p->fingerprint)
+	tag = READ(fs->tag[way]);
+	if (perch_tag_fingerprint(tag) != p->fingerprint || (p->way == WAY_REPLY && flow_expired(tag, p->now)))
 		return 0;
-	if (s->result == FLOW_HIT && perch_tag_class(READ(fs->tag[way])) == PERCH_CLOSING)
+	if (s->result == FLOW_HIT && perch_tag_class(tag) == PERCH_CLOSING)
 		return 0;	/* there is one as good */
 	r = flow_try(fs, set, way, p);
 	s->moved |= r == FLOW_MOVED;

@@ -145,6 +145,24 @@ static void test_alias_is_not_needed_after_the_first_closed(void **state)
 	}
 }
 
+/* A connect that came to nothing, and then one from the same port elsewhere:
+ * the first is still in the table, and nobody's. */
+static void test_reply_is_not_an_expired_flows(void **state)
+{
+	static struct talk first, second;
+
+	one_backend(*state, IPPROTO_TCP);
+	for_each_mode(m) {
+		talk_through(&first, *state, m, IPPROTO_TCP, 6, 0);
+		talk_through(&second, *state, m, IPPROTO_TCP, 6, 1);
+		assert_int_equal(talk_client(&first, TCP_SYN, 0), TALK_FORWARDED);
+		lab_age(*state, 7);
+		assert_int_equal(talk_connect(&second), TALK_FORWARDED);
+		assert_int_equal(second.backend.to_port, second.client.from_port);
+		exchange(&second, TCP_ACK);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -153,6 +171,7 @@ int main(void)
 		prog_test_bare(test_alias_gives_way_to_nobody_and_meets_the_port_it_took),
 		prog_test_bare(test_alias_works_for_udp),
 		prog_test_bare(test_alias_is_not_needed_after_the_first_closed),
+		prog_test_bare(test_reply_is_not_an_expired_flows),
 	};
 
 	if (lab_enter())
