@@ -267,7 +267,7 @@ static __always_inline bool pick(struct packet *p, const struct perch_listener *
 		slot = plan_slot(&now.plan, pick_value(hash, now.plan.salt));
 		p->votes = whole;
 	} else {
-		slot = pick_ambiguous(p->service, hash, &now, sv->drain_ms);
+		slot = whole ? pick_ambiguous(p->service, hash, &now, sv->drain_ms) : now.plan.rest;
 		p->notes |= PICK_AMBIGUOUS;
 	}
 	p->flow.backend = pick_from(p, slot, hash);

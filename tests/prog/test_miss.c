@@ -75,6 +75,31 @@ static void test_miss_in_midstream_after_a_rollback_asks_the_plan_rolled_back(vo
 	}
 }
 
+/* A plan that never holds still sends all to stable, whatever was before. */
+static void test_miss_under_a_torn_plan_is_stables(void **state)
+{
+	static struct talk t;
+
+	for_each_mode(m) {
+		struct perch_split *s = lab_split(*state, m.v6);
+		__u64 torn = lab_reasons(*state, PERCH_R_PLAN_TORN);
+		struct perch_plan *plan;
+
+		assert_int_equal(lab_step(*state, 5000), 0);
+		split_rollback(s, PERCH_BY_AGENT);
+		plan = &s->plan[perch_word_plan(s->word) % (2 * PERCH_PAIRS)];
+		plan->epoch += 2;
+		find_client(&t, *state, m, IPPROTO_TCP, 2000, 0, 5000);
+		assert_int_equal(talk_client(&t, TCP_ACK, 10), TALK_FORWARDED);
+		assert_int_equal(talk_slot(&t), 0);
+		find_client(&t, *state, m, IPPROTO_TCP, 3000, 0, 5000);
+		assert_int_equal(talk_client(&t, TCP_SYN, 0), TALK_FORWARDED);
+		assert_int_equal(talk_slot(&t), 0);
+		assert_int_equal(lab_reasons(*state, PERCH_R_PLAN_TORN), torn + 2);
+		plan->epoch -= 2;
+	}
+}
+
 static void test_miss_in_midstream_never_revives_a_severed_version(void **state)
 {
 	static struct talk t;
@@ -211,7 +236,9 @@ int main(void)
 		prog_test(test_miss_in_midstream_asks_the_previous_plan_while_it_is_fresh),
 		prog_test(test_miss_in_midstream_asks_the_current_plan_later),
 		prog_test(test_miss_in_midstream_after_a_rollback_asks_the_plan_rolled_back),
+		prog_test(test_miss_under_a_torn_plan_is_stables),
 		prog_test(test_miss_in_midstream_never_revives_a_severed_version),
+		prog_test(test_miss_under_a_torn_plan_is_stables),
 		prog_test(test_miss_in_midstream_never_revives_a_drained_version),
 		prog_test(test_miss_of_udp_asks_the_current_plan),
 		prog_test(test_miss_in_midstream_is_established_by_a_reply),
