@@ -163,6 +163,33 @@ static void test_reply_is_not_an_expired_flows(void **state)
 	}
 }
 
+/* What the backend still sends on a connection that is over is not for the one
+ * that came after it from the same port. */
+static void test_alias_of_before_leads_nowhere(void **state)
+{
+	static struct talk first, second;
+
+	one_backend(*state, IPPROTO_TCP);
+	for_each_mode(m) {
+		__u16 before;
+
+		talk_through(&first, *state, m, IPPROTO_TCP, 7, 0);
+		talk_through(&second, *state, m, IPPROTO_TCP, 7, 1);
+		assert_int_equal(talk_connect(&first), TALK_FORWARDED);
+		assert_int_equal(talk_connect(&second), TALK_FORWARDED);
+		before = second.backend.to_port;
+		assert_int_equal(talk_client(&second, TCP_FIN | TCP_ACK, 0), TALK_FORWARDED);
+		assert_int_equal(talk_backend(&second, TCP_FIN | TCP_ACK, 0), TALK_FORWARDED);
+		talk_through(&second, *state, m, IPPROTO_TCP, 7, 1);
+		second.client.seq += 100000;
+		assert_int_equal(talk_connect(&second), TALK_FORWARDED);
+		assert_int_not_equal(second.backend.to_port, before);
+		exchange(&second, TCP_ACK);
+		second.backend.to_port = before;
+		assert_int_equal(talk_backend(&second, TCP_ACK, 10), TALK_PASSED);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -172,6 +199,7 @@ int main(void)
 		prog_test_bare(test_alias_works_for_udp),
 		prog_test_bare(test_alias_is_not_needed_after_the_first_closed),
 		prog_test_bare(test_reply_is_not_an_expired_flows),
+		prog_test_bare(test_alias_of_before_leads_nowhere),
 	};
 
 	if (lab_enter())
