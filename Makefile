@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
-# make, make demo, make test, make vm-test, make bench.  O=DIR builds elsewhere,
+# make, make demo, make test, make fuzz, make vm-test, make bench.  O=DIR builds elsewhere,
 # SAN=1 with ASan and UBSan, W= without warnings as errors.
 
 O ?= build
@@ -28,6 +28,7 @@ CLI_SRC := $(wildcard user/cli/*.c)
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
 PROG_SRC := $(wildcard tests/prog/test_*.c)
 BENCH_SRC := $(wildcard tests/bench/bench_*.c)
+FUZZ_SRC := $(wildcard tests/fuzz/*.c)
 TOOL_SRC := $(wildcard tests/e2e/tools/*.c)
 TEST_BPF := $(wildcard tests/*/*.bpf.c)
 
@@ -43,17 +44,18 @@ AGENT_LIBS = -luv -lyaml -ljansson -lmicrohttpd -lsqlite3
 UNITS := $(patsubst %.c,$(O)/%,$(UNIT_SRC))
 PROGS := $(patsubst %.c,$(O)/%,$(PROG_SRC))
 BENCHES := $(patsubst %.c,$(O)/%,$(BENCH_SRC))
+FUZZ := $(O)/tests/fuzz/fuzz
 TOOLS := $(patsubst %.c,$(O)/%,$(TOOL_SRC))
 TEST_SKELETONS := $(patsubst %.bpf.c,$(O)/%.skel.h,$(TEST_BPF))
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all everything deps demo test vm-test lint bench install clean
+.PHONY: all everything deps demo test vm-test lint fuzz bench install clean
 
 all: deps
 	@$(MAKE) --no-print-directory $(O)/perch $(O)/perchd
 
-everything: $(O)/perch $(O)/perchd $(UNITS) $(PROGS) $(BENCHES) $(TOOLS) $(TEST_SKELETONS)
+everything: $(O)/perch $(O)/perchd $(UNITS) $(PROGS) $(BENCHES) $(FUZZ) $(TOOLS) $(TEST_SKELETONS)
 
 deps:
 	@scripts/install-deps build
@@ -76,6 +78,12 @@ vm-test:
 lint:
 	@scripts/install-deps build lint
 	@BUILD=$(O) scripts/lint
+
+# Ten million inputs, and bugs that have to be found: FUZZ_INPUTS, FUZZ_SEED.
+fuzz:
+	@scripts/install-deps build test
+	@$(MAKE) --no-print-directory $(FUZZ)
+	@BUILD=$(O) scripts/fuzz
 
 bench:
 	@scripts/install-deps build test bench
@@ -146,8 +154,21 @@ $(PROGS) : $(O)/tests/prog/%: $(O)/tests/prog/%.o $(TEST_LIB) $(DATAPATH) $(CORE
 	$(CC) $(CFLAGS) $(SAN_FLAGS) -o $@ $^ $(DATAPATH_LIBS) -lcmocka -lm -lpthread
 $(BENCHES) : $(O)/tests/bench/%: $(O)/tests/bench/%.o $(BENCH_LIB) $(TEST_LIB) $(DATAPATH) $(CORE)
 	$(CC) $(CFLAGS) $(SAN_FLAGS) -o $@ $^ $(DATAPATH_LIBS) -lcmocka -lm -lpthread
+$(FUZZ): $(call obj,$(FUZZ_SRC)) $(TEST_LIB) $(DATAPATH) $(CORE)
+	$(CC) $(CFLAGS) $(SAN_FLAGS) -o $@ $^ $(DATAPATH_LIBS) -lcmocka -lm -lpthread
 $(TOOLS) : $(O)/tests/e2e/tools/%: $(O)/tests/e2e/tools/%.o
 	$(CC) $(CFLAGS) $(SAN_FLAGS) -o $@ $^ -lbpf -lsqlite3 -lpthread
 
 # not in the root file system of virtual machines
+# A bug of tests/fuzz/bugs in a copy of the programs, and the fuzzer with it.
+$(O)/bugs/%/fuzz: tests/fuzz/bugs/%.sed $(FUZZ) $(wildcard bpf/*)
+	@rm -rf $(@D) && mkdir -p $(@D) && cp -r bpf $(@D)
+	sed -i -f $< $(@D)/$$(sed -n 's/^# \(bpf[^:]*\):.*/\1/p' $<)
+	@! diff -rq bpf $(@D)/bpf > /dev/null || { echo "$<: nothing to change"; exit 1; }
+	$(CLANG) $(BPF_CFLAGS) -c -o $(@D)/perch.bpf.o $(@D)/bpf/perch.bpf.c
+	$(BPFTOOL) gen skeleton $(@D)/perch.bpf.o name perch_bpf > $(@D)/perch.skel.h
+	$(CC) $(subst -I$(O),-I$(@D),$(ALL_CFLAGS)) -c -o $(@D)/load.o user/datapath/load.c
+	$(CC) $(subst -I$(O),-I$(@D),$(ALL_CFLAGS)) -c -o $(@D)/datapath.o user/datapath/datapath.c
+	$(CC) $(CFLAGS) $(SAN_FLAGS) -o $@ $(@D)/load.o $(@D)/datapath.o $(call obj,$(FUZZ_SRC)) $(TEST_LIB) $(DATAPATH) $(CORE) $(DATAPATH_LIBS) -lcmocka -lm -lpthread
+
 -include $(shell find $(O) -path $(O)/vm -prune -o -name '*.d' -print 2>/dev/null)
