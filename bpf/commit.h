@@ -118,7 +118,7 @@ static __always_inline bool steer_alias(struct packet *p)
 		p->flow.key.client_port = bpf_htons(port);
 		p->flow.key.alias = 1;
 		flow_place(p);
-		if (steer_insert(p, PERCH_ALIAS) == FLOW_INSERTED)
+		if (steer_insert(p, PERCH_ALIAS_NEW) == FLOW_INSERTED)
 			return true;
 	}
 	return false;

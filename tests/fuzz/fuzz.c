@@ -52,6 +52,7 @@ static const char *excuse(unsigned reason)
 	case PERCH_R_UNPACKED:
 	case PERCH_R_NOT_UNPACKED:
 	case PERCH_R_LEFT_WRAPPED:
+	case PERCH_R_NO_SOURCE:
 		return "not in the model yet";
 	default:
 		return NULL;

@@ -238,6 +238,8 @@ static int end(struct model *m, struct seen *p)
 {
 	struct perch_flow *f = slot_flow(p->at);
 
+	if (p->alias.set && p->class != PERCH_CLOSING)
+		table_touch_alias(m, p->alias, PERCH_CLOSING);
 	table_touch(m, p->at, PERCH_CLOSING);
 	f->flags |= PERCH_FLOW_SEVERED;
 	if (m->run->hook != PERCH_HOOK_TC_OUT)

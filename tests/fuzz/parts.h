@@ -106,6 +106,8 @@ struct slot table_forward(struct model *m, const struct seen *p);
 struct slot table_reply(struct model *m, struct seen *p);
 /* Class and last packet of an entry. */
 void table_touch(struct model *m, struct slot s, __u32 class);
+/* The same of an alias, whose flow is of this class. */
+void table_touch_alias(struct model *m, struct slot s, __u32 class);
 enum entered { ENTERED, ENTERED_NOT_FULL, ENTERED_NOT_BUSY, ENTERED_NOT_ALIAS };
 /* Enter p->flow; ENTERED: p->at. */
 enum entered table_enter(struct model *m, struct seen *p);

@@ -203,8 +203,6 @@ void states_follow(struct model *m, struct seen *p)
 		follow_one_sided(m, p);
 		return;
 	}
-	if (p->alias.set)
-		table_touch(m, p->alias, p->class == PERCH_CLOSING ? PERCH_CLOSING : PERCH_ALIAS);
 	/* both have said that they are done, each unseen by the other's packet */
 	if ((f->flags & FINS) == FINS && p->class != PERCH_CLOSING)
 		table_touch(m, p->at, PERCH_CLOSING);
@@ -214,4 +212,6 @@ void states_follow(struct model *m, struct seen *p)
 		reply_tcp(m, p);
 	else
 		forward_tcp(m, p);
+	if (p->alias.set)
+		table_touch_alias(m, p->alias, perch_tag_class(*slot_tag(p->at)) == PERCH_CLOSING ? PERCH_CLOSING : p->class);
 }

@@ -12,6 +12,7 @@
 #define WAYS (2 * PERCH_WAYS)
 #define REST 2			/* ticks that an unproven entry is safe */
 #define ALIAS_LOWEST 1024
+#define ALIAS_RESTS 64	/* ticks */
 #define AHEAD 0xff0000		/* an age beyond is that of a clock ahead of ours */
 
 static struct slot place_slot(const struct model *m, const struct model_place *at, unsigned i)
@@ -92,7 +93,8 @@ static struct slot follow(struct model *m, const struct perch_flow *alias)
 
 		if (is_at(s, &at) && same_client(k, &alias->key.client, alias->translated, alias->key.protocol) &&
 		    !k->alias && k->port == alias->key.port && k->listener == alias->key.listener)
-			return slot_flow(s)->translated == alias->key.client_port ? s : (struct slot){ NULL, 0 };
+			return slot_flow(s)->translated == alias->key.client_port && slot_flow(s)->backend == alias->backend ?
+			       s : (struct slot){ NULL, 0 };
 	}
 	return (struct slot){ NULL, 0 };
 }
@@ -146,8 +148,18 @@ void table_touch(struct model *m, struct slot s, __u32 class)
 
 	if (was == PERCH_CLOSING || (was > class && class != PERCH_CLOSING))
 		class = was;	/* a state never goes back */
-	if (class == PERCH_CLOSING && was != PERCH_CLOSING && was != PERCH_ALIAS)
+	if (class == PERCH_CLOSING && was != PERCH_CLOSING)
 		flow_over(m, slot_flow(s)->backend);
+	*tag = perch_tag(perch_tag_fingerprint(*tag), perch_tag_generation(*tag), class, m->now);
+	touched(m, s.set);
+}
+
+/* An alias is what its flow is. */
+void table_touch_alias(struct model *m, struct slot s, __u32 class)
+{
+	__u64 *tag = slot_tag(s);
+
+	class = class == PERCH_CLOSING ? class : class < PERCH_TCP ? PERCH_ALIAS_NEW : PERCH_ALIAS;
 	*tag = perch_tag(perch_tag_fingerprint(*tag), perch_tag_generation(*tag), class, m->now);
 	touched(m, s.set);
 }
@@ -321,13 +333,13 @@ static enum entered enter_aliased(struct model *m, struct seen *p, __u32 class)
 	alias.key.client_port = port;
 	alias.key.alias = 1;
 	alias.translated = p->flow.key.client_port;
-	fill(m, a, &at, &alias, PERCH_ALIAS);
+	fill(m, a, &at, &alias, PERCH_ALIAS_NEW);
 	m->outcome.alias = port;
 	s = p->replaces;
 	if (!s.set || (s.set == a.set && s.way == a.way))
 		s = table_victim(m, &p->place);
 	if (!s.set) {
-		table_touch(m, a, PERCH_CLOSING);
+		table_touch_alias(m, a, PERCH_CLOSING);
 		return ENTERED_NOT_FULL;
 	}
 	p->flow.translated = port;
@@ -378,6 +390,21 @@ static void slot_swept(struct model *m, struct slot s, __u64 real)
 	*slot_tag(s) = perch_tag(0, perch_tag_generation(old) + 1, PERCH_FREE, m->now);
 }
 
+/* An alias that nobody has used for a second is what its flow is, when the walk
+ * has come by. */
+static void alias_swept(struct model *m, struct slot s, __u64 real)
+{
+	__u64 old = *slot_tag(s);
+	__u32 class = perch_tag_class(old);
+	struct slot flow;
+
+	if ((class != PERCH_ALIAS && class != PERCH_ALIAS_NEW) || real == old || age_of(m, old) < ALIAS_RESTS)
+		return;
+	flow = follow(m, slot_flow(s));
+	class = flow.set && !tag_expired(m, *slot_tag(flow)) ? perch_tag_class(*slot_tag(flow)) : PERCH_CLOSING;
+	table_touch_alias(m, s, class);
+}
+
 void model_swept(struct model *m, const struct maps *real, __u64 began, __u64 ended)
 {
 	const struct model_run run = { .began = began, .ended = ended, .told = real->flows };
@@ -387,6 +414,7 @@ void model_swept(struct model *m, const struct maps *real, __u64 began, __u64 en
 		__u32 set = i / PERCH_WAYS, way = i % PERCH_WAYS;
 
 		slot_swept(m, (struct slot){ &m->sets[set], way }, real->flows[set].tag[way]);
+		alias_swept(m, (struct slot){ &m->sets[set], way }, real->flows[set].tag[way]);
 		via_swept(m, &m->sets[set].flow[way].via, real->flows[set].flow[way].via);
 	}
 	for (__u32 id = 1; id < MODEL_BACKENDS; id++)
