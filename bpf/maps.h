@@ -175,11 +175,15 @@ struct {
 /* An element by index, NULL beyond the end. */
 #define element(map, index) ({ u32 _index = (index); bpf_map_lookup_elem(&(map), &_index); })
 
+/* Masked, not compared: Linux 6.1 forgets what a compare said about copies of
+ * a value. */
 static __always_inline void reason_count(u32 hook, u32 reason)
 {
 	struct perch_reason_counts *c = element(reasons, 0);
 
-	if (c && hook < PERCH_HOOKS && reason < PERCH_REASON_MAX)
+	reason &= PERCH_REASON_MAX - 1;
+	opaque(reason);
+	if (c && hook < PERCH_HOOKS)
 		c->n[hook][reason]++;
 }
 
