@@ -129,6 +129,10 @@ struct packet {
 	u8 quoted_sum;		/* and its transport checksum; 0: not quoted */
 	u8 refuses;		/* nobody is there, it says */
 	u8 from_end;		/* who says so is who the quoted packet was for */
+
+	/* the route, while via is not known; not on the stack, where Linux 6.1
+	 * rounds every frame up to 32 bytes */
+	struct bpf_fib_lookup fib;
 };
 
 /* The next hop is this host's stack, which gets the packet rewritten. */

@@ -115,17 +115,19 @@ static __always_inline bool via_ends(const struct packet *p, struct bpf_fib_look
 
 /*
  * Look the next hop of p up.  0: p->via holds it (and the backend's cache).
- * BPF_FIB_LKUP_RET_NO_NEIGH: the route is in f, the neighbour has to be
+ * BPF_FIB_LKUP_RET_NO_NEIGH: the route is in p->fib, the neighbour has to be
  * resolved by who can.  Else the reason to pass it, negated.
  */
-static __always_inline int via_look_up(void *ctx, struct packet *p, struct bpf_fib_lookup *f)
+static __always_inline int via_look_up(void *ctx, struct packet *p)
 {
 	struct perch_control *c = element(control, 0);
 	u32 generation = c ? READ(c->route_generation) : 0, *device;
+	struct bpf_fib_lookup *f = &p->fib;
 	struct perch_backend *k;
 	bool leaves;
 	int r;
 
+	*f = (struct bpf_fib_lookup){};
 	f->ifindex = p->ifindex;
 	f->l4_protocol = p->protocol;
 	if (p->hook == PERCH_HOOK_XDP)

@@ -73,13 +73,12 @@ static __always_inline int xdp_leave(struct xdp_md *ctx, struct packet *p, u32 r
  * it to TC. */
 static __always_inline int xdp_device(struct xdp_md *ctx, struct packet *p, struct perch_device **ret)
 {
-	struct bpf_fib_lookup fib = {};
 	u32 reason;
 	int r;
 
 	*ret = NULL;
 	if (!p->via) {
-		r = via_look_up(ctx, p, &fib);
+		r = via_look_up(ctx, p);
 		if (r)
 			return r < 0 ? -r : PERCH_R_NO_NEIGHBOUR;
 	}
@@ -228,15 +227,14 @@ static __always_inline int tc_too_big(struct __sk_buff *skb, struct packet *p, u
 
 /* Next hop of p: GO with its device, or with NULL when the neighbour is for
  * the kernel to resolve or it goes up the stack; or the reason to pass it. */
-static __always_inline int tc_next_hop(struct __sk_buff *skb, struct packet *p, struct bpf_fib_lookup *fib,
-				       struct perch_device **ret)
+static __always_inline int tc_next_hop(struct __sk_buff *skb, struct packet *p, struct perch_device **ret)
 {
 	u32 reason = PERCH_R_NO_ROUTE;
 	int r;
 
 	*ret = NULL;
 	if (!p->via) {
-		r = via_look_up(skb, p, fib);
+		r = via_look_up(skb, p);
 		if (r < 0)
 			return tc_too_big(skb, p, -r);
 	}
@@ -247,11 +245,11 @@ static __always_inline int tc_next_hop(struct __sk_buff *skb, struct packet *p, 
 }
 
 /* What the next hop takes, of a packet that it did not. */
-static __always_inline u32 tc_mtu(const struct packet *p, const struct bpf_fib_lookup *fib)
+static __always_inline u32 tc_mtu(const struct packet *p)
 {
 	struct perch_device *d = p->via ? element(devices, perch_via_device(p->via)) : NULL;
 
-	return d ? d->mtu : fib->mtu_result;
+	return d ? d->mtu : p->fib.mtu_result;
 }
 
 /* A packet that goes nowhere by us: back, away, or as it came up the stack. */
@@ -263,8 +261,8 @@ static __always_inline int tc_without(struct __sk_buff *skb, struct packet *p, u
 	return bpf_redirect(skb->ifindex, 0);
 }
 
-/* As xdp_other; the stack has no room for a second fib. */
-static __always_inline int tc_other(struct __sk_buff *skb, struct packet *p, int r, struct bpf_fib_lookup *fib)
+/* As xdp_other. */
+static __always_inline int tc_other(struct __sk_buff *skb, struct packet *p, int r)
 {
 	struct perch_device *d = NULL;
 
@@ -272,12 +270,11 @@ static __always_inline int tc_other(struct __sk_buff *skb, struct packet *p, int
 		return tc_pass(PERCH_HOOK_TC_IN, r);
 	if (r != PERCH_R_PROTOCOL || !packet_is_icmp(p))
 		return tc_leave(skb, p, packet_named(p) ? r : PERCH_R_NOT_OURS);
-	*fib = (struct bpf_fib_lookup){};
 	r = icmp_read_tc(skb, p);
 	if (r == PARSED)
 		r = icmp_find(p);
 	if (r == GO)
-		r = tc_next_hop(skb, p, fib, &d);
+		r = tc_next_hop(skb, p, &d);
 	if (r != GO)
 		return tc_pass(PERCH_HOOK_TC_IN, r);
 	icmp_commit(p);
@@ -288,32 +285,28 @@ static __always_inline int tc_other(struct __sk_buff *skb, struct packet *p, int
 	}
 	if (via_up(p->via))
 		return TC_ACT_UNSPEC;
-	return d ? bpf_redirect(d->ifindex, 0) : tc_redirect_neighbour(fib);
+	return d ? bpf_redirect(d->ifindex, 0) : tc_redirect_neighbour(&p->fib);
 }
 
 SEC("tc")
 int perch_tc_in(struct __sk_buff *skb)
 {
-	struct bpf_fib_lookup fib;	/* cleared where it is used: most packets are not ours */
 	struct perch_device *d = NULL;
 	struct packet *p = NULL;
 	int r;
 
 	r = tc_parse(skb, PERCH_HOOK_TC_IN, &p);
 	if (r != PARSED || !p)
-		return tc_other(skb, p, r, &fib);
-	fib = (struct bpf_fib_lookup){};
+		return tc_other(skb, p, r);
 	r = steer_find(p);
 	if (r == GO && !p->answer)
-		r = tc_next_hop(skb, p, &fib, &d);
+		r = tc_next_hop(skb, p, &d);
 	if (r == GO)
 		r = steer_commit(p);
-	if (r == GO && unlikely(p->moved)) {
-		fib = (struct bpf_fib_lookup){};
-		r = tc_next_hop(skb, p, &fib, &d);
-	}
+	if (r == GO && unlikely(p->moved))
+		r = tc_next_hop(skb, p, &d);
 	if (unlikely(r == PERCH_R_TOO_BIG))
-		r = too_big_tell(skb, p, tc_mtu(p, &fib), p->overhead);
+		r = too_big_tell(skb, p, tc_mtu(p), p->overhead);
 	trace(p, r == GO ? p->reason : (u32)r);
 	if (r != GO)
 		return tc_without(skb, p, r);
@@ -326,7 +319,7 @@ int perch_tc_in(struct __sk_buff *skb)
 	}
 	if (via_up(p->via))
 		return TC_ACT_UNSPEC;
-	return d ? bpf_redirect(d->ifindex, 0) : tc_redirect_neighbour(&fib);
+	return d ? bpf_redirect(d->ifindex, 0) : tc_redirect_neighbour(&p->fib);
 }
 
 /* As tc_other, of what this host's stack says about packets that it got
