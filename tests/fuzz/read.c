@@ -53,6 +53,14 @@ static int read_later(struct seen *p)
 	return read_ports(p, none);
 }
 
+/* Of an error in pieces nobody knows what it quotes. */
+static int read_other(const struct seen *p)
+{
+	bool icmp = p->protocol == (p->v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP);
+
+	return icmp && (p->first || p->later) ? PERCH_R_FRAGMENT : PERCH_R_PROTOCOL;
+}
+
 static int read_transport(const struct model_run *r, struct seen *p)
 {
 	const __u8 *at = r->in->byte + p->transport;
@@ -60,7 +68,7 @@ static int read_transport(const struct model_run *r, struct seen *p)
 	__u32 least = is_tcp(p) ? 20 : 8;
 
 	if (p->protocol != IPPROTO_TCP && p->protocol != IPPROTO_UDP)
-		return PERCH_R_PROTOCOL;
+		return read_other(p);
 	if (p->later)
 		return read_later(p);
 	if (room < least)
