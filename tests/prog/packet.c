@@ -274,6 +274,25 @@ const char *packet_lay_out(const struct packet *p, struct packet_layout *ret)
 	return NULL;
 }
 
+void packet_extend(struct packet *p, __u8 kind, unsigned bytes, __u8 type, __u8 left)
+{
+	struct packet_layout l = { .ip = ETH_HLEN };
+	__u8 *ip, *x;
+
+	packet_lay_out(p, &l);
+	ip = p->byte + l.ip;
+	x = ip + IPV6_LENGTH;
+	memmove(x + bytes, x, p->byte + p->length - x);
+	memset(x, 0, bytes);
+	x[0] = ip[6];
+	x[1] = bytes / 8 - 1;
+	x[2] = kind == IPPROTO_ROUTING ? type : 1;
+	x[3] = kind == IPPROTO_ROUTING ? left : bytes - 4;
+	ip[6] = kind;
+	put16(ip + 4, get16(ip + 4) + bytes);
+	p->length += bytes;
+}
+
 /* Lengths and offsets in units of one byte; IPv6 gets its fragment header. */
 static void make_fragment(struct packet *p, const struct packet_layout *l, unsigned from, unsigned bytes, bool more)
 {

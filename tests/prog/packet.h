@@ -53,6 +53,10 @@ void packet_build(struct packet *p, const struct packet_spec *s);
  * IP header from `from` on, a multiple of 8; cut at the end. */
 void packet_fragment(const struct packet *whole, unsigned from, unsigned bytes, struct packet *ret);
 
+/* Put an extension header of `bytes` behind the IPv6 header; of the routing
+ * header `type` and `left` stops. */
+void packet_extend(struct packet *p, __u8 kind, unsigned bytes, __u8 type, __u8 left);
+
 /* Where the parts of an IP packet are.  NULL, or what is wrong with it. */
 const char *packet_lay_out(const struct packet *p, struct packet_layout *ret);
 /* Read a whole, unfragmented TCP or UDP packet back (all but the seed).

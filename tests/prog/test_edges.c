@@ -99,51 +99,27 @@ static void test_edges_tags_stay_on_the_way_up(void **state)
 	}
 }
 
-/* Puts an extension header of `bytes` behind the IPv6 header; of the routing
- * header `type` and `left` stops. */
-static void extend(struct packet *p, __u8 kind, unsigned bytes, __u8 type, __u8 left)
-{
-	struct packet_layout l;
-	unsigned length;
-	__u8 *ip, *x;
-
-	assert_null(packet_lay_out(p, &l));
-	ip = p->byte + l.ip;
-	x = ip + 40;
-	memmove(x + bytes, x, p->byte + p->length - x);
-	memset(x, 0, bytes);
-	x[0] = ip[6];
-	x[1] = bytes / 8 - 1;
-	x[2] = kind == IPPROTO_ROUTING ? type : 1;
-	x[3] = kind == IPPROTO_ROUTING ? left : bytes - 4;
-	ip[6] = kind;
-	length = (ip[4] << 8 | ip[5]) + bytes;
-	ip[4] = length >> 8;
-	ip[5] = length;
-	p->length += bytes;
-}
-
 static void shape_hop_by_hop(struct packet *p)
 {
-	extend(p, IPPROTO_HOPOPTS, 8, 0, 0);
+	packet_extend(p, IPPROTO_HOPOPTS, 8, 0, 0);
 }
 
 static void shape_longest(struct packet *p)
 {
-	extend(p, IPPROTO_DSTOPTS, 192, 0, 0);
+	packet_extend(p, IPPROTO_DSTOPTS, 192, 0, 0);
 }
 
 static void shape_four(struct packet *p)
 {
-	extend(p, IPPROTO_DSTOPTS, 16, 0, 0);
-	extend(p, IPPROTO_ROUTING, 24, 4, 0);
-	extend(p, IPPROTO_DSTOPTS, 8, 0, 0);
-	extend(p, IPPROTO_HOPOPTS, 32, 0, 0);
+	packet_extend(p, IPPROTO_DSTOPTS, 16, 0, 0);
+	packet_extend(p, IPPROTO_ROUTING, 24, 4, 0);
+	packet_extend(p, IPPROTO_DSTOPTS, 8, 0, 0);
+	packet_extend(p, IPPROTO_HOPOPTS, 32, 0, 0);
 }
 
 static void shape_atomic_fragment(struct packet *p)
 {
-	extend(p, IPPROTO_FRAGMENT, 8, 0, 0);
+	packet_extend(p, IPPROTO_FRAGMENT, 8, 0, 0);
 	memset(p->byte + ETH_HLEN + 41, 0, 3);	/* neither an offset nor more */
 }
 
@@ -234,20 +210,20 @@ static void test_edges_what_goes_beyond_the_bounds_passes(void **state)
 		if (!m.v6)
 			continue;
 		packet_build(&p, &t.client);
-		extend(&p, IPPROTO_DSTOPTS, 200, 0, 0);
+		packet_extend(&p, IPPROTO_DSTOPTS, 200, 0, 0);
 		assert_passes(*state, m, &p, PERCH_R_IP_OPTIONS);
 		packet_build(&p, &t.client);
 		shape_four(&p);
-		extend(&p, IPPROTO_DSTOPTS, 8, 0, 0);
+		packet_extend(&p, IPPROTO_DSTOPTS, 8, 0, 0);
 		assert_passes(*state, m, &p, PERCH_R_IP_OPTIONS);
 		packet_build(&p, &t.client);
-		extend(&p, IPPROTO_ROUTING, 24, 4, 1);
+		packet_extend(&p, IPPROTO_ROUTING, 24, 4, 1);
 		assert_passes(*state, m, &p, PERCH_R_IP_OPTIONS);
 		packet_build(&p, &t.client);
-		extend(&p, IPPROTO_ROUTING, 24, 0, 0);
+		packet_extend(&p, IPPROTO_ROUTING, 24, 0, 0);
 		assert_passes(*state, m, &p, PERCH_R_IP_OPTIONS);
 		packet_build(&p, &t.client);
-		extend(&p, IPPROTO_DSTOPTS, 8, 0, 0);
+		packet_extend(&p, IPPROTO_DSTOPTS, 8, 0, 0);
 		p.byte[ETH_HLEN + 6] = IPPROTO_AH;
 		assert_passes(*state, m, &p, PERCH_R_PROTOCOL);
 		packet_build(&p, &t.client);
