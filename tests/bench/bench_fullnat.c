@@ -47,7 +47,7 @@ static struct bench_case request(const struct bench *b, const char *name, enum l
 static int reply(const struct bench *b, const char *name, enum lab_hook hook, struct bench_case *ret)
 {
 	struct packet_spec s = make(b, 0);
-	struct flow_copy f;
+	struct flow_copy f = { 0 };
 	int err = lab_flow(&b->lab, &s.from, s.from_port, &f);
 
 	if (err)
