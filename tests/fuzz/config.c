@@ -231,7 +231,9 @@ static void clear_tables(struct fuzz *z)
 		}
 	for (unsigned i = 0; i < PERCH_OBSERVED; i++) {
 		m->observed[i].reflex_limit = z->sick ? 2 : 0;
-		m->observed[i].reflex = m->observed[i].since_epoch = 0;
+		/* a canary that has begun to fail, and a stable that has not */
+		m->observed[i].reflex = z->sick ? 1 | 12ull << 16 | 3ull << 48 : 0;
+		m->observed[i].since_epoch = 0;
 	}
 }
 
