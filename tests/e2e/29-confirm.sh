@@ -111,7 +111,7 @@ test_body_limit_is_raised_for_configurations_alone() {
 	expect [ "$(status PUT /v1/config --data-binary "@$LAB_DIR/new.yaml")" = 200 ]
 	expect [ "$(stat -c %s "$LAB_DIR/perch.yaml")" -gt 3000000 ]
 	expect [ "$(status PUT /v1/services/web/weights --data-binary "@$LAB_DIR/new.yaml")" = 413 ]
-	{ cat "$LAB_DIR/new.yaml"; head -c 2000000 /dev/zero | tr '\0' '#'; } > "$LAB_DIR/newer.yaml"
+	{ cat "$LAB_DIR/new.yaml"; head -c 14500000 /dev/zero | tr '\0' '#'; } > "$LAB_DIR/newer.yaml"
 	expect [ "$(status PUT /v1/config --data-binary "@$LAB_DIR/newer.yaml")" = 413 ]
 	changed 's/##*$//'
 	expect perch config apply "$LAB_DIR/new.yaml"
