@@ -4,7 +4,7 @@
 # that reaches it, under a steady load of them.  For bench_peers.sh.
 
 rollback_run() {
-	local rounds=100
+	local rounds=100 flush
 	[ -z "$QUICK" ] || rounds=3
 	attach_sinks
 	LB_MAC=$(mac lb c)
@@ -14,7 +14,11 @@ rollback_run() {
 	rollback_measure $rounds segments perch "$LAB_DIR/bpf/perch" web "$BUILD/perch"
 	in_ns lb "$BUILD/perchd" -c "$LAB_DIR/perch.yaml" --detach 2>> "$LAB_DIR/perchd.err" || die "perchd --detach"
 	balance_nft 50
+	# 20,000 connections a second that nobody ends would fill the kernel's table
+	lab_spawn lb "$LAB_DIR/flush" sh -c 'while sleep 3; do conntrack -F; done'
+	flush=$SPAWNED
 	rollback_measure $rounds segments nft "$(nft_elements 50)" "$(nft_elements 0)" "$LAB_DIR/rollback.nft"
+	lab_kill TERM "$flush"
 	unbalance_nft
 	haproxy_start 50
 	rollback_measure $rounds connections haproxy "$LAB_DIR/haproxy.sock"
