@@ -116,7 +116,7 @@ static __always_inline bool steer_alias(struct packet *p)
 		p->flow = p->spare;
 		p->flow.translated = p->spare.key.client_port;
 		p->flow.key.client_port = bpf_htons(port);
-		p->flow.key.alias = 1;
+		p->flow.key.alias = PERCH_ALIAS_PORT;
 		flow_place(p);
 		if (steer_insert(p, PERCH_ALIAS_NEW) == FLOW_INSERTED)
 			return true;

@@ -29,15 +29,11 @@ start_perchd
 head -c "${MEGABYTES}M" /dev/urandom > "$LAB_DIR/sent"
 
 test_files_over_ipv4_are_identical() {
-	upload_and_download "$VIP4"
-	expect wait_for 3 through web $((2 * MEGABYTES * 1000000))
-	no_checksum_errors c lb s1
+	files_are_identical "$VIP4" web
 }
 
 test_files_over_ipv6_are_identical() {
-	upload_and_download "[$VIP6]"
-	expect wait_for 3 through web6 $((2 * MEGABYTES * 1000000))
-	no_checksum_errors c lb s1
+	files_are_identical "[$VIP6]" web6
 }
 
 test_datagrams_of_every_size_over_ipv4_are_identical() {

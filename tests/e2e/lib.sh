@@ -175,6 +175,13 @@ no_checksum_errors() {
 	done
 }
 
+# files_are_identical ADDRESS SERVICE: $MEGABYTES each way, by perch's hands.
+files_are_identical() {
+	upload_and_download "$1"
+	expect wait_for 3 through "$2" $((2 * MEGABYTES * 1000000))
+	no_checksum_errors c lb s1
+}
+
 # nft_counter NS NAME: what a named counter of the table `inet filter` says.
 nft_counter() {
 	in_ns "$1" nft -j list counter inet filter "$2" | jq '.nftables[] | select(.counter) | .counter.packets'

@@ -9,18 +9,14 @@
 
 #include "agent.h"
 #include "clock.h"
+#include "text_hash.h"
 
 /* Where it is in its chain, or would be. */
 static struct alarm **alarm_find(struct agent *a, const char *kind, const char *subject)
 {
-	unsigned h = 5381;	/* Bernstein's */
-	struct alarm **same;
+	unsigned h = text_hash(text_hash(TEXT_HASH, kind), subject);
+	struct alarm **same = &a->alarm_by_hash[h % ALARM_BUCKETS];
 
-	for (const char *c = kind; *c; c++)
-		h = h * 33 ^ (unsigned char)*c;
-	for (const char *c = subject; *c; c++)
-		h = h * 33 ^ (unsigned char)*c;
-	same = &a->alarm_by_hash[h % ALARM_BUCKETS];
 	while (*same && (strcmp((*same)->kind, kind) || strcmp((*same)->subject, subject)))
 		same = &(*same)->same;
 	return same;

@@ -7,14 +7,11 @@
 #include "alarms.h"
 #include "health.h"
 #include "rollouts.h"
+#include "text_hash.h"
 
 static unsigned name_bucket(const char *name)
 {
-	unsigned h = 5381;	/* Bernstein's */
-
-	while (*name)
-		h = h * 33 ^ (unsigned char)*name++;
-	return h % AGENT_NAMES;
+	return text_hash(TEXT_HASH, name) % AGENT_NAMES;
 }
 
 struct service *agent_service(const struct agent *a, const char *name)
