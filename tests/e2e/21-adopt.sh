@@ -78,7 +78,7 @@ all_well() {
 	for name in "${!LONGS[@]}"; do
 		of "$name"
 		kill -USR2 "$LONG"
-		expect wait_for 10 none_wait
+		expect wait_for 30 none_wait
 		state=$(long_state)
 		echo "$name: $state"
 		expect [ "$(field "$state" '[.open, .broken, .changed, .unconnected] | join(" ")')" = "$LIVE 0 0 0" ]
@@ -178,9 +178,13 @@ test_it_has_left_when_its_last_connection_has() {
 	expect cmp "$LAB_DIR/file" "$LAB_DIR/nginx-site/up/file"
 }
 
+all_are_broken() {
+	[ "$(field "$(long_state)" .broken)" = "$LIVE" ]
+}
+
 # Time is over: what is left is the stack's, which knows nothing of it.
 test_drain_ends_on_time() {
-	local severed state
+	local severed
 	take_over
 	severed=$(reason_count severed)
 	live late 10.1.4.0 fd01::4000
@@ -189,10 +193,8 @@ test_drain_ends_on_time() {
 	for late in late-4 late-6; do
 		of "$late"
 		kill -USR2 "$LONG"
-		sleep 0.5
-		state=$(long_state)
-		echo "$state"
-		expect [ "$(field "$state" .broken)" = "$LIVE" ]
+		expect wait_for 20 all_are_broken
+		long_state
 	done
 	end_live late
 	sleep 1
@@ -257,7 +259,7 @@ test_service_that_left_its_file_keeps_its_connections() {
 	# the kernel tells of services in no rollout once a second
 	expect wait_for 10 had_connections renamed 100
 	kill -USR2 "$LONG"
-	expect wait_for 10 none_wait
+	expect wait_for 30 none_wait
 	expect [ "$(field "$(long_state)" '[.open, .broken, .changed] | join(" ")')" = "200 0 0" ]
 	# by another name it is another service; by its own it is back
 	file renamed other
