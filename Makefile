@@ -23,7 +23,7 @@ BPF_CFLAGS = -O2 -g -target bpf -mcpu=v3 -fno-strict-aliasing $(WARN) -Iinclude 
 CONFIG_SRC := $(wildcard user/config/*.c)
 CORE_SRC := $(wildcard user/core/*.c)
 DATAPATH_SRC := $(wildcard user/datapath/*.c)
-AGENT_SRC := $(wildcard user/agent/*.c)
+AGENT_SRC := $(wildcard user/agent/*.c user/agent/*/*.c)
 CLI_SRC := $(wildcard user/cli/*.c)
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
 PROG_SRC := $(wildcard tests/prog/test_*.c)

@@ -15,9 +15,9 @@
 
 #include <cmocka.h>
 
-#include "../../user/agent/applied_text.h"
-#include "../../user/agent/files.h"
-#include "../../user/agent/watch.h"
+#include "../../user/agent/reload/applied_text.h"
+#include "../../user/agent/reload/files.h"
+#include "../../user/agent/reload/watch.h"
 #include "../../user/config/config.h"
 
 static const char yaml[] = "# by hand\n"

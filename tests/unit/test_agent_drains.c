@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "../../user/agent/store_drains.h"
+#include "../../user/agent/store/store_drains.h"
 
 static char dir[64];
 

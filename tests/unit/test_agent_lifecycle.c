@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "../../user/agent/lifecycle.h"
+#include "../../user/agent/rollout/lifecycle.h"
 #include "../../user/core/address.h"
 
 #define NOW 1000

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "../../user/agent/store_pins.h"
+#include "../../user/agent/store/store_pins.h"
 
 static char dir[64];
 static struct store *store;

@@ -18,7 +18,7 @@
 #include <sys/socket.h>
 
 #include "../../user/agent/clock.h"
-#include "../../user/agent/probe.h"
+#include "../../user/agent/health/probe.h"
 #include "../../user/core/address.h"
 
 /* One connection: what it answers, in pieces, and what it was asked. */

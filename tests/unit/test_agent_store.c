@@ -16,7 +16,7 @@
 #include <cmocka.h>
 
 #include "../../user/agent/events.h"
-#include "../../user/agent/store.h"
+#include "../../user/agent/store/store.h"
 
 static char base[64], dir[96];
 

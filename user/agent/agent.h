@@ -20,7 +20,7 @@
 #include "alarms.h"
 #include "events.h"
 #include "state.h"
-#include "store.h"
+#include "store/store.h"
 
 #define AGENT_NAMES 4096
 #define AGENT_WHY 640		/* room for a configuration error and more */

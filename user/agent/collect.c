@@ -11,7 +11,7 @@
 #include "alarms.h"
 #include "clock.h"
 #include "log.h"
-#include "rollback.h"
+#include "rollout/rollback.h"
 
 static struct service *service_of_id(struct agent *a, __u32 id)
 {

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "agent.h"
-#include "view.h"
+#include "api/view.h"
 
 /* Of these the canary is the subject. */
 static bool about_canary(const char *kind)

@@ -14,10 +14,10 @@
 #include "../datapath/flows.h"
 #include "../datapath/listeners.h"
 #include "clock.h"
-#include "health.h"
-#include "health.h"
-#include "save.h"
-#include "view.h"
+#include "health/health.h"
+#include "health/health.h"
+#include "store/save.h"
+#include "api/view.h"
 
 #define NOT_COUNTED SIZE_MAX
 #define ENDS_AT_ONCE 16		/* each walks the flow table */

@@ -8,7 +8,7 @@
 #include "../config/config.h"
 #include "agent.h"
 #include "detach.h"
-#include "hostcheck.h"
+#include "doctor/hostcheck.h"
 
 #define CONFIG_PATH "/etc/perch/perch.yaml"
 

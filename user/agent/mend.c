@@ -8,12 +8,12 @@
 
 #include "../datapath/registry.h"
 #include "alarms.h"
-#include "applied.h"
-#include "drains.h"
+#include "reload/applied.h"
+#include "health/drains.h"
 #include "interfaces.h"
 #include "log.h"
 #include "pins.h"
-#include "save.h"
+#include "store/save.h"
 
 #define REMEDY "free space on, or mend, agent.stateDir; what was not written is written then"
 

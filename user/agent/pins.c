@@ -12,11 +12,11 @@
 #include "../datapath/choices.h"
 #include "alarms.h"
 #include "clock.h"
-#include "deadman.h"
+#include "rollout/deadman.h"
 #include "pins_inside.h"
 #include "place.h"
 #include "rules.h"
-#include "save.h"
+#include "store/save.h"
 
 #define PINS_AT_ONCE 20000	/* rows that the disk forgets in a moment */
 

@@ -4,7 +4,7 @@
 #define PERCH_AGENT_PINS_INSIDE_H
 
 #include "pins.h"
-#include "store_pins.h"
+#include "store/store_pins.h"
 
 /* Monotonic ns as the store's ms since 1970; 0 stays 0. */
 __u64 pin_wall(__u64 until);

@@ -5,8 +5,8 @@
 
 #include "agent.h"
 #include "alarms.h"
-#include "health.h"
-#include "rollouts.h"
+#include "health/health.h"
+#include "rollout/rollouts.h"
 #include "text_hash.h"
 
 static unsigned name_bucket(const char *name)

@@ -15,8 +15,8 @@
 #include "fault.h"
 #include "pins.h"
 #include "place.h"
-#include "rollback.h"
-#include "save.h"
+#include "rollout/rollback.h"
+#include "store/save.h"
 
 /* The backends that a version names, held or not. */
 static int version_read_backends(const struct agent *a, unsigned service, unsigned slot, struct version *v)
