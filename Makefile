@@ -21,7 +21,7 @@ endif
 BPF_CFLAGS = -O2 -g -target bpf -mcpu=v3 -fno-strict-aliasing $(WARN) -Iinclude -Ibpf -I/usr/include/$(MULTIARCH) -MMD -MP
 
 CONFIG_SRC := $(wildcard user/config/*.c)
-CORE_SRC := $(wildcard user/core/*.c)
+CORE_SRC := $(wildcard user/core/*.c user/core/*/*.c)
 DATAPATH_SRC := $(wildcard user/datapath/*.c)
 AGENT_SRC := $(wildcard user/agent/*.c user/agent/*/*.c)
 CLI_SRC := $(wildcard user/cli/*.c)

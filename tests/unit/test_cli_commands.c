@@ -86,7 +86,7 @@ static void test_wrong_words_are_refused_before_anybody_is_asked(void **state)
 		"rollout start", "rollout start web force", "rollout skip web gate reset", "rollout pause web shop",
 		"rollout wait", "rollout wait web timeout", "rollout wait web timeout soon", "rollout wait web now", "rollout watch",
 		"rollout pause web version v2", "rollout why", "rollout why web v2", "rollout plan", "batch", "batch file",
-		"batch file a b c", "metric push", "judge",
+		"batch file a b c", "metric push", "judge", "judge sequential w 0.5", "judge quantile a", "judge changepoint w 0.5",
 		"flow show client web", "flow show limit -1", "flow show limit all", "flow count web",
 		"event show limit 0", "event show limit 1001", "event watch until", "reason show web", "datapath show x",
 		"trace limit 0", "trace client here", "trace web shop", "top interval 1ms", "top interval soon", "top count 0",

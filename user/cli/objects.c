@@ -28,6 +28,7 @@ const struct command objects[] = {
 	COMMANDS("datapath", datapath_commands),
 	COMMANDS("config", config_commands),
 	COMMANDS("batch", batch_commands),
-	COMMAND_LATER("metric"), COMMAND_LATER("judge"),
+	COMMANDS("judge", judge_commands),
+	COMMAND_LATER("metric"),
 	{}
 };

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+/* `perch judge` says what the formulas say, in the documented fields, and
+ * names what is wrong with its words and files. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <jansson.h>
+
+#include "../../user/cli/cli.h"
+
+static char folder[] = "/tmp/perch-judge-XXXXXX";
+
+/* Runs the line with -j and gives back the document. */
+static json_t *said(int want, const char *format, ...)
+{
+	struct cli cli = { .json = true, .socket = "/nonexistent/perch.sock", .bpffs = "/nonexistent" };
+	char words[512], *argv[24], *rest = words;
+	int argc = 0, ret, keep = dup(STDOUT_FILENO);
+	FILE *file = tmpfile();
+	json_t *doc;
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(words, sizeof(words), format, args);
+	va_end(args);
+	while ((argv[argc] = strtok_r(rest, " ", &rest)))
+		argc++;
+	fflush(stdout);
+	dup2(fileno(file), STDOUT_FILENO);
+	ret = command_run(&cli, objects, "perch", argc, argv);
+	fflush(stdout);
+	dup2(keep, STDOUT_FILENO);
+	close(keep);
+	rewind(file);
+	doc = json_loadf(file, 0, NULL);
+	fclose(file);
+	assert_int_equal(ret, want);
+	assert_non_null(doc);
+	return doc;
+}
+
+/* The document's number, which stays below `tolerance` of it. */
+static void expect(const json_t *doc, const char *key, double want, double tolerance)
+{
+	double got = json_number_value(json_object_get(doc, key));
+
+	if (!(fabs(got - want) <= tolerance))
+		fail_msg("%s: %.10g, not %.10g", key, got, want);
+}
+
+static void expect_text(json_t *doc, const char *key, const char *want)
+{
+	assert_string_equal(json_string_value(json_object_get(doc, key)), want);
+}
+
+/* A file of that text in the folder; its path. */
+static const char *file_of(const char *name, const char *text)
+{
+	static char path[4][64];
+	static int next;
+	char *here = path[next++ % 4];
+	FILE *f;
+
+	snprintf(here, sizeof(path[0]), "%s/%s", folder, name);
+	f = fopen(here, "w");
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+	return here;
+}
+
+static void test_sequential_gives_the_anchors(void **state)
+{
+	json_t *doc = said(CLI_OK, "judge sequential w 0.05 canary 4 stable 0 ratio 1.5 method grid");
+
+	expect(doc, "logE", 7.6147493, 1e-6);
+	expect(doc, "e", exp(7.6147493), 1e-3);
+	expect(doc, "p", exp(-7.6147493), 1e-9);
+	expect_text(doc, "verdict", "fail");
+	assert_true(json_is_null(json_object_get(doc, "ratioHigh")));
+	json_decref(doc);
+
+	doc = said(CLI_OK, "judge sequential w 0.05 canary 10 stable 50 alpha 0.05");
+	expect(doc, "logE", 4.4129993030495775, 1e-7);
+	expect(doc, "ratioLow", 0.8773156283412046, 1e-7);
+	expect(doc, "ratioHigh", 11.539625696394571, 1e-6);
+	expect_text(doc, "verdict", "fail");
+	json_decref(doc);
+	doc = said(CLI_OK, "judge sequential w 0.05 canary 10 stable 50");
+	expect_text(doc, "verdict", "inconclusive");
+	json_decref(doc);
+}
+
+static void test_changepoint_gives_the_anchor(void **state)
+{
+	const char *file = file_of("blocks", "# canary stable\n1 9\n1 9\n1 9\n1 9\n1 9\n1 9\n1 9\n1 9\n1 9\n1 9\n\n8 8\n8 8\n");
+	json_t *doc = said(CLI_OK, "judge changepoint %s w 0.1 ratio 1.5", file);
+
+	expect(doc, "logE", 4.5559375, 1e-7);
+	expect(doc, "plainLogE", -0.5012798, 1e-7);
+	expect(doc, "blocks", 12, 0);
+	json_decref(doc);
+}
+
+static void test_loss_gives_the_anchors(void **state)
+{
+	json_t *doc = said(CLI_OK, "judge loss canary 0/600 stable 100/10000 delta 0.01");
+
+	expect(doc, "upper", 0.0086239, 1e-7);
+	expect(doc, "lower", 0.0065069, 1e-7);
+	expect(doc, "delta", 0.01, 0);
+	expect(doc, "more", 0, 0);
+	expect_text(doc, "verdict", "pass");
+	json_decref(doc);
+
+	doc = said(CLI_OK, "judge loss canary 0/100 stable 0/1000 delta 0.01");
+	expect_text(doc, "verdict", "inconclusive");
+	expect(doc, "more", 410, 5);
+	json_decref(doc);
+	doc = said(CLI_OK, "judge loss canary 90/1000 stable 0/1000 delta 0.01");
+	assert_true(json_is_null(json_object_get(doc, "more")));
+	json_decref(doc);
+	/* no loss in sight at w = .5: the canary fails as often as stable */
+	doc = said(CLI_OK, "judge loss canary 400/1000 stable 400/1000 delta 0.0001 w 0.5");
+	expect_text(doc, "verdict", "pass");
+	json_decref(doc);
+}
+
+static void test_quantile_agrees(void **state)
+{
+	char a[8000] = "", b[8000] = "";
+	size_t at_a = 0, at_b = 0;
+	json_t *doc;
+
+	for (int i = 1; i <= 1000; i++) {
+		at_a += snprintf(a + at_a, sizeof(a) - at_a, "%d\n", i);
+		at_b += snprintf(b + at_b, sizeof(b) - at_b, "%d\n", i + 70);
+	}
+	doc = said(CLI_OK, "judge quantile %s %s quantile 0.5 alpha 0.05 at 100", file_of("a", a), file_of("b", b));
+	expect(doc, "p", 0.814704, 1e-5);
+	expect(json_object_get(doc, "canary"), "quantile", 570, 0);
+	expect(json_object_get(doc, "stable"), "low", 414, 0);
+	json_decref(doc);
+}
+
+static void expect_error(int want, const char *what, const char *format, const char *file)
+{
+	json_t *doc = said(want, format, file);
+	const char *error = json_string_value(json_object_get(doc, "error"));
+
+	assert_non_null(error);
+	if (!strstr(error, what))
+		fail_msg("'%s' does not speak of '%s'", error, what);
+	json_decref(doc);
+}
+
+static void test_mistakes_are_named(void **state)
+{
+	expect_error(CLI_USAGE, "w '1'", "judge sequential w 1 canary 3 stable 4", "");
+	expect_error(CLI_USAGE, "canary '-1'", "judge sequential w 0.1 canary -1 stable 4", "");
+	expect_error(CLI_USAGE, "neither beta nor grid", "judge sequential w 0.1 canary 1 stable 4 method z", "");
+	expect_error(CLI_USAGE, "canary '3'", "judge loss canary 3 stable 0/5 delta 0.1", "");
+	expect_error(CLI_USAGE, "canary '6/5'", "judge loss canary 6/5 stable 0/5 delta 0.1", "");
+	expect_error(CLI_USAGE, "needs w", "judge loss canary 1/5 stable 0/5 delta 0.1 ratio 2", "");
+	expect_error(CLI_FAILED, "blocks2:2: '5'", "judge changepoint %s w 0.1", file_of("blocks2", "1 2\n5\n"));
+	expect_error(CLI_FAILED, "-3 4", "judge changepoint %s w 0.1", file_of("blocks3", "-3 4\n"));
+	expect_error(CLI_FAILED, "No such file", "judge changepoint /nonexistent w 0.1", "");
+	expect_error(CLI_FAILED, "values:2: 'slow'", "judge quantile %s /dev/null", file_of("values", "1.5\nslow\n"));
+	expect_error(CLI_FAILED, "no values", "judge quantile /dev/null /dev/null", "");
+}
+
+static int make_folder(void **state)
+{
+	return mkdtemp(folder) ? 0 : -1;
+}
+
+static int remove_folder(void **state)
+{
+	static const char *const names[] = { "blocks", "a", "b", "blocks2", "blocks3", "values" };
+	char path[64];
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		snprintf(path, sizeof(path), "%s/%s", folder, names[i]);
+		unlink(path);
+	}
+	return rmdir(folder);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_sequential_gives_the_anchors),
+		cmocka_unit_test(test_changepoint_gives_the_anchor),
+		cmocka_unit_test(test_loss_gives_the_anchors),
+		cmocka_unit_test(test_quantile_agrees),
+		cmocka_unit_test(test_mistakes_are_named),
+	};
+
+	return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
