@@ -151,6 +151,40 @@ static void test_quantile_agrees(void **state)
 	json_decref(doc);
 }
 
+static void test_mannwhitney_classifies(void **state)
+{
+	const char *low = file_of("a", "10.1\n11\n9\n10\nnan\n12\n10.5\n9.5\n11.5\n");
+	const char *high = file_of("b", "30.1\n31\n29\n30\n32\n30.5\n29.5\n31.5\n");
+	json_t *doc = said(CLI_OK, "judge mannwhitney %s %s", low, high);
+
+	expect_text(doc, "classification", "High");
+	expect(doc, "estimate", 20, 0.5);
+	expect(doc, "effect", 30.45 / 10.45, 0.01);
+	json_decref(doc);
+	doc = said(CLI_OK, "judge mannwhitney %s %s direction decrease effect cles", low, high);
+	expect_text(doc, "classification", "Pass");
+	expect(doc, "effect", 1, 0);
+	json_decref(doc);
+	doc = said(CLI_OK, "judge mannwhitney %s %s", high, low);
+	expect_text(doc, "classification", "Low");
+	json_decref(doc);
+	doc = said(CLI_OK, "judge mannwhitney %s /dev/null", low);
+	expect_text(doc, "classification", "Nodata");
+	assert_true(json_is_null(json_object_get(doc, "lower")));
+	json_decref(doc);
+}
+
+static void test_score_weighs_groups(void **state)
+{
+	json_t *doc = said(CLI_OK, "judge score %s", file_of("score", "{\"groups\": {\"a\": 80}, \"metrics\": ["
+		"{\"classification\": \"Pass\", \"group\": \"a\"}, {\"classification\": \"High\", \"group\": \"b\"}]}"));
+
+	expect(doc, "score", 80, 1e-9);
+	expect_text(doc, "classification", "Marginal");
+	expect(json_array_get(json_object_get(doc, "groups"), 1), "weight", 20, 1e-9);
+	json_decref(doc);
+}
+
 static void expect_error(int want, const char *what, const char *format, const char *file)
 {
 	json_t *doc = said(want, format, file);
@@ -174,6 +208,14 @@ static void test_mistakes_are_named(void **state)
 	expect_error(CLI_FAILED, "-3 4", "judge changepoint %s w 0.1", file_of("blocks3", "-3 4\n"));
 	expect_error(CLI_FAILED, "No such file", "judge changepoint /nonexistent w 0.1", "");
 	expect_error(CLI_FAILED, "values:2: 'slow'", "judge quantile %s /dev/null", file_of("values", "1.5\nslow\n"));
+	expect_error(CLI_USAGE, "direction 'up'", "judge mannwhitney a b direction up", "");
+	expect_error(CLI_USAGE, "confidence '1'", "judge mannwhitney a b confidence 1", "");
+	expect_error(CLI_USAGE, "above pass", "judge score a pass 50 marginal 60", "");
+	expect_error(CLI_FAILED, "score2:2:", "judge score %s", file_of("score2", "{\n,"));
+	expect_error(CLI_FAILED, "metrics[0].classification 'Bad'", "judge score %s",
+		     file_of("score2", "{\"metrics\": [{\"classification\": \"Bad\"}]}"));
+	expect_error(CLI_FAILED, "together at most 100", "judge score %s",
+		     file_of("score2", "{\"groups\": {\"a\": 101}, \"metrics\": [{\"classification\": \"Pass\"}]}"));
 	expect_error(CLI_FAILED, "no values", "judge quantile /dev/null /dev/null", "");
 }
 
@@ -184,7 +226,7 @@ static int make_folder(void **state)
 
 static int remove_folder(void **state)
 {
-	static const char *const names[] = { "blocks", "a", "b", "blocks2", "blocks3", "values" };
+	static const char *const names[] = { "blocks", "a", "b", "blocks2", "blocks3", "values", "score", "score2" };
 	char path[64];
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
@@ -201,6 +243,8 @@ int main(void)
 		cmocka_unit_test(test_changepoint_gives_the_anchor),
 		cmocka_unit_test(test_loss_gives_the_anchors),
 		cmocka_unit_test(test_quantile_agrees),
+		cmocka_unit_test(test_mannwhitney_classifies),
+		cmocka_unit_test(test_score_weighs_groups),
 		cmocka_unit_test(test_mistakes_are_named),
 	};
 

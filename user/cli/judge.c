@@ -255,5 +255,11 @@ const struct command judge_commands[] = {
 		"is it safe to go on: may the canary lose delta more than stable"),
 	COMMAND("quantile", judge_quantile, "STABLE_FILE CANARY_FILE [quantile Q] [alpha A] [at N]",
 		"do the same quantiles differ; files with a value a line"),
+	COMMAND("mannwhitney", judge_mannwhitney,
+		"BASELINE_FILE CANARY_FILE [direction either|increase|decrease] [tolerance T] [confidence C] "
+		"[effect meanRatio|cles] [increase EFFECT] [decrease EFFECT] [nan remove|replace] [outliers keep|remove]",
+		"has a series of the canary shifted; files with a value a line"),
+	COMMAND("score", judge_score, "FILE [pass P] [marginal M]",
+		"one number of many comparisons: {\"metrics\": [{\"classification\", \"group\", \"critical\"}], \"groups\": {}}"),
 	{}
 };

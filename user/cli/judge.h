@@ -20,5 +20,7 @@ void judge_close(FILE *in);
 int judge_values(const struct cli *cli, const char *file, double **ret, size_t *ret_n);
 
 int judge_quantile(struct cli *cli, int argc, char **argv);
+int judge_mannwhitney(struct cli *cli, int argc, char **argv);
+int judge_score(struct cli *cli, int argc, char **argv);
 
 #endif
