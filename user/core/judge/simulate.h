@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * Rollouts in virtual time: connections arrive, some go bad, and the trial
+ * (trial.h) judges them each second as it would judge real ones.  For the
+ * figures of docs/judge.md, and to try a policy before it is used.
+ */
+#ifndef PERCH_CORE_JUDGE_SIMULATE_H
+#define PERCH_CORE_JUDGE_SIMULATE_H
+
+#include "random.h"
+#include "trial.h"
+
+#define SIMULATE_STEPS 32
+
+struct simulate_case {
+	double rate;		/* connections a second, Poisson */
+	double bad;		/* stable's share of bad connections */
+	double ratio, points;	/* the canary's: bad * ratio + points, */
+	double from;		/* from this second of the rollout on */
+	double step[SIMULATE_STEPS];	/* shares, 0..1; the last may be 1 */
+	unsigned n_steps;
+	double interval;	/* seconds a step takes at least */
+	double min_connections;	/* the canary's, in a step */
+	bool by_time;		/* steps end by interval alone: no loss rule */
+	double max_loss, max_loss_per_hour;
+	double most;		/* seconds, after which the run is left open */
+	struct trial_policy policy;	/* only the gate for connect failures sees votes */
+};
+/* Steps 1, 5, 10, 25, 50, 100 and the defaults of perch.yaml(5). */
+struct simulate_case simulate_defaults(void);
+
+enum simulate_end { SIMULATE_OPEN, SIMULATE_SUCCEEDED, SIMULATE_ROLLED_BACK };
+struct simulate_result {
+	enum simulate_end end;
+	double seconds;
+	double excess;		/* bad connections of the canary beyond stable's share */
+	unsigned step;		/* reached */
+};
+
+void simulate_rollout(const struct simulate_case *c, struct random *r, struct simulate_result *ret);
+
+struct simulate_summary {
+	unsigned runs, succeeded, rolled_back;
+	double succeeded_seconds, rolled_back_seconds;	/* medians; NAN: none */
+	double excess;		/* median over those rolled back; NAN: none */
+};
+/* runs of the case, from one seed.  0 or -ENOMEM. */
+int simulate_runs(const struct simulate_case *c, unsigned runs, __u64 seed, struct simulate_summary *ret);
+
+#endif
