@@ -1,55 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
  * The judge's promises, simulated in virtual time from fixed seeds: how often
- * it is wrong, how long it takes, what it costs.  Each figure is held to its
- * bound; FIGURES=FILE has them written there with FIGURES_RUNS runs each
- * (1,000 unless said), as docs/judge.md shows them.
+ * it is wrong, how long it takes, what it costs.  (Response times are in
+ * test_core_figures_latency.c.)
  */
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
-
 #include "../../user/core/judge/simulate.h"
-#include "../../user/core/sequential.h"
-
-#define FIGURES(a) (sizeof(a) / sizeof(*(a)))
-#define ALPHA 0.01
-
-static FILE *out;
-
-static unsigned runs(unsigned quick)
-{
-	const char *many = getenv("FIGURES_RUNS");
-
-	return out ? (many ? (unsigned)atoi(many) : 1000) : quick;
-}
-
-static void say(const char *format, ...)
-{
-	va_list args;
-
-	if (!out)
-		return;
-	va_start(args, format);
-	vfprintf(out, format, args);
-	va_end(args);
-	fflush(out);
-}
-
-/* The share of times, at most `most` but for two standard errors. */
-static void at_most(const char *what, unsigned times, unsigned n, double most)
-{
-	double limit = most + 2 * sqrt(most * (1 - most) / n);
-
-	if ((double)times / n > limit)
-		fail_msg("%s: %u of %u, more than %.4f", what, times, n, limit);
-}
+#include "figures.h"
 
 static void within(const char *what, double got, double want, double share)
 {
@@ -173,18 +129,6 @@ static void test_regressions_are_found(void **state)
 	}
 }
 
-static double middle(double *v, unsigned n)
-{
-	for (unsigned i = 1; i < n; i++)
-		for (unsigned j = i; j && v[j] < v[j - 1]; j--) {
-			double x = v[j];
-
-			v[j] = v[j - 1];
-			v[j - 1] = x;
-		}
-	return v[n / 2];
-}
-
 /* A leak that begins to hurt after 40 minutes. */
 static void test_late_regressions_are_found_sooner(void **state)
 {
@@ -199,17 +143,17 @@ static void test_late_regressions_are_found_sooner(void **state)
 
 		bet_begin(&b);
 		late[run] = plain[run] = INFINITY;
-		for (double t = 0; t < 9000 && (isinf(late[run]) || isinf(plain[run])); t++) {
+		for (unsigned t = 0; t < 9000 && (isinf(late[run]) || isinf(plain[run])); t++) {
 			__u64 all = random_poisson(&r, 200), canary = random_binomial(&r, all, 0.1);
 
-			if (fmod(t, 60) == 0)
+			if (t % 60 == 0)
 				bet_block(&b);
 			bet_votes(&b, 0.1, 1.5, random_binomial(&r, canary, t < 2400 ? 0.001 : 0.005),
 				  random_binomial(&r, all - canary, 0.001));
 			if (isinf(late[run]) && bet_log_e(&b) >= -log(ALPHA))
-				late[run] = t - 2400;
+				late[run] = (double)t - 2400;
 			if (isinf(plain[run]) && bet_log_plain(&b) >= -log(ALPHA))
-				plain[run] = t - 2400;
+				plain[run] = (double)t - 2400;
 		}
 	}
 	say("\n### Late regressions\n\n200 connections/s, 10 %%, 0.1 %% bad, five times that from 40 min on, one gate, %u runs: found after %.0f s "
@@ -237,11 +181,11 @@ static void test_one_loud_client_hides_nothing(void **state)
 
 			bet_begin(&b);
 			*found = 3600;
-			for (double t = 0; t < 3600; t++) {
+			for (unsigned t = 0; t < 3600; t++) {
 				__u64 all = random_poisson(&r, 20), canary = random_binomial(&r, all, 0.05);
-				__u64 loud = cap ? (fmod(t, 10) == 0 ? 4 : 0) : 5, loud_canary = random_binomial(&r, loud, 0.05);
+				__u64 loud = cap ? (t % 10 == 0 ? 4 : 0) : 5, loud_canary = random_binomial(&r, loud, 0.05);
 
-				if (fmod(t, 60) == 0)
+				if (t % 60 == 0)
 					bet_block(&b);
 				bet_votes(&b, 0.05, 1.5, random_binomial(&r, canary, 0.05) + loud_canary,
 					  random_binomial(&r, all - canary, 0.01) + loud - loud_canary);
@@ -296,166 +240,6 @@ static void test_clients_vote_once(void **state)
 	    (double)again / n, (double)once / n);
 	at_most("once a rollout", once, n, ALPHA);
 	assert_true(again > 5 * once + n / 50);
-}
-
-/* The share of lognormal waits (sd 1) above x when they are `slower` times longer. */
-static double above(double x, double slower)
-{
-	return 0.5 * erfc((log(x) - log(slower)) * M_SQRT1_2);
-}
-
-/* n waits against edges, x_i the quantiles of stable, scaled for the canary. */
-static void waits(struct random *r, __u64 n, double slower, double scale, struct wait_votes *ret)
-{
-	static const double edge[WAIT_EDGES] = { 1, 3.602224, 5.180252, 10.240474, 21.982184 };	/* exp of the normal's quantiles */
-	double p_before = 1;
-	__u64 left = n;
-
-	ret->n = n;
-	for (unsigned i = 0; i < WAIT_EDGES; i++) {
-		double p = above(edge[i] * scale, slower);
-
-		ret->above[i] = left = random_binomial(r, left, fmin(1, p / p_before));
-		p_before = p;
-	}
-}
-
-/* Seconds until the latency gate fires, or `most`. */
-static double latency_run(struct random *r, double rate, double w, double (*slower)(double t), double warmup, double most)
-{
-	static const double beyond[WAIT_EDGES] = { 0.5, 0.1, 0.05, 0.01, 0.001 };
-	struct wait_bet b;
-
-	wait_begin(&b);
-	for (double t = 0; t < most; t++) {
-		__u64 all = random_poisson(r, rate), canary = random_binomial(r, all, w);
-		struct wait_votes c, s;
-
-		waits(r, canary, slower(t), 1.25, &c);
-		waits(r, all - canary, 1, 1, &s);
-		if (fmod(t, 60) == 0)
-			wait_block(&b);
-		if (t < warmup)
-			continue;
-		wait_votes(&b, w, beyond, &c, &s);
-		if (wait_log_e(&b) >= -log(ALPHA))
-			return t + 1;
-	}
-	return most;
-}
-
-static double same(double t)
-{
-	return 1;
-}
-
-static double a_little(double t)
-{
-	return 1.05;
-}
-
-static double twice(double t)
-{
-	return 2;
-}
-
-/* A cold cache: three times slower, gone within minutes. */
-static double cold(double t)
-{
-	return 1 + 2 * exp(-t / 20);
-}
-
-static unsigned fired(double rate, double w, double (*slower)(double t), double warmup, unsigned n, double most, __u64 seed, double *ret_median)
-{
-	double *at = calloc(n, sizeof(*at));
-	unsigned count = 0;
-	struct random r;
-
-	assert_non_null(at);
-	random_seed(&r, seed);
-	for (unsigned i = 0; i < n; i++) {
-		at[i] = latency_run(&r, rate, w, slower, warmup, most);
-		count += at[i] < most;
-	}
-	if (ret_median)
-		*ret_median = middle(at, n);
-	free(at);
-	return count;
-}
-
-static void test_slowness_beyond_the_margin_is_found(void **state)
-{
-	unsigned n = runs(100), wrong, little;
-	double at[3];
-
-	wrong = fired(200, 0.1, same, 0, n, 600, 61, NULL);
-	little = fired(200, 0.1, a_little, 0, n, 600, 62, NULL);
-	at_most("equally fast", wrong, n, ALPHA);
-	at_most("5 % slower", little, n, ALPHA);
-	assert_int_equal(fired(20, 0.1, twice, 0, n, 3600, 63, &at[0]), n);
-	assert_int_equal(fired(200, 0.1, twice, 0, n, 3600, 64, &at[1]), n);
-	assert_int_equal(fired(2000, 0.1, twice, 0, n, 3600, 65, &at[2]), n);
-	say("\n### Slower\n\nLognormal waits, 10 %%, maxSlowdown 1.25, %u runs. Within 600 s at 200/s: equally fast %.3f rolled back, 5 %% slower %.3f. "
-	    "Twice as slow is found after %.0f / %.0f / %.0f s (median) at 20 / 200 / 2,000 connections a second.\n", n, (double)wrong / n,
-	    (double)little / n, at[0], at[1], at[2]);
-}
-
-static void test_cold_caches_are_waited_for(void **state)
-{
-	unsigned n = runs(100), without = fired(200, 0.1, cold, 0, n, 300, 71, NULL), with = fired(200, 0.1, cold, 60, n, 360, 72, NULL);
-
-	say("\n### Cold caches\n\nThree times slower at first, by 1/e less each 20 s, 200/s, 10 %%, %u runs: rolled back %.3f without warm-up, %.3f with 60 s "
-	    "of it.\n", n, (double)without / n, (double)with / n);
-	assert_true(without > n * 95 / 100);
-	at_most("with warm-up", with, n, ALPHA);
-}
-
-#define POOL 32
-
-/* An hour of a pool of long connections: does the bet fire? */
-static bool pool_run(struct random *r, double w, double slower)
-{
-	double own[POOL], first[POOL];
-	bool canary[POOL];
-	struct pool_bet b = { 0 };
-
-	for (unsigned i = 0; i < POOL; i++) {
-		own[i] = 0.2 * random_normal(r);
-		canary[i] = random_uniform(r) < w;
-	}
-	for (unsigned m = 0; m < 60; m++) {
-		struct pool_row rows[POOL];
-
-		for (unsigned i = 0; i < POOL; i++) {
-			double wait = own[i] + 0.1 * random_normal(r) + (canary[i] ? log(slower) : 0);
-
-			rows[i] = (struct pool_row){ wait, m ? first[i] : NAN, w, canary[i] };
-			first[i] = m ? first[i] : wait;
-		}
-		assert_int_equal(pool_minute(&b, rows, POOL, 1.25), 0);
-		/* the third voice, single votes, is silent here */
-		if ((b.level + b.change + 1) / 3 >= 1 / ALPHA)
-			return true;
-	}
-	return false;
-}
-
-static void test_pools_of_long_connections_vote(void **state)
-{
-	unsigned n = runs(300), equal = 0, margin = 0, slow = 0;
-	struct random r;
-
-	random_seed(&r, 81);
-	for (unsigned i = 0; i < n; i++) {
-		equal += pool_run(&r, 0.25, 1);
-		margin += pool_run(&r, 0.25, 1.25);
-		slow += pool_run(&r, 0.25, 2);
-	}
-	say("\n### Pools of long connections\n\n32 connections of nearly equal speed, 25 %%, an hour, %u runs: rolled back %.3f when equally fast, %.3f when "
-	    "1.25 times slower (the margin), %.3f when twice.\n", n, (double)equal / n, (double)margin / n, (double)slow / n);
-	at_most("equally fast pools", equal, n, ALPHA);
-	at_most("pools at the margin", margin, n, ALPHA);
-	assert_true(slow > n / 2);
 }
 
 /* A canary that loses just more than what the next step allows. */
@@ -532,19 +316,6 @@ static void test_blips_do_not_fire_the_reflex(void **state)
 	assert_true(plain > n / 10);
 }
 
-static int open_out(void **state)
-{
-	const char *file = getenv("FIGURES");
-
-	out = file ? fopen(file, "w") : NULL;
-	return file && !out ? -1 : 0;
-}
-
-static int close_out(void **state)
-{
-	return out ? fclose(out) : 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -554,9 +325,6 @@ int main(void)
 		cmocka_unit_test(test_late_regressions_are_found_sooner),
 		cmocka_unit_test(test_one_loud_client_hides_nothing),
 		cmocka_unit_test(test_clients_vote_once),
-		cmocka_unit_test(test_slowness_beyond_the_margin_is_found),
-		cmocka_unit_test(test_cold_caches_are_waited_for),
-		cmocka_unit_test(test_pools_of_long_connections_vote),
 		cmocka_unit_test(test_the_loss_rule_lets_few_through),
 		cmocka_unit_test(test_blips_do_not_fire_the_reflex),
 	};

@@ -25,6 +25,8 @@ int judge_real(const struct cli *cli, const char *key, const char *text, double 
 	char *end;
 	double x;
 
+	if (!text)
+		return 0;
 	errno = 0;
 	x = strtod(text, &end);
 	if (errno || end == text || *end || !(x > min) || !(x < max))
@@ -77,11 +79,8 @@ static int terms_read(const struct cli *cli, const char *w, const char *ratio, c
 {
 	int ret = judge_real(cli, "w", w, 0, 1, ret_w);
 
-	if (!ret && ratio)
-		ret = judge_real(cli, "ratio", ratio, 0, 1e6, ret_ratio);
-	if (!ret && alpha)
-		ret = judge_real(cli, "alpha", alpha, 0, 1, ret_alpha);
-	return ret;
+	ret = ret ?: judge_real(cli, "ratio", ratio, 0, 1e6, ret_ratio);
+	return ret ?: judge_real(cli, "alpha", alpha, 0, 1, ret_alpha);
 }
 
 static double grid_log_e(double w, double ratio, __u64 canary, __u64 stable)
@@ -102,7 +101,7 @@ static int do_sequential(struct cli *cli, int argc, char **argv)
 		{ .key = "stable", .what = "COUNT", .value = &s, .needed = true },
 		WORD("ratio", "R0", &r), WORD("alpha", "A", &a), WORD("method", "beta|grid", &method), {}
 	};
-	double share, ratio = RATIO, alpha = ALPHA, log_e;
+	double share = 0, ratio = RATIO, alpha = ALPHA, log_e;
 	long canary = 0, stable = 0;
 	json_t *doc;
 	int ret;
@@ -155,7 +154,7 @@ static int do_changepoint(struct cli *cli, int argc, char **argv)
 		WORD_NEEDED("file", "FILE", &file), { .key = "w", .what = "SHARE", .value = &w, .needed = true },
 		WORD("ratio", "R0", &r), WORD("alpha", "A", &a), {}
 	};
-	double share, ratio = RATIO, alpha = ALPHA;
+	double share = 0, ratio = RATIO, alpha = ALPHA;
 	__u64 sum[2] = { 0 };
 	struct bet b;
 	json_t *doc;
@@ -187,8 +186,8 @@ static int share_read(const struct cli *cli, const char *key, const char *text, 
 	unsigned long long bad, n;
 	char rest;
 
-	if (sscanf(text, "%llu/%llu%c", &bad, &n, &rest) != 2 || strchr(text, '-') || bad > n || n > MOST_VOTES)
-		return cli_usage(cli, "%s '%s' is not BAD/CONNECTIONS, as in 3/1200", key, text);
+	if (!text || sscanf(text, "%llu/%llu%c", &bad, &n, &rest) != 2 || strchr(text, '-') || bad > n || n > MOST_VOTES)
+		return cli_usage(cli, "%s '%s' is not BAD/CONNECTIONS, as in 3/1200", key, text ?: "");
 	*ret = (struct loss_counts){ bad, n };
 	return 0;
 }
@@ -213,7 +212,7 @@ static int do_loss(struct cli *cli, int argc, char **argv)
 		{ .key = "delta", .what = "SHARE", .value = &d, .needed = true },
 		WORD("beta", "B", &b), WORD("w", "SHARE", &w), WORD("ratio", "R", &r), {}
 	};
-	double delta, beta = BETA, share = 0, ratio = 1.5, unused;
+	double delta = 0, beta = BETA, share = 0, ratio = 1.5, unused;
 	struct loss_counts canary = { 0 }, stable = { 0 };
 	struct loss_bet bet = { { 0 } };
 	struct loss_verdict v;
@@ -224,8 +223,7 @@ static int do_loss(struct cli *cli, int argc, char **argv)
 	ret = ret ?: share_read(cli, "canary", c, &canary);
 	ret = ret ?: share_read(cli, "stable", s, &stable);
 	ret = ret ?: judge_real(cli, "delta", d, 0, 1, &delta);
-	if (!ret && b)
-		ret = judge_real(cli, "beta", b, 0, 1, &beta);
+	ret = ret ?: judge_real(cli, "beta", b, 0, 1, &beta);
 	if (!ret && w)
 		ret = terms_read(cli, w, r, NULL, &share, &ratio, &unused);
 	else if (!ret && r)

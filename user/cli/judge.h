@@ -8,7 +8,8 @@
 #include "output.h"
 #include "text.h"
 
-/* A number strictly between min and max after `key`: 0 or CLI_USAGE. */
+/* A number strictly between min and max after `key`: 0 or CLI_USAGE.  Where
+ * text is NULL, as it was not given, *ret stays. */
 int judge_real(const struct cli *cli, const char *key, const char *text, double min, double max, double *ret);
 /* null for NAN; what is beyond a double, the largest there is. */
 json_t *judge_number(double x);

@@ -110,13 +110,9 @@ int judge_mannwhitney(struct cli *cli, int argc, char **argv)
 
 	ret = words_read(cli, argc, argv, words);
 	ret = ret ?: kinds_read(cli, &policy, direction, effect, nan, outliers);
-	if (!ret && tolerance)
-		ret = judge_real(cli, "tolerance", tolerance, -1e-9, 100, &policy.tolerance);
-	if (!ret && confidence)
-		ret = judge_real(cli, "confidence", confidence, 0, 1, &policy.confidence);
-	if (!ret && increase)
-		ret = judge_real(cli, "increase", increase, -1e-9, 1e6, &policy.increase);
-	if (!ret && decrease)
-		ret = judge_real(cli, "decrease", decrease, -1e-9, 1e6, &policy.decrease);
+	ret = ret ?: judge_real(cli, "tolerance", tolerance, -1e-9, 100, &policy.tolerance);
+	ret = ret ?: judge_real(cli, "confidence", confidence, 0, 1, &policy.confidence);
+	ret = ret ?: judge_real(cli, "increase", increase, -1e-9, 1e6, &policy.increase);
+	ret = ret ?: judge_real(cli, "decrease", decrease, -1e-9, 1e6, &policy.decrease);
 	return ret ?: compare(cli, &policy, files);
 }

@@ -94,11 +94,8 @@ int judge_quantile(struct cli *cli, int argc, char **argv)
 	double quantile = QUANTILE, alpha = ALPHA, sharpest = SHARPEST;
 	int ret = words_read(cli, argc, argv, words);
 
-	if (!ret && q)
-		ret = judge_real(cli, "quantile", q, 0, 1, &quantile);
-	if (!ret && a)
-		ret = judge_real(cli, "alpha", a, 0, 1, &alpha);
-	if (!ret && at)
-		ret = judge_real(cli, "at", at, 0, 1e12, &sharpest);
+	ret = ret ?: judge_real(cli, "quantile", q, 0, 1, &quantile);
+	ret = ret ?: judge_real(cli, "alpha", a, 0, 1, &alpha);
+	ret = ret ?: judge_real(cli, "at", at, 0, 1e12, &sharpest);
 	return ret ?: compare(cli, files, quantile, alpha, sharpest);
 }

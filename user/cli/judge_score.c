@@ -86,10 +86,10 @@ static int score(const struct cli *cli, const char *file, const json_t *doc, dou
 	if (!ret && (!n || n > METRICS))
 		ret = cli_error(cli, "%s: metrics: a list of 1 to %d is needed: [{\"name\": …, \"classification\": \"Pass\", "
 				"\"group\": …}]", file, METRICS);
-	metrics = ret ? NULL : calloc(n, sizeof(*metrics));
+	metrics = ret ? NULL : calloc(n + 1, sizeof(*metrics));
 	if (!ret && !metrics)
 		ret = cli_error(cli, "out of memory");
-	if (!ret)
+	if (metrics)
 		json_array_foreach(list, i, m)
 			ret = ret ?: metric_read(cli, file, i, m, &metrics[i]);
 	if (!ret) {
@@ -114,10 +114,8 @@ int judge_score(struct cli *cli, int argc, char **argv)
 	int ret;
 
 	ret = words_read(cli, argc, argv, words);
-	if (!ret && p)
-		ret = judge_real(cli, "pass", p, -1e-9, 100.001, &pass);
-	if (!ret && m)
-		ret = judge_real(cli, "marginal", m, -1e-9, 100.001, &marginal);
+	ret = ret ?: judge_real(cli, "pass", p, -1e-9, 100.001, &pass);
+	ret = ret ?: judge_real(cli, "marginal", m, -1e-9, 100.001, &marginal);
 	if (!ret && marginal > pass)
 		ret = cli_usage(cli, "marginal %g is above pass %g", marginal, pass);
 	if (ret)

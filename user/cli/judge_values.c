@@ -9,7 +9,7 @@
 
 FILE *judge_open(const struct cli *cli, const char *file)
 {
-	FILE *in = strcmp(file, "-") == 0 ? stdin : fopen(file, "re");
+	FILE *in = !file || strcmp(file, "-") == 0 ? stdin : fopen(file, "re");
 
 	if (!in)
 		cli_error(cli, "%s: %s", file, strerror(errno));

@@ -86,8 +86,10 @@ void simulate_rollout(const struct simulate_case *c, struct random *r, struct si
 
 	*ret = (struct simulate_result){ .end = SIMULATE_OPEN };
 	trial_begin(&run.trial, 0);
-	for (double t = 0; t < c->most; t++) {
-		trial_time(&run.trial, (__u64)t * SECOND);
+	for (__u64 s = 0; (double)s < c->most; s++) {
+		double t = (double)s;
+
+		trial_time(&run.trial, s * SECOND);
 		ret->seconds = t + 1;
 		if (second(&run, t, c->step[ret->step]) && trial_log_e(&run.trial, &c->policy) >= -log(c->policy.alpha)) {
 			ret->end = SIMULATE_ROLLED_BACK;
