@@ -87,7 +87,7 @@ static const struct mistake {
 	{ TOP "agent:\n  deadman: 1s\n", 4, "agent.deadman", "it must be from 2s to 24h, or 0 for off" },
 	{ TOP "agent:\n  deadman: 25h\n", 4, "agent.deadman", "must be from 0s to 24h" },
 	{ TOP "agent:\n  pinTableSize: 0\n", 4, "agent.pinTableSize", "must be from 1 to 16777216" },
-	{ TOP "agent:\n  metricsTokenFile: /etc/perch/token\n", 4, "agent.metricsTokenFile", "is not supported yet" },
+	{ TOP "agent:\n  metricsTokenFile: token\n", 4, "agent.metricsTokenFile", "'token' is not an absolute path; begin with /" },
 
 	/* interfaces */
 	{ "schema: 1\ninterfaces: eth0\n", 2, "interfaces", "is a single value; write a list of interfaces" },

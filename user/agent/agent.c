@@ -282,6 +282,7 @@ static void second(uv_timer_t *timer)
 	health_look(timer->data);
 	api_events_beat(timer->data);
 	tracing_beat(timer->data);
+	pushed_age(&((struct agent *)timer->data)->pushed, clock_now());
 }
 
 void agent_set_pace(struct agent *a)
@@ -437,6 +438,7 @@ void agent_stop(struct agent *a)
 	config_free(a->config);
 	free(a->by_id);
 	free(a->dead);
+	pushed_free(&a->pushed);
 	findings_free(a);
 	free(a->check_of);
 	free(a->config_text);

@@ -19,6 +19,7 @@
 #include "../datapath/tables.h"
 #include "alarms.h"
 #include "events.h"
+#include "outside/pushed.h"
 #include "state.h"
 #include "store/store.h"
 
@@ -68,6 +69,7 @@ struct agent {
 	struct findings *findings;
 	__u8 *dead;		/* by version and family: an alarm says so */
 	struct pins *pins;
+	struct pushed pushed;	/* values from outside */
 	struct http *socket_http, *tcp_http;
 
 	struct service *services, **services_end;	/* in the order of the file */

@@ -89,7 +89,7 @@ int words_duration(const struct cli *cli, const char *key, const char *text, uns
 extern const struct command objects[];
 extern const struct command service_commands[], version_commands[], backend_commands[],
 	weight_commands[], rollout_commands[], flow_commands[], event_commands[], reason_commands[],
-	datapath_commands[], config_commands[], pin_commands[], batch_commands[], judge_commands[];
+	datapath_commands[], config_commands[], pin_commands[], batch_commands[], judge_commands[], metric_commands[];
 int do_status(struct cli *cli, int argc, char **argv);
 int do_explain(struct cli *cli, int argc, char **argv);
 int do_rollback(struct cli *cli, int argc, char **argv);

@@ -28,7 +28,7 @@ const struct command objects[] = {
 	COMMANDS("datapath", datapath_commands),
 	COMMANDS("config", config_commands),
 	COMMANDS("batch", batch_commands),
+	COMMANDS("metric", metric_commands),
 	COMMANDS("judge", judge_commands),
-	COMMAND_LATER("metric"),
 	{}
 };

@@ -125,7 +125,7 @@ static const struct schema_key agent_keys[] = {
 	  .max = PERCH_LISTENERS_MOST - 1 },
 	{ .name = "flowTableSize", SCHEMA_FIELD(struct model_agent, flow_table_size), .read = read_flow_table_size },
 	{ .name = "secretFile", SCHEMA_FIELD(struct model_agent, secret_file), .read = read_path },
-	SCHEMA_NOT_YET("metricsTokenFile", SCHEMA_NO_OFF),
+	{ .name = "metricsTokenFile", SCHEMA_FIELD(struct model_agent, metrics_token_file), .read = read_path },
 	{}
 };
 const struct schema agent_schema = { "the agent", agent_keys };
@@ -150,4 +150,5 @@ void agent_free(struct model_agent *a)
 	free(a->state_dir);
 	free(a->pin_path);
 	free(a->secret_file);
+	free(a->metrics_token_file);
 }

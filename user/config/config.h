@@ -63,6 +63,9 @@ int config_diff(const struct model_config *from, const struct model_config *to, 
 /* The word of a way to forward. */
 const char *config_forward(enum perch_forward forward);
 
+/* A name: letters, digits, '.', '_', '-', the first a letter or digit, at most 63. */
+bool config_is_name(const char *text);
+
 /* The name of an interface that stands for many. */
 bool config_is_pattern(const char *name);
 

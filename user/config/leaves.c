@@ -164,6 +164,7 @@ void leaves_of_host(struct leaves *l, const struct model_config *c)
 	if (a->listener_table_size)
 		leaves_count(l, "listenerTableSize", a->listener_table_size);
 	leaves_add(l, "secretFile", a->secret_file);
+	leaves_add(l, "metricsTokenFile", a->metrics_token_file);
 	leaves_leave(l, back);
 	interfaces(l, c);
 }

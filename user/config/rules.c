@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "../core/address.h"
+#include "config.h"
 #include "parts.h"
 #include "values.h"
 
@@ -112,7 +113,7 @@ static int read_version(struct reader *r, yaml_node_t *node, struct model_servic
 
 	if (schema_text(r, node, "a role, or the name of a version", &text))
 		return -EINVAL;
-	if (!value_is_name(text))
+	if (!config_is_name(text))
 		return schema_misread(r, node, "a role, or the name of a version");
 	rule->version = rules_text(r, s, text);
 	reader_leave(r, back);

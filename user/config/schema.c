@@ -284,7 +284,7 @@ static int find_key(struct reader *r, const yaml_node_t *node, const struct sche
 	for (int i = 0; s->keys[i].name; i++)
 		if (!strcmp(s->keys[i].name, name))
 			return i;
-	return reader_fail_at(r, reader_line(node), value_is_name(name) ? name : value_quote(name).text,
+	return reader_fail_at(r, reader_line(node), config_is_name(name) ? name : value_quote(name).text,
 			      "is not a key of %s; %s", s->what, suggest_key(s, name, help));
 }
 

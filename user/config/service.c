@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config.h"
 #include "parts.h"
 #include "values.h"
 
@@ -20,7 +21,7 @@ int name_read(struct reader *r, yaml_node_t *node, void *field)
 
 	if (schema_text(r, node, "a name", &text))
 		return -EINVAL;
-	if (!value_is_name(text))
+	if (!config_is_name(text))
 		return reader_fail(r, node,
 				   "%s is not a name; use letters, digits, '.', '_' and '-', at most 63, a letter or digit first",
 				   value_quote(text).text);

@@ -132,7 +132,7 @@ static bool is_letter_or_digit(char c)
 	return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
-bool value_is_name(const char *text)
+bool config_is_name(const char *text)
 {
 	size_t length = strlen(text);
 

@@ -29,9 +29,6 @@ const char *value_format_duration(__u64 ns, char out[VALUE_TEXT]);
 const char *value_format_percent(__u32 share, char out[VALUE_TEXT]);
 const char *value_format_millionths(__u64 n, char out[VALUE_TEXT]);
 
-/* Letters, digits, '.', '_', '-', the first a letter or digit, at most 63. */
-bool value_is_name(const char *text);
-
 /* A word for a role, which can't be the name of a version. */
 bool value_is_role(const char *text);
 

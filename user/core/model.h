@@ -32,6 +32,7 @@ struct model_agent {
 	char *state_dir;
 	char *pin_path;
 	char *secret_file;
+	char *metrics_token_file;	/* NULL: no metrics over TCP */
 	__u64 sample_interval;
 	__u64 deadman;		/* ns, 0: off */
 	__u32 flow_table_size;

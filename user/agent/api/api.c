@@ -16,57 +16,52 @@
 #define POST MHD_HTTP_METHOD_POST
 #define DELETE MHD_HTTP_METHOD_DELETE
 
-/* A path of the interface that is not built yet. */
-static void api_later(struct request *q)
-{
-	answer_error(q, MHD_HTTP_NOT_IMPLEMENTED, "%s: not supported yet", q->path);
-}
-
 /* `*` stands for one name, at most twice.  The first path that fits counts. */
 static const struct {
 	const char *method, *path;
 	api_handler *fn;
 	bool open;		/* over TCP too */
+	bool (*allowed)(struct request *q);	/* over TCP when it says so; else it has answered */
 } routes[] = {
-	{ GET, "/healthz", api_healthz, true },
-	{ GET, "/readyz", api_readyz, true },
-	{ GET, "/metrics", api_metrics, true },
-	{ GET, "/v1/status", api_status, false },
-	{ GET, "/v1/services", api_services, false },
-	{ GET, "/v1/services/*", api_service, false },
-	{ PUT, "/v1/services/*", api_service_apply, false },
-	{ DELETE, "/v1/services/*", api_service_delete, false },
-	{ POST, "/v1/services/*/versions", api_version_add, false },
-	{ DELETE, "/v1/services/*/versions/*", api_version_delete, false },
-	{ PUT, "/v1/services/*/weights", api_weights_set, false },
-	{ POST, "/v1/services/*/rollback", api_rollback, false },
-	{ PUT, "/v1/services/*/pins", api_pins_set, false },
-	{ DELETE, "/v1/services/*/pins", api_pins_delete, false },
-	{ GET, "/v1/services/*/rollout", api_rollout, false },
-	{ GET, "/v1/services/*/rollout/plan", api_rollout_plan, false },
-	{ POST, "/v1/services/*/rollout", api_rollout_action, false },
-	{ GET, "/v1/versions", api_versions, false },
-	{ GET, "/v1/backends", api_backends, false },
-	{ POST, "/v1/services/*/backends/drain", api_backend_drain, false },
-	{ POST, "/v1/services/*/backends/resume", api_backend_resume, false },
-	{ GET, "/v1/weights", api_weights, false },
-	{ GET, "/v1/pins", api_pins, false },
-	{ GET, "/v1/explain", api_explain, false },
-	{ GET, "/v1/rollouts", api_rollouts, false },
-	{ GET, "/v1/flows", api_flows, false },
-	{ GET, "/v1/flows/count", api_flow_count, false },
-	{ GET, "/v1/events", api_events, false },
-	{ GET, "/v1/trace", api_trace, false },
-	{ GET, "/v1/doctor", api_doctor, false },
-	{ GET, "/v1/reasons", api_reasons, false },
-	{ GET, "/v1/samples", api_samples, false },
-	{ GET, "/v1/datapath", api_datapath, false },
-	{ GET, "/v1/config", api_config, false },
-	{ PUT, "/v1/config", api_config_apply, false },
-	{ POST, "/v1/config/confirm", api_config_confirm, false },
-	{ POST, "/v1/config/diff", api_config_diff, false },
-	{ POST, "/v1/metrics", api_later, false },
-	{ GET, "/v1/metrics", api_later, false },
+	{ GET, "/healthz", api_healthz, true, NULL },
+	{ GET, "/readyz", api_readyz, true, NULL },
+	{ GET, "/metrics", api_metrics, true, NULL },
+	{ GET, "/v1/status", api_status, false, NULL },
+	{ GET, "/v1/services", api_services, false, NULL },
+	{ GET, "/v1/services/*", api_service, false, NULL },
+	{ PUT, "/v1/services/*", api_service_apply, false, NULL },
+	{ DELETE, "/v1/services/*", api_service_delete, false, NULL },
+	{ POST, "/v1/services/*/versions", api_version_add, false, NULL },
+	{ DELETE, "/v1/services/*/versions/*", api_version_delete, false, NULL },
+	{ PUT, "/v1/services/*/weights", api_weights_set, false, NULL },
+	{ POST, "/v1/services/*/rollback", api_rollback, false, NULL },
+	{ PUT, "/v1/services/*/pins", api_pins_set, false, NULL },
+	{ DELETE, "/v1/services/*/pins", api_pins_delete, false, NULL },
+	{ GET, "/v1/services/*/rollout", api_rollout, false, NULL },
+	{ GET, "/v1/services/*/rollout/plan", api_rollout_plan, false, NULL },
+	{ POST, "/v1/services/*/rollout", api_rollout_action, false, NULL },
+	{ GET, "/v1/versions", api_versions, false, NULL },
+	{ GET, "/v1/backends", api_backends, false, NULL },
+	{ POST, "/v1/services/*/backends/drain", api_backend_drain, false, NULL },
+	{ POST, "/v1/services/*/backends/resume", api_backend_resume, false, NULL },
+	{ GET, "/v1/weights", api_weights, false, NULL },
+	{ GET, "/v1/pins", api_pins, false, NULL },
+	{ GET, "/v1/explain", api_explain, false, NULL },
+	{ GET, "/v1/rollouts", api_rollouts, false, NULL },
+	{ GET, "/v1/flows", api_flows, false, NULL },
+	{ GET, "/v1/flows/count", api_flow_count, false, NULL },
+	{ GET, "/v1/events", api_events, false, NULL },
+	{ GET, "/v1/trace", api_trace, false, NULL },
+	{ GET, "/v1/doctor", api_doctor, false, NULL },
+	{ GET, "/v1/reasons", api_reasons, false, NULL },
+	{ GET, "/v1/samples", api_samples, false, NULL },
+	{ GET, "/v1/datapath", api_datapath, false, NULL },
+	{ GET, "/v1/config", api_config, false, NULL },
+	{ PUT, "/v1/config", api_config_apply, false, NULL },
+	{ POST, "/v1/config/confirm", api_config_confirm, false, NULL },
+	{ POST, "/v1/config/diff", api_config_diff, false, NULL },
+	{ POST, "/v1/metrics", api_pushed_add, false, api_pushed_allowed },
+	{ GET, "/v1/metrics", api_pushed_show, false, NULL },
 };
 #define ROUTES (sizeof(routes) / sizeof(routes[0]))
 
@@ -102,7 +97,10 @@ static api_handler *route_find(struct request *q)
 	for (size_t i = 0; i < ROUTES && !fn; i++) {
 		if (!path_fits(routes[i].path, q->path, q))
 			continue;
-		if (!q->local && !routes[i].open) {
+		if (!q->local && routes[i].allowed && !strcmp(routes[i].method, method)) {
+			if (!routes[i].allowed(q))
+				return NULL;
+		} else if (!q->local && !routes[i].open) {
 			answer_error(q, MHD_HTTP_FORBIDDEN, "%s: only over the unix socket", q->path);
 			return NULL;
 		}
@@ -383,6 +381,8 @@ static struct MHD_Response *response_of(struct request *q)
 		MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, q->type);
 	if (r && q->allow[0] && q->status == MHD_HTTP_METHOD_NOT_ALLOWED)
 		MHD_add_response_header(r, MHD_HTTP_HEADER_ALLOW, q->allow);
+	if (r && q->wants_token)
+		MHD_add_response_header(r, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer realm=\"perch\"");
 	return r;
 }
 

@@ -38,6 +38,7 @@ struct request {
 	const char *type;
 	struct MHD_Response *response;
 	char allow[64];
+	bool wants_token;	/* 401: says which */
 };
 
 /* For http.c. */
@@ -75,6 +76,10 @@ api_handler api_status, api_services, api_service, api_versions, api_backends, a
 api_handler api_trace, api_doctor, api_backend_drain, api_backend_resume;
 api_handler api_config_apply, api_config_confirm, api_config_diff, api_service_apply, api_service_delete,
 	api_version_add, api_version_delete;
+
+/* api_pushed.c; allowed: with the token, over TCP.  False: answered. */
+api_handler api_pushed_add, api_pushed_show;
+bool api_pushed_allowed(struct request *q);
 
 /* api_pins.c, api_explain.c */
 api_handler api_pins, api_pins_set, api_pins_delete, api_explain;
