@@ -22,7 +22,7 @@ static char folder[] = "/tmp/perch-judge-XXXXXX";
 static json_t *said(int want, const char *format, ...)
 {
 	struct cli cli = { .json = true, .socket = "/nonexistent/perch.sock", .bpffs = "/nonexistent" };
-	char words[512], *argv[24], *rest = words;
+	char words[512], *argv[32], *rest = words;
 	int argc = 0, ret, keep = dup(STDOUT_FILENO);
 	FILE *file = tmpfile();
 	json_t *doc;
@@ -185,6 +185,67 @@ static void test_score_weighs_groups(void **state)
 	json_decref(doc);
 }
 
+static json_t *policy(json_t *doc, size_t i)
+{
+	return json_array_get(json_object_get(doc, "policies"), i);
+}
+
+static void test_simulate_compares_policies(void **state)
+{
+	json_t *doc = said(CLI_OK, "judge simulate rate 200 bad 0.1 worse 3 runs 40 policy default policy maxRatio=1.2,steps=5/25/50/100");
+
+	expect(doc, "canaryBad", 0.3, 1e-9);
+	expect(policy(doc, 0), "rolledBack", 40, 0);
+	expect(policy(doc, 1), "rolledBack", 40, 0);
+	assert_true(json_number_value(json_object_get(policy(doc, 1), "rolledBackAfter")) <
+		    json_number_value(json_object_get(policy(doc, 0), "rolledBackAfter")));
+	json_decref(doc);
+	doc = said(CLI_OK, "judge simulate rate 200 runs 20 seed 7");
+	expect(policy(doc, 0), "succeeded", 20, 0);
+	expect(policy(doc, 0), "succeededAfter", 300, 30);
+	json_decref(doc);
+}
+
+/*
+ * Two versions, a sample each minute: 60 connections of each a minute, one in
+ * sixty of stable's failed; then the tables were new; and nobody knows what
+ * was while perchd was away for an hour.
+ */
+static const char *recording(void)
+{
+	static char text[8192];
+	size_t at = 0;
+	unsigned n = 0, minute = 0;
+
+	for (unsigned i = 0; i < 20; i++, n++, minute++) {
+		if (i == 10)
+			n = 1;
+		if (i == 15)
+			minute += 60;
+		for (unsigned v = 0; v < 2; v++)
+			at += snprintf(text + at, sizeof(text) - at,
+				       "%s{\"time\":%u,\"service\":\"web\",\"version\":\"v%u\",\"connections\":%u,\"connectFailures\":%u,"
+				       "\"resets\":0}", at ? "," : "[", 1000 + 60 * minute, v, 60 * n, v ? 0 : n);
+	}
+	snprintf(text + at, sizeof(text) - at, "]");
+	return text;
+}
+
+static void test_replay_plays_what_was_recorded(void **state)
+{
+	const char *file = file_of("samples", recording());
+	json_t *doc = said(CLI_OK, "judge replay %s runs 20 policy steps=50/100,maxLossPerHour=100000", file);
+
+	expect(doc, "rate", 2, 0.01);
+	expect(doc, "bad", 100.0 / 120, 0.01);
+	expect(policy(doc, 0), "rolledBack", 0, 0);
+	expect(policy(doc, 0), "succeeded", 20, 0);
+	json_decref(doc);
+	doc = said(CLI_OK, "judge replay %s service web more 50 runs 20 policy steps=50/100", file);
+	expect(policy(doc, 0), "rolledBack", 20, 0);
+	json_decref(doc);
+}
+
 static void expect_error(int want, const char *what, const char *format, const char *file)
 {
 	json_t *doc = said(want, format, file);
@@ -216,6 +277,15 @@ static void test_mistakes_are_named(void **state)
 		     file_of("score2", "{\"metrics\": [{\"classification\": \"Bad\"}]}"));
 	expect_error(CLI_FAILED, "together at most 100", "judge score %s",
 		     file_of("score2", "{\"groups\": {\"a\": 101}, \"metrics\": [{\"classification\": \"Pass\"}]}"));
+	expect_error(CLI_USAGE, "no key 'steep'", "judge simulate policy steep=1", "");
+	expect_error(CLI_USAGE, "needs a value", "judge simulate policy steps", "");
+	expect_error(CLI_USAGE, "steps '3'", "judge simulate policy steps=5/3", "");
+	expect_error(CLI_USAGE, "here may stand: policy", "judge simulate loud", "");
+	expect_error(CLI_USAGE, "FILE is missing", "judge replay", "");
+	expect_error(CLI_FAILED, "not a list of samples", "judge replay %s", file_of("samples2", "{}"));
+	expect_error(CLI_FAILED, "[0] is not a sample", "judge replay %s", file_of("samples2", "[{\"service\":\"web\"}]"));
+	expect_error(CLI_FAILED, "say service NAME", "judge replay %s", file_of("samples2", "[{\"service\":\"a\"},{\"service\":\"b\"}]"));
+	expect_error(CLI_FAILED, "no connections", "judge replay %s service c", file_of("samples2", "[{\"service\":\"a\",\"time\":1,\"connections\":1}]"));
 	expect_error(CLI_FAILED, "no values", "judge quantile /dev/null /dev/null", "");
 }
 
@@ -226,7 +296,7 @@ static int make_folder(void **state)
 
 static int remove_folder(void **state)
 {
-	static const char *const names[] = { "blocks", "a", "b", "blocks2", "blocks3", "values", "score", "score2" };
+	static const char *const names[] = { "blocks", "a", "b", "blocks2", "blocks3", "values", "score", "score2", "samples", "samples2" };
 	char path[64];
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
@@ -245,6 +315,8 @@ int main(void)
 		cmocka_unit_test(test_quantile_agrees),
 		cmocka_unit_test(test_mannwhitney_classifies),
 		cmocka_unit_test(test_score_weighs_groups),
+		cmocka_unit_test(test_simulate_compares_policies),
+		cmocka_unit_test(test_replay_plays_what_was_recorded),
 		cmocka_unit_test(test_mistakes_are_named),
 	};
 

@@ -13,6 +13,7 @@
 #include "../core/judge/loss.h"
 #include "../core/judge/mixture.h"
 #include "judge.h"
+#include "judge_simulate.h"
 
 #define ALPHA 0.01
 #define BETA 0.05
@@ -257,6 +258,12 @@ const struct command judge_commands[] = {
 		"BASELINE_FILE CANARY_FILE [direction either|increase|decrease] [tolerance T] [confidence C] "
 		"[effect meanRatio|cles] [increase EFFECT] [decrease EFFECT] [nan remove|replace] [outliers keep|remove]",
 		"has a series of the canary shifted; files with a value a line"),
+	COMMAND("simulate", judge_simulate,
+		"[rate R] [bad PERCENT] [worse RATIO] [more PERCENT] [from DURATION] [runs N] [seed S] [policy KEY=VALUE,...]...",
+		"whole rollouts in virtual time: how policies do on traffic of this kind, side by side"),
+	COMMAND("replay", judge_replay,
+		"FILE [service NAME] [worse RATIO] [more PERCENT] [from DURATION] [runs N] [seed S] [policy KEY=VALUE,...]...",
+		"the same on traffic that was recorded: FILE holds what GET /v1/samples gave"),
 	COMMAND("score", judge_score, "FILE [pass P] [marginal M]",
 		"one number of many comparisons: {\"metrics\": [{\"classification\", \"group\", \"critical\"}], \"groups\": {}}"),
 	{}

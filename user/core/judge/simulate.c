@@ -28,24 +28,57 @@ struct run {
 	struct random *random;
 	struct trial trial;
 	struct simulate_result *result;
+	struct simulate_tick left;	/* of the recorded tick that is played */
+	size_t tick;
 	double step_since;	/* s */
 	__u64 looked_at;	/* the canary's connections when the loss rule was last asked */
 };
+
+/* What comes in the next second, whoever gets it. */
+static struct loss_counts arrivals(struct run *run)
+{
+	const struct simulate_case *c = run->c;
+	struct simulate_tick *left = &run->left;
+	struct loss_counts now;
+
+	if (!c->recorded) {
+		now.n = random_poisson(run->random, c->rate);
+		now.bad = random_binomial(run->random, now.n, c->bad);
+		return now;
+	}
+	while (!left->seconds)
+		*left = c->recorded[run->tick++ % c->n_recorded];
+	now.n = random_binomial(run->random, left->n - left->bad, 1 / (double)left->seconds);
+	now.bad = random_binomial(run->random, left->bad, 1 / (double)left->seconds);
+	left->n -= now.n + now.bad;
+	left->bad -= now.bad;
+	left->seconds--;
+	now.n += now.bad;
+	return now;
+}
+
+/* How many of its good connections the canary spoils. */
+static double spoiled(const struct simulate_case *c, double t)
+{
+	double bad = fmin(1, c->bad * c->ratio + c->points);
+
+	return t < c->from || bad <= c->bad ? 0 : (bad - c->bad) / (1 - c->bad);
+}
 
 /* A second's votes at share w; true: some were bad. */
 static bool second(struct run *run, double t, double w)
 {
 	const struct simulate_case *c = run->c;
-	double bad = t >= c->from ? fmin(1, c->bad * c->ratio + c->points) : c->bad;
-	__u64 all = random_poisson(run->random, c->rate), canary = random_binomial(run->random, all, w);
+	struct loss_counts all = arrivals(run);
+	__u64 bad = random_binomial(run->random, all.bad, w), good = random_binomial(run->random, all.n - all.bad, w);
+	__u64 extra = random_binomial(run->random, good, spoiled(c, t));
 	struct trial_tally tally = { .w = w };
-	struct loss_counts *cc = &tally.canary.event[TRIAL_CONNECT_FAILURE], *ss = &tally.stable.event[TRIAL_CONNECT_FAILURE];
 
-	*cc = (struct loss_counts){ random_binomial(run->random, canary, bad), canary };
-	*ss = (struct loss_counts){ random_binomial(run->random, all - canary, c->bad), all - canary };
-	run->result->excess += (double)cc->bad - (double)canary * c->bad;
+	tally.canary.event[TRIAL_CONNECT_FAILURE] = (struct loss_counts){ bad + extra, bad + good };
+	tally.stable.event[TRIAL_CONNECT_FAILURE] = (struct loss_counts){ all.bad - bad, all.n - bad - good };
+	run->result->excess += (double)extra;
 	trial_take(&run->trial, &c->policy, &tally);
-	return cc->bad || ss->bad;
+	return all.bad || extra;
 }
 
 static bool may_go_on(struct run *run, double t)
@@ -62,7 +95,7 @@ static bool may_go_on(struct run *run, double t)
 	if ((double)s->canary.n < c->min_connections || s->canary.n == run->looked_at)
 		return false;
 	run->looked_at = s->canary.n;
-	delta = loss_delta(loss_allowed(c->max_loss, c->max_loss_per_hour, c->rate), c->step[step + 1]);
+	delta = loss_delta(loss_allowed(c->max_loss, c->max_loss_per_hour, c->rate), step + 1 < c->n_steps ? c->step[step + 1] : 1);
 	return trial_safe(&run->trial, &c->policy, TRIAL_CONNECT_FAILURE, delta).safe;
 }
 
@@ -74,6 +107,7 @@ static bool is_over(const struct simulate_case *c, unsigned step)
 
 static void step_next(struct run *run, double t)
 {
+	run->result->held += t - run->step_since - run->c->interval;
 	run->result->step++;
 	run->step_since = t;
 	run->looked_at = 0;
@@ -122,9 +156,10 @@ static double median(double *v, unsigned n)
 
 int simulate_runs(const struct simulate_case *c, unsigned runs, __u64 seed, struct simulate_summary *ret)
 {
-	double *good = calloc(runs + 1, sizeof(*good)), *bad = calloc(runs + 1, sizeof(*bad)), *excess = calloc(runs + 1, sizeof(*excess));
+	double *good = calloc(runs + 1, sizeof(*good)), *bad = calloc(runs + 1, sizeof(*bad));
+	double *excess = calloc(runs + 1, sizeof(*excess)), *held = calloc(runs + 1, sizeof(*held));
 	struct random random;
-	int err = good && bad && excess ? 0 : -ENOMEM;
+	int err = good && bad && excess && held ? 0 : -ENOMEM;
 
 	*ret = (struct simulate_summary){ .runs = runs };
 	random_seed(&random, seed);
@@ -132,6 +167,7 @@ int simulate_runs(const struct simulate_case *c, unsigned runs, __u64 seed, stru
 		struct simulate_result one;
 
 		simulate_rollout(c, &random, &one);
+		held[i] = one.held;
 		if (one.end == SIMULATE_SUCCEEDED)
 			good[ret->succeeded++] = one.seconds;
 		if (one.end == SIMULATE_ROLLED_BACK) {
@@ -143,9 +179,11 @@ int simulate_runs(const struct simulate_case *c, unsigned runs, __u64 seed, stru
 		ret->succeeded_seconds = median(good, ret->succeeded);
 		ret->rolled_back_seconds = median(bad, ret->rolled_back);
 		ret->excess = median(excess, ret->rolled_back);
+		ret->held = median(held, runs);
 	}
 	free(good);
 	free(bad);
 	free(excess);
+	free(held);
 	return err;
 }
