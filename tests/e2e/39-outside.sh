@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 # What perch is told from outside: values that are pushed, over the socket and
-# with a token over TCP.
+# with a token over TCP, and gates that look at them, at a real Prometheus that
+# scrapes perchd, and at a URL.
 # modes: tc
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -12,13 +13,39 @@ lab_namesrv s2 v2 7000
 TOKEN=$LAB_DIR/token
 echo 'token-of-the-test' > "$TOKEN"
 chmod 600 "$TOKEN"
-perch_config "$MODE" <<-END
-	  - name: web
-	    listen: ["$VIP4:80/tcp"]
-	    versions:
-	      - { name: v1, role: stable, backends: ["10.2.0.11:7000"] }
-	      - { name: v2, role: canary, backends: ["10.2.0.12:7000"] }
-END
+
+# service NAME PORT-OF-CANARY GATE...: one with gates from outside.
+service() {
+	local name=$1 port=$2 address=$3
+	shift 3
+	cat <<-END
+		  - name: $name
+		    listen: ["192.0.2.$address:80/tcp"]
+		    affinity: connection
+		    versions:
+		      - { name: v1, role: stable, backends: ["10.2.0.11:7000"] }
+		      - { name: v2, role: canary, backends: ["10.2.0.12:$port"] }
+		    rollout:
+		      steps: [40, 60]
+		      interval: 3s
+		      minConnections: 1
+		      watch: 0s
+		      reflex: { connectFailures: 0 }
+		      gates:
+	END
+	printf '        - { %s }\n' "$@"
+}
+
+# shellcheck disable=SC2016 # perchd puts them in
+BAD='sum(rate(perch_connect_failures_total{service=\"$service\",version=\"$version\"}[5s]))'
+# shellcheck disable=SC2016
+ALL='sum(rate(perch_connections_total{service=\"$service\",version=\"$version\"}[5s]))'
+{
+	service web 7000 10 "name: rate, metric: rate, min: 98, threshold: 2, checkInterval: 1s, maxAge: 5s"
+	service shop 7009 11 "name: errors, prometheus: 'http://127.0.0.1:9090/', query: \"$BAD / $ALL\", max: 0.2, threshold: 2, checkInterval: 1s"
+	service mail 7000 12 "name: quality, url: 'http://127.0.0.1:9400/\$version.json', pointer: /result/0/score, min: 0.9, checkInterval: 1s, maxAge: 2s, action: hold"
+	service news 7000 13 "name: wait, metric: wait, compare: mannWhitney, direction: increase, checkInterval: 1s, action: rollback"
+} | perch_config "$MODE"
 sed -i "s|^agent:|agent:\n  listen: 127.0.0.1:9911\n  metricsTokenFile: $TOKEN|" "$LAB_DIR/perch.yaml"
 start_perchd
 
@@ -75,5 +102,121 @@ test_token_is_shown_nowhere() {
 	expect refused grep -qE 'token-of-the-test|another' <(perch -j config show; perch -j status; perch -j event show)
 }
 
-run test_values_are_pushed_and_shown test_tcp_takes_values_with_the_token_alone test_token_is_shown_nowhere
+start_prometheus() {
+	cat > "$LAB_DIR/prometheus.yaml" <<-END
+		global: { scrape_interval: 1s, scrape_timeout: 1s }
+		scrape_configs: [{ job_name: perch, static_configs: [{ targets: ["127.0.0.1:9911"] }] }]
+	END
+	lab_spawn lb "$LAB_DIR/prometheus" prometheus --config.file="$LAB_DIR/prometheus.yaml" --storage.tsdb.path="$LAB_DIR/tsdb" \
+		--web.listen-address=127.0.0.1:9090
+	expect wait_for 30 in_ns lb curl -sf -o /dev/null http://127.0.0.1:9090/-/ready
+}
+
+# outside SERVICE FILTER: of its gate.
+outside() {
+	field "$(perch -j rollout show "$1")" ".outside[0] | $2"
+}
+
+rollout_is() {
+	field "$(perch -j rollout show "$1")" "$2" | grep -qE -- "$3"
+}
+
+knock() {
+	short -n 60 -s 10.1.1.0 -m 60 "192.0.2.$1" 80 > "$LAB_DIR/knock-$1"
+}
+
+# until_phase SERVICE ADDRESS PHASE: with connections all the time.
+until_phase() {
+	local end=$((SECONDS + 40))
+	while [ "$SECONDS" -lt "$end" ]; do
+		phase_is "$1" "$3" && return 0
+		knock "$2"
+		[ -z "${EACH:-}" ] || $EACH
+	done
+	perch rollout why "$1"
+	return 1
+}
+
+push_rate() {
+	perch metric push service web version canary name rate value "$RATE" > "$LAB_DIR/pushed"
+}
+
+test_pushed_values_roll_back_and_promote() {
+	local RATE=91.5 EACH=push_rate
+	expect perch rollout start web
+	expect until_phase web 10 RolledBack
+	expect rollout_is web .reason '^gate rate: 91.5 is below min 98, [2-9] checks failed in a row$'
+	expect [ "$(outside web '"\(.verdict) \(.value) \(.underAlpha)"')" = "fail 91.5 false" ]
+	RATE=99
+	expect perch rollout retry web
+	expect until_phase web 10 Succeeded
+}
+
+# The canary's port is closed, and only Prometheus tells: no gate is on signals.
+test_prometheus_rolls_back() {
+	start_prometheus
+	expect perch rollout start shop
+	expect until_phase shop 11 RolledBack
+	expect rollout_is shop .reason '^gate errors: (1|0.[0-9]*) is above max 0.2, '
+	expect [ "$(outside shop .source)" = prometheus ]
+	say "$(perch rollout why shop | tail -n 1)"
+}
+
+write_score() {
+	mkdir -p "$LAB_DIR/scores"
+	echo "{\"result\":[{\"score\":\"$1\"}]}" > "$LAB_DIR/scores/v2.json.new"
+	mv "$LAB_DIR/scores/v2.json.new" "$LAB_DIR/scores/v2.json"
+}
+
+start_scores() {
+	lab_spawn lb "$LAB_DIR/scores.log" python3 -m http.server -d "$LAB_DIR/scores" -b 127.0.0.1 9400
+	SCORES=$SPAWNED
+	wait_for 20 in_ns lb curl -sf -o /dev/null http://127.0.0.1:9400/v2.json
+}
+
+blocked() {
+	knock 12
+	rollout_is mail .blockedBy "$1"
+}
+
+test_url_holds_while_it_is_silent_or_bad() {
+	write_score 0.95
+	expect perch rollout start mail
+	expect wait_for 20 blocked "^gate quality: .*(refused|connect)"
+	expect [ "$(outside mail .verdict)" = inconclusive ]
+	expect start_scores
+	expect wait_for 20 rollout_is mail .step '^2$'
+	write_score 0.5
+	expect wait_for 10 blocked '^gate quality: 0.5 is below min 0.9, [12] of 3 checks failed'
+	expect until_phase mail 12 Holding
+	expect rollout_is mail .reason '^gate quality: 0.5 is below min 0.9'
+	write_score 0.97
+	expect until_phase mail 12 Succeeded
+	lab_kill TERM "$SCORES"
+}
+
+WAIT_N=0
+push_waits() {
+	WAIT_N=$(((WAIT_N + 7) % 10))
+	perch metric push service news version stable name wait value "1.$WAIT_N" > "$LAB_DIR/pushed"
+	perch metric push service news version canary name wait value "9.$WAIT_N" > "$LAB_DIR/pushed"
+}
+
+test_series_are_compared_at_the_end_of_a_step() {
+	local EACH=push_waits
+	sed -i 's/interval: 3s/interval: 7s/' "$LAB_DIR/perch.yaml"
+	expect wait_for 10 took_interval
+	expect perch rollout start news
+	expect until_phase news 13 RolledBack
+	expect rollout_is news .reason '^score 0 is below marginal \(75\): gate wait$'
+	expect [ "$(outside news .test.classification)" = High ]
+}
+
+took_interval() {
+	perch -j rollout plan news | jq -e '.stages[0].seconds == 7' > /dev/null
+}
+
+run test_values_are_pushed_and_shown test_tcp_takes_values_with_the_token_alone test_token_is_shown_nowhere \
+	test_pushed_values_roll_back_and_promote test_prometheus_rolls_back test_url_holds_while_it_is_silent_or_bad \
+	test_series_are_compared_at_the_end_of_a_step
 finish

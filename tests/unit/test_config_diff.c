@@ -219,7 +219,14 @@ static void test_diff_values_are_read_back_as_they_are_told(void **state)
 		"      watch: 0\n      holdback: 7.25\n      keepPrevious: 0\n      alpha: 0.000001\n"
 		"      reflex: { connectFailures: 0 }\n"
 		"      gates: [{ signal: connect_failure, max: 99.99 }, { signal: reset, max: 0.01 },\n"
-		"              { signal: response_time, quantile: 0.999999, max: 0.01ms }]\n"
+		"              { signal: response_time, quantile: 0.999999, max: 0.01ms },\n"
+		"              { name: a, metric: b, min: -0.5, max: 1e6, threshold: 7, consecutive: false, critical: true, action: hold },\n"
+		"              { name: c, prometheus: \"http://p:9090\", query: \"up{v=\\\"$version\\\"}\\n\", caFile: /ca, initialDelay: 1m,\n"
+		"                headers: { Authorization: { file: /token }, X-Scope: { file: /scope } }, compare: mannWhitney,\n"
+		"                direction: decrease, tolerance: 0.5, confidence: 0.9, effect: cles, group: g, weight: 12.5,\n"
+		"                checkInterval: 2s, maxAge: 3s, action: rollback },\n"
+		"              { name: d, url: \"https://h/a?b\", pointer: \"/x/0\", min: 1 }, { name: e, urlFile: /url, max: 2 }]\n"
+		"      score: { pass: 90.5, marginal: 60 }\n"
 		"    versions:\n      - name: v1\n        role: stable\n"
 		"        backends: [{ address: 10.0.1.2, weight: 256 }, \"[2001:db8:1::2]\"]\n"
 		"      - name: v2\n        role: baseline\n        door: [192.0.2.11:81/tcp]\n"
@@ -239,7 +246,7 @@ static void test_diff_values_are_read_back_as_they_are_told(void **state)
 	assert_string_equal(left, "");
 	free(left);
 	/* and every key was told: without one of them something differs */
-	assert_non_null(strstr(text, "quantile: 0.999999, max: 0.01ms"));
+	assert_non_null(strstr(text, "confidence: 0.9, effect: cles, group: g, weight: 12.5"));
 	left = diff(empty, parse(text));
 	assert_true(strlen(left) > 1000);
 	free(left);

@@ -382,7 +382,6 @@ static const struct mistake {
 	  "        - { signal: response_time, quantile: 0.99, max: 1s }\n"
 	  "        - { signal: response_time, quantile: 0.999, max: 1s }\n", 15, "services[0].rollout.gates[4]", "fifth gate" },
 	{ GATE "        - { signal: reset, maxRatio: 1.2 }\n", 11, "services[0].rollout.gates[0].maxRatio", "not supported yet" },
-	{ GATE "        - { name: errors, prometheus: x }\n", 11, "services[0].rollout.gates[0].name", "not supported yet" },
 };
 
 static void test_config_mistake_is_refused_with_line_and_key(void **state)

@@ -31,6 +31,7 @@
 #include "leaving.h"
 #include "log.h"
 #include "notify.h"
+#include "outside/fetch.h"
 #include "pins.h"
 #include "reload/reload.h"
 #include "rollout/rollouts.h"
@@ -366,7 +367,7 @@ int agent_start(struct agent *a, const char *config_path)
 	hostcheck_watch(a);
 	start_handles(a);
 	tracing_start(a);
-	r = pins_start(a) ?: start_http(a);
+	r = pins_start(a) ?: fetcher_open(&a->fetcher, &a->loop) ?: start_http(a);
 	if (r)
 		return r;
 	a->ready = true;
@@ -413,6 +414,7 @@ void agent_stop(struct agent *a)
 	if (a->events)
 		api_events_end(a);
 	tracing_end(a);
+	fetcher_close(a->fetcher);
 	http_stop(a->socket_http);
 	http_stop(a->tcp_http);
 	health_stop(a);

@@ -30,6 +30,7 @@ struct applied;
 struct attachment;
 struct choices;
 struct confirm;
+struct fetcher;
 struct http;
 struct pins;
 struct tracing;
@@ -69,6 +70,7 @@ struct agent {
 	struct findings *findings;
 	__u8 *dead;		/* by version and family: an alarm says so */
 	struct pins *pins;
+	struct fetcher *fetcher;	/* requests to others */
 	struct pushed pushed;	/* values from outside */
 	struct http *socket_http, *tcp_http;
 

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "outside/gates.h"
+
 const char *rollback_by_name(enum rollback_by by)
 {
 	static const char *const names[BACK_KINDS] = { "command", "direct", "reflex", "deadman", "judge" };
@@ -34,6 +36,7 @@ void service_delete(struct service *s)
 	for (int i = 0; i < PERCH_SLOTS; i++)
 		free(s->evidence[i].votes);
 	free(s->drains);
+	outside_free(s->outside);
 	free(s);
 }
 

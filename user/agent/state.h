@@ -50,6 +50,7 @@ enum rollback_by { BACK_COMMAND, BACK_DIRECT, BACK_REFLEX, BACK_DEADMAN, BACK_JU
 const char *rollback_by_name(enum rollback_by by);
 
 struct check;
+struct outside;
 struct placed_drain;
 
 struct service {
@@ -77,6 +78,7 @@ struct service {
 	__u64 next_save;	/* ns: rollout to the pinned map again */
 	__u64 stored_bad;	/* arm_bad of the canary when it went to the store */
 	__u64 rollbacks[BACK_KINDS];
+	struct outside *outside;	/* gates from outside, see outside/gates.h; NULL: none yet */
 	struct check *checks;	/* of its backends, see health.h */
 	struct placed_drain *drains;	/* backends that a person drains */
 	size_t n_drains;

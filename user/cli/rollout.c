@@ -146,6 +146,7 @@ void rollout_text(const json_t *rollout)
 	putchar('\n');
 	rollout_state(rollout);
 	rollout_gates(rollout);
+	rollout_outside(rollout);
 }
 
 static void rollout_list(const json_t *rollouts)

@@ -58,10 +58,12 @@ static void why_text(const json_t *doc)
 	json_array_foreach(field_list(doc, "decisions"), i, event)
 		if (json_array_size(field_list(doc, "decisions")) > 1)
 			event_line(event);
-	if (!json_array_size(field_list(rollout, "gates")))
-		return;
-	puts("gates (E is the evidence that the canary is over its limit; their mean decides):");
+	if (json_array_size(field_list(rollout, "gates")))
+		puts("gates (E is the evidence that the canary is over its limit; their mean decides):");
 	rollout_gates(rollout);
+	if (json_array_size(field_list(rollout, "outside")))
+		puts("gates from outside (their false alarms are not bounded by alpha):");
+	rollout_outside(rollout);
 }
 
 int do_rollout_why(struct cli *cli, int argc, char **argv)

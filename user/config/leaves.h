@@ -44,6 +44,9 @@ void leaves_close(struct leaves *l, const char *key, struct leaves_list *list);
 size_t leaves_enter(struct leaves *l, const char *key);
 void leaves_leave(struct leaves *l, size_t to);
 
+/* leaves_outside.c: one gate, to the stream of a list. */
+void leaves_outside(FILE *f, const struct model_outside *g);
+
 /* leaves_rollout.c: below the path. */
 void leaves_of_rollout(struct leaves *l, const struct model_rollout *p);
 

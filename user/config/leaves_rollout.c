@@ -45,6 +45,10 @@ static void gates(struct leaves *l, const struct model_rollout *p)
 			leaves_element(&list, "{ signal: %s, max: %s }", g->name,
 				       value_format_percent(lround(g->max * PERCH_SHARE_ALL), max));
 	}
+	for (size_t i = 0; i < p->n_outside; i++) {
+		leaves_element(&list, "%s", "");
+		leaves_outside(list.f, &p->outside[i]);
+	}
 	leaves_close(l, "gates", &list);
 }
 
@@ -66,4 +70,8 @@ void leaves_of_rollout(struct leaves *l, const struct model_rollout *p)
 	leaves_count(l, "connectFailures", p->reflex);
 	leaves_leave(l, back);
 	gates(l, p);
+	back = leaves_enter(l, "score");
+	leaves_percent(l, "pass", p->score_pass);
+	leaves_percent(l, "marginal", p->score_marginal);
+	leaves_leave(l, back);
 }

@@ -77,6 +77,18 @@ void rules_free(struct model_service *s);
 /* policy.c: a service's rollout, into struct model_rollout. */
 void policy_set_defaults(struct model_rollout *p);
 schema_reader policy_read;
+int policy_copy(struct reader *r, const struct model_rollout *from, struct model_rollout *to);
+void policy_free(struct model_rollout *p);
+
+/* outside.c: gates that look at what others measured.  Is this one? */
+bool outside_is(const struct reader *r, const yaml_node_t *node);
+int outside_read(struct reader *r, yaml_node_t *node, struct model_outside *g);
+int outside_check_weights(struct reader *r, const struct model_rollout *p);
+int outside_copy(struct reader *r, const struct model_rollout *from, struct model_rollout *to);
+
+/* target.c: into a URL of MODEL_URL_LENGTH, a path of MODEL_PATH and a text of
+ * MODEL_QUERY bytes; headers into struct model_target. */
+schema_reader target_read_url, target_read_file, target_read_text, target_read_headers;
 
 /* check.c: what holds between the parts.  0 or -EINVAL, said. */
 int check_config(struct reader *r, const struct model_config *c);

@@ -30,6 +30,7 @@ void policy_set_defaults(struct model_rollout *p)
 		.keep_previous = 24 * NS_PER_H,
 		.alpha = 0.01,
 		.reflex = 10,
+		.score_pass = 9500, .score_marginal = 7500,
 	};
 	for (size_t i = 0; i < p->n_steps; i++)
 		p->step[i].share = default_steps[i];
@@ -88,38 +89,39 @@ static const struct schema_choice signals[] = {
 	SCHEMA_WORD_LATER("http_4xx"), SCHEMA_WORD_LATER("http_5xx"), SCHEMA_WORD_LATER("udp_no_reply"), {}
 };
 
+#define FROM_OUTSIDE "it is for gates from outside, which have a name and a source and no signal"
 static const struct schema_key gate_keys[] = {
 	{ .name = "signal", .type = SCHEMA_CHOICE, .required = true, SCHEMA_FIELD(struct gate_text, signal),
 	  .choices = signals },
 	{ .name = "max", SCHEMA_FIELD(struct gate_text, max), .read = read_max },
 	{ .name = "quantile", .type = SCHEMA_FRACTION, SCHEMA_FIELD(struct gate_text, quantile), .min = 1,
 	  .max = MILLION - 1 },
-	SCHEMA_NOT_YET("action", SCHEMA_NO_OFF),
-	SCHEMA_NOT_YET("caFile", SCHEMA_NO_OFF),
-	SCHEMA_NOT_YET("checkInterval", SCHEMA_NO_OFF),
-	SCHEMA_NOT_YET("compare", SCHEMA_NO_OFF),
-	SCHEMA_NOT_YET("confidence", SCHEMA_NO_OFF),
-	SCHEMA_NOT_YET("consecutive", SCHEMA_NO_OFF),
-	SCHEMA_NOT_YET("critical", SCHEMA_OFF_FALSE),
-	SCHEMA_NOT_YET("direction", SCHEMA_NO_OFF),
-	SCHEMA_NOT_YET("effect", SCHEMA_NO_OFF),
-	SCHEMA_NOT_YET("group", SCHEMA_NO_OFF),
-	SCHEMA_NOT_YET("headers", SCHEMA_OFF_MAP),
-	SCHEMA_NOT_YET("initialDelay", SCHEMA_OFF_ZERO),
-	SCHEMA_NOT_YET("maxAge", SCHEMA_NO_OFF),
+	SCHEMA_NOT_HERE("action", FROM_OUTSIDE),
+	SCHEMA_NOT_HERE("caFile", FROM_OUTSIDE),
+	SCHEMA_NOT_HERE("checkInterval", FROM_OUTSIDE),
+	SCHEMA_NOT_HERE("compare", FROM_OUTSIDE),
+	SCHEMA_NOT_HERE("confidence", FROM_OUTSIDE),
+	SCHEMA_NOT_HERE("consecutive", FROM_OUTSIDE),
+	SCHEMA_NOT_HERE("critical", FROM_OUTSIDE),
+	SCHEMA_NOT_HERE("direction", FROM_OUTSIDE),
+	SCHEMA_NOT_HERE("effect", FROM_OUTSIDE),
+	SCHEMA_NOT_HERE("group", FROM_OUTSIDE),
+	SCHEMA_NOT_HERE("headers", FROM_OUTSIDE),
+	SCHEMA_NOT_HERE("initialDelay", FROM_OUTSIDE),
+	SCHEMA_NOT_HERE("maxAge", FROM_OUTSIDE),
 	SCHEMA_NOT_YET("maxRatio", SCHEMA_NO_OFF),
 	SCHEMA_NOT_YET("maxSlowdown", SCHEMA_NO_OFF),
-	SCHEMA_NOT_YET("metric", SCHEMA_NO_OFF),
-	SCHEMA_NOT_YET("min", SCHEMA_NO_OFF),
-	SCHEMA_NOT_YET("name", SCHEMA_NO_OFF),
-	SCHEMA_NOT_YET("pointer", SCHEMA_NO_OFF),
-	SCHEMA_NOT_YET("prometheus", SCHEMA_NO_OFF),
-	SCHEMA_NOT_YET("query", SCHEMA_NO_OFF),
-	SCHEMA_NOT_YET("threshold", SCHEMA_NO_OFF),
-	SCHEMA_NOT_YET("tolerance", SCHEMA_NO_OFF),
-	SCHEMA_NOT_YET("url", SCHEMA_NO_OFF),
-	SCHEMA_NOT_YET("urlFile", SCHEMA_NO_OFF),
-	SCHEMA_NOT_YET("weight", SCHEMA_NO_OFF),
+	SCHEMA_NOT_HERE("metric", FROM_OUTSIDE),
+	SCHEMA_NOT_HERE("min", FROM_OUTSIDE),
+	SCHEMA_NOT_HERE("name", FROM_OUTSIDE),
+	SCHEMA_NOT_HERE("pointer", FROM_OUTSIDE),
+	SCHEMA_NOT_HERE("prometheus", FROM_OUTSIDE),
+	SCHEMA_NOT_HERE("query", FROM_OUTSIDE),
+	SCHEMA_NOT_HERE("threshold", FROM_OUTSIDE),
+	SCHEMA_NOT_HERE("tolerance", FROM_OUTSIDE),
+	SCHEMA_NOT_HERE("url", FROM_OUTSIDE),
+	SCHEMA_NOT_HERE("urlFile", FROM_OUTSIDE),
+	SCHEMA_NOT_HERE("weight", FROM_OUTSIDE),
 	{}
 };
 static const struct schema gate_schema = { "a gate", gate_keys };
@@ -182,6 +184,71 @@ static int read_gate(struct reader *r, yaml_node_t *node, void *element)
 	return text.signal == MODEL_RESPONSE_TIME ? gate_limit(r, &text, g) : gate_share(r, &text, g);
 }
 
+/* The list as it is written: gates on signals and from outside. */
+struct gate_nodes {
+	yaml_node_t *gate[MODEL_GATES + MODEL_OUTSIDE];
+	size_t n_gates;
+};
+
+static int keep_node(struct reader *r, yaml_node_t *node, void *element)
+{
+	*(yaml_node_t **)element = node;
+	return 0;
+}
+
+static int read_one(struct reader *r, yaml_node_t *node, struct model_rollout *p, size_t i)
+{
+	int err;
+
+	if (outside_is(r, node)) {
+		if (p->n_outside == MODEL_OUTSIDE)
+			return reader_fail(r, node, "is one gate from outside too many; there may be %d", MODEL_OUTSIDE);
+		err = outside_read(r, node, &p->outside[p->n_outside]);
+		p->outside[p->n_outside++].element = i;
+		return err;
+	}
+	if (p->n_gates == MODEL_GATES)
+		return reader_fail(r, node, "is one gate on a signal too many; there may be %d", MODEL_GATES);
+	err = read_gate(r, node, &p->gate[p->n_gates]);
+	p->gate[p->n_gates++].element = i;
+	return err;
+}
+
+static int read_gates(struct reader *r, yaml_node_t *node, void *rollout)
+{
+	static const struct schema_list list = {
+		.what = "gates", .size = sizeof(yaml_node_t *), .max = MODEL_GATES + MODEL_OUTSIDE, .inlined = true,
+		.read = keep_node,
+	};
+	static const struct schema_key key = {
+		.type = SCHEMA_LIST, .offset = offsetof(struct gate_nodes, gate), .n_offset = offsetof(struct gate_nodes, n_gates),
+		.list = &list,
+	};
+	struct model_rollout *p = rollout;
+	struct gate_nodes nodes = {};
+	int err = schema_field(r, node, &key, &nodes);
+
+	free(p->outside);	/* of the defaults */
+	p->n_gates = p->n_outside = 0;
+	p->outside = nodes.n_gates ? calloc(nodes.n_gates, sizeof(*p->outside)) : NULL;
+	if (nodes.n_gates && !p->outside)
+		return reader_no_memory(r);
+	for (size_t i = 0; !err && i < nodes.n_gates; i++) {
+		size_t back = reader_enter_element(r, i);
+
+		err = read_one(r, nodes.gate[i], p, i);
+		if (!err)
+			reader_leave(r, back);
+	}
+	return err;
+}
+
+static const struct schema_key score_keys[] = {
+	{ .name = "pass", .type = SCHEMA_PERCENT, SCHEMA_FIELD(struct model_rollout, score_pass), .max = PERCH_SHARE_ALL },
+	{ .name = "marginal", .type = SCHEMA_PERCENT, SCHEMA_FIELD(struct model_rollout, score_marginal), .max = PERCH_SHARE_ALL },
+	{}
+};
+static const struct schema score_schema = { "score", score_keys };
 static const struct schema_choice strategies[] = {
 	SCHEMA_WORD("canary", 0), SCHEMA_WORD_LATER("blueGreen"), SCHEMA_WORD_LATER("experiment"), {}
 };
@@ -196,10 +263,6 @@ static const struct schema reflex_schema = { "reflex", reflex_keys };
 static const struct schema_list step_list = {
 	.what = "steps", .size = sizeof(struct model_step), .min = 1, .max = MODEL_STEPS, .inlined = true,
 	.read = read_step,
-};
-static const struct schema_list gate_list = {
-	.what = "gates", .size = sizeof(struct model_gate), .max = MODEL_GATES, .inlined = true,
-	.read = read_gate,
 };
 
 static const struct schema_key rollout_keys[] = {
@@ -224,8 +287,8 @@ static const struct schema_key rollout_keys[] = {
 	{ .name = "alpha", .type = SCHEMA_FRACTION, SCHEMA_FIELD(struct model_rollout, alpha), .min = 1,
 	  .max = MILLION / 2 },
 	{ .name = "reflex", .type = SCHEMA_MAP, .map = &reflex_schema },
-	{ .name = "gates", .type = SCHEMA_LIST, .offset = offsetof(struct model_rollout, gate),
-	  .n_offset = offsetof(struct model_rollout, n_gates), .list = &gate_list },
+	{ .name = "gates", .read = read_gates },
+	{ .name = "score", .type = SCHEMA_MAP, .map = &score_schema },
 	SCHEMA_NOT_YET("beta", SCHEMA_NO_OFF),
 	SCHEMA_NOT_YET("freeze", SCHEMA_OFF_LIST),
 	SCHEMA_NOT_YET("maxLoss", SCHEMA_NO_OFF),
@@ -233,7 +296,6 @@ static const struct schema_key rollout_keys[] = {
 	SCHEMA_NOT_YET("maxRatio", SCHEMA_NO_OFF),
 	SCHEMA_NOT_YET("maxSlowdown", SCHEMA_NO_OFF),
 	SCHEMA_NOT_YET("maxWeight", SCHEMA_NO_OFF),
-	SCHEMA_NOT_YET("score", SCHEMA_NO_OFF),
 	SCHEMA_NOT_YET("stepWeight", SCHEMA_NO_OFF),
 	SCHEMA_NOT_YET("warmup", SCHEMA_OFF_ZERO),
 	SCHEMA_NOT_YET("webhooks", SCHEMA_OFF_LIST),
@@ -297,13 +359,38 @@ static int check_steps(struct reader *r, yaml_node_t *node, const struct model_r
 	return 0;
 }
 
+/* Names are what a gate is told, skipped and found by. */
+static int check_outside(struct reader *r, yaml_node_t *node, const struct model_rollout *p)
+{
+	size_t back = reader_enter(r, "gates");
+
+	for (size_t i = 0; i < p->n_outside; i++) {
+		const struct model_outside *g = &p->outside[i];
+		size_t up = reader_enter_element(r, g->element);
+
+		for (size_t j = 0; j < p->n_gates; j++)
+			if (!strcmp(g->name, p->gate[j].name))
+				return reader_fail_at(r, g->line, "name", "'%s' is a gate on a signal; take another name", g->name);
+		for (size_t j = 0; j < i; j++)
+			if (!strcmp(g->name, p->outside[j].name))
+				return reader_fail_at(r, g->line, "name", "'%s' is a gate already, on line %d; take another name", g->name,
+						      p->outside[j].line);
+		reader_leave(r, up);
+	}
+	reader_leave(r, back);
+	if (p->score_marginal > p->score_pass)
+		return reader_fail_at(r, reader_line(schema_value(r, node, "score") ?: node), "score",
+				      "marginal is above pass; lower it");
+	return outside_check_weights(r, p);
+}
+
 static int check_gates(struct reader *r, const struct model_rollout *p)
 {
 	size_t back = reader_enter(r, "gates"), timed = 0;
 
 	for (size_t i = 0; i < p->n_gates; i++) {
 		const struct model_gate *g = &p->gate[i];
-		size_t up = reader_enter_element(r, i);
+		size_t up = reader_enter_element(r, g->element);
 
 		for (size_t j = 0; j < i; j++)
 			if (!strcmp(g->name, p->gate[j].name))
@@ -331,5 +418,16 @@ int policy_read(struct reader *r, yaml_node_t *node, void *field)
 		err = check_times(r, node, p);
 	if (!err)
 		err = check_steps(r, node, p);
-	return err ?: check_gates(r, p);
+	return err ?: check_gates(r, p) ?: check_outside(r, node, p);
+}
+
+int policy_copy(struct reader *r, const struct model_rollout *from, struct model_rollout *to)
+{
+	*to = *from;
+	return outside_copy(r, from, to);
+}
+
+void policy_free(struct model_rollout *p)
+{
+	free(p->outside);
 }

@@ -131,7 +131,6 @@ static int copy_policy(struct reader *r, const struct model_service *from, struc
 	to->established = from->established;
 	to->drain_timeout = from->drain_timeout;
 	to->stable_down = from->stable_down;
-	to->rollout = from->rollout;
 	to->health = from->health;
 	to->health.path = from->health.path ? strdup(from->health.path) : NULL;
 	if (from->health.path && !to->health.path)
@@ -143,7 +142,7 @@ static int copy_policy(struct reader *r, const struct model_service *from, struc
 		memcpy(to->exclude, from->exclude, from->n_exclude * sizeof(*to->exclude));
 		to->n_exclude = from->n_exclude;
 	}
-	return rules_copy(r, from, to);
+	return policy_copy(r, &from->rollout, &to->rollout) ?: rules_copy(r, from, to);
 }
 
 int defaults_read(struct reader *r, yaml_node_t *node, struct model_service **ret)
@@ -199,6 +198,7 @@ void service_free(struct model_service *s)
 	free(s->exclude);
 	free(s->health.path);
 	rules_free(s);
+	policy_free(&s->rollout);
 	free(s->file);
 	free(s->origin);
 }

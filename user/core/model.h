@@ -98,6 +98,52 @@ struct model_gate {
 	double quantile;	/* response_time only, else 0 */
 	__u64 limit;		/* ns; response_time only */
 	int line;
+	unsigned element;	/* of the list */
+};
+
+#define MODEL_URL_LENGTH 512
+#define MODEL_PATH 256
+#define MODEL_QUERY 1024
+#define MODEL_POINTER 256
+#define MODEL_HEADERS 4
+#define MODEL_OUTSIDE 16
+
+struct model_header {
+	char name[PERCH_NAME_LEN];
+	char file[MODEL_PATH];	/* holds the value */
+};
+
+/* Where a request goes.  Texts are "" when they are not given; $service and
+ * $version are put in when it is made. */
+struct model_target {
+	char url[MODEL_URL_LENGTH];
+	char url_file[MODEL_PATH];	/* holds the URL */
+	char ca_file[MODEL_PATH];
+	struct model_header header[MODEL_HEADERS];
+	size_t n_headers;
+};
+
+/* A gate on what others measured: pushed values of the name `metric`, a query
+ * of Prometheus, or a number in what a URL answers. */
+struct model_outside {
+	char name[PERCH_NAME_LEN];
+	char metric[PERCH_NAME_LEN];
+	char prometheus[MODEL_URL_LENGTH], query[MODEL_QUERY];
+	struct model_target target;	/* url; of Prometheus headers and CA */
+	char pointer[MODEL_POINTER];
+	double min, max;	/* infinite: no limit */
+	__u32 threshold;	/* failures that fail it */
+	bool consecutive;	/* in a row */
+	bool critical;		/* the first fails it */
+	bool hold;		/* a failure holds and does not roll back */
+	bool compare;		/* with stable, by Mann-Whitney's test */
+	__u64 check_interval, max_age, initial_delay;	/* ns */
+	__u32 direction, effect;	/* enums of judge/mannwhitney.h */
+	double tolerance, confidence;
+	char group[PERCH_NAME_LEN];	/* its own name without one */
+	double weight;		/* percent of the group; NAN: its part of what is left */
+	int line;
+	unsigned element;	/* of the list of gates */
 };
 
 struct model_step {
@@ -123,6 +169,9 @@ struct model_rollout {
 	__u32 reflex;		/* connect failures in a row; 0: off */
 	struct model_gate gate[MODEL_GATES];
 	size_t n_gates;
+	struct model_outside *outside;	/* at most MODEL_OUTSIDE */
+	size_t n_outside;
+	__u32 score_pass, score_marginal;	/* 0.01 % */
 };
 
 #define MODEL_AT 32

@@ -186,8 +186,10 @@ static bool canary_condemned(const struct rollout *r, const struct model_rollout
 		say(why, sizeof(r->reason), "canary has no live backend");
 		return true;
 	}
+	if (!r->judge.fails && in->outside_fails)
+		say(why, sizeof(r->reason), "%s", in->outside_fails);
 	if (!r->judge.fails)
-		return false;
+		return in->outside_fails;
 	gate = &policy->gate[r->judge.fails - 1];
 	judge_gate_counts(policy, r->judge.fails - 1, &in->canary, &bad, &n);
 	say(why, sizeof(r->reason), "gate %s: %llu of %llu bad (%.3g %%, limit %.3g %%), E %.3g >= %.3g", gate->name,
@@ -224,7 +226,7 @@ static unsigned gate_over_limit(const struct rollout *r)
 	return 0;
 }
 
-static __u64 step_time(const struct rollout *r, const struct model_rollout *policy)
+__u64 rollout_step_time(const struct rollout *r, const struct model_rollout *policy)
 {
 	__u64 pause = policy->step[step_index(r, policy)].pause;
 
@@ -237,7 +239,7 @@ static __u64 step_time(const struct rollout *r, const struct model_rollout *poli
  * connections. */
 static double step_eta(const struct rollout *r, const struct model_rollout *policy, const struct rollout_input *in)
 {
-	__u64 spent = elapsed(in->now, r->step_since), time = step_time(r, policy);
+	__u64 spent = elapsed(in->now, r->step_since), time = rollout_step_time(r, policy);
 	__u64 have = in->step_connections, need = policy->min_connections;
 	double wait = time > spent ? (double)(time - spent) / 1e9 : 0;
 
@@ -262,6 +264,8 @@ static bool step_blocked(struct rollout *r, const struct model_rollout *policy, 
 		BLOCKED(r, "progress deadline");
 	else if (over)
 		BLOCKED(r, "over its limit: %s", policy->gate[over - 1].name);
+	else if (in->outside_waits)
+		BLOCKED(r, "%s", in->outside_waits);
 	return r->blocked_by[0];
 }
 
@@ -270,7 +274,7 @@ static bool step_done(struct rollout *r, const struct model_rollout *policy, con
 {
 	if (r->advance)
 		return true;
-	if (elapsed(in->now, r->step_since) < step_time(r, policy))
+	if (elapsed(in->now, r->step_since) < rollout_step_time(r, policy))
 		return false;
 	if (r->watching || in->step_connections >= policy->min_connections)
 		return true;
@@ -281,7 +285,7 @@ static bool step_done(struct rollout *r, const struct model_rollout *policy, con
 /* The step goes on: Holding when it took too long, else as before. */
 static void step_stay(struct rollout *r, const struct model_rollout *policy, const struct rollout_input *in)
 {
-	bool late = deadline_passed(r, policy, in->now);
+	bool late = deadline_passed(r, policy, in->now), held = in->outside_holds;
 
 	if (r->phase == ROLLOUT_PAUSED)
 		return;
@@ -290,7 +294,9 @@ static void step_stay(struct rollout *r, const struct model_rollout *policy, con
 	if (late && r->phase != ROLLOUT_HOLDING)
 		REASON(r, "step %u of %zu took too long: %s", r->step + 1, policy->n_steps,
 		       r->blocked_by[0] ? r->blocked_by : "its time is longer than maxStepTime");
-	phase_set(r, late ? ROLLOUT_HOLDING : phase_running(r), in->now);
+	else if (held && r->phase != ROLLOUT_HOLDING)
+		REASON(r, "%s", in->outside_waits);
+	phase_set(r, late || held ? ROLLOUT_HOLDING : phase_running(r), in->now);
 }
 
 /* The step is done. */

@@ -49,6 +49,10 @@ struct rollout_input {
 	__u32 canary_live, stable_live;	/* backends */
 	__u64 step_connections;	/* voting canary connections since the step began */
 	struct judge_counts canary, stable;	/* since the rollout began */
+	/* gates from outside (judge/outside.h); NULL: nothing of the kind */
+	const char *outside_fails;	/* why the canary must go back */
+	const char *outside_waits;	/* why it may not go on */
+	bool outside_holds;	/* and this is no matter of waiting */
 };
 
 enum rollout_action { ROLLOUT_NOTHING, ROLLOUT_SET_SHARE, ROLLOUT_PROMOTE, ROLLOUT_ROLL_BACK };
@@ -85,6 +89,8 @@ void rollout_tick(struct rollout *r, const struct model_rollout *policy, const s
 
 /* After SET_SHARE or PROMOTE was carried out: the epoch of the word that did it. */
 void rollout_stepped(struct rollout *r, __u32 epoch, __u64 now);
+/* ns that the step (or the watch) takes at least. */
+__u64 rollout_step_time(const struct rollout *r, const struct model_rollout *policy);
 /* The command that unblocks, for `next`; "" when none is needed. */
 const char *rollout_next(const struct rollout *r, const struct model_rollout *policy);
 /* Are these bytes, found in a map or the store, a state that can go on? */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "../clock.h"
+#include "../outside/gates.h"
 #include "view.h"
 
 static const char *signal_name(enum model_signal signal)
@@ -117,5 +118,6 @@ json_t *view_rollout(const struct agent *a, const struct service *s)
 	for (unsigned g = 0; g < s->model->rollout.n_gates; g++)
 		json_array_append_new(gates, view_gate(s, g));
 	json_object_set_new(o, "gates", gates);
+	json_object_set_new(o, "outside", outside_json(s));
 	return o;
 }

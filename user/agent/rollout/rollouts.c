@@ -17,6 +17,7 @@
 #include "lifecycle.h"
 #include "../place.h"
 #include "rollback.h"
+#include "../outside/gates.h"
 #include "../store/save.h"
 
 static const struct asker judge = { .actor = &actor_judge, .flag = PERCH_BY_JUDGE };
@@ -35,6 +36,7 @@ void rollouts_input(struct agent *a, struct service *s, struct rollout_input *in
 		.stable = k->stable.sum,
 	};
 	in->step_connections = step_connections(k);
+	outside_input(s, in);
 }
 
 static const char *percent_text(__u32 share, char out[16])
@@ -171,6 +173,7 @@ void rollouts_look(struct agent *a, struct service *s)
 	struct rollout_output out = { .eta = NAN };
 	struct rollout_input in;
 
+	outside_look(a, s);
 	rollouts_input(a, s, &in);
 	rollout_tick(&s->keep.rollout, &s->model->rollout, &in, &out);
 	s->eta = out.eta;
