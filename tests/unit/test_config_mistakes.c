@@ -325,9 +325,11 @@ static const struct mistake {
 
 	/* a rollout */
 	{ WEB "    rollout: [5, 100]\n", 9, "services[0].rollout", "is a list; a rollout is a mapping" },
-	{ ROLLOUT "      strategy: blueGreen\n", 10, "services[0].rollout.strategy", "not supported yet; write canary" },
+	{ ROLLOUT "      strategy: red\n", 10, "services[0].rollout.strategy", "write canary, blueGreen or experiment" },
+	{ ROLLOUT "      strategy: blueGreen\n      steps: [5, 100]\n", 11, "services[0].rollout.steps", "does not belong to strategy blueGreen" },
+	{ ROLLOUT "      stepWeight: 10\n      strategy: blueGreen\n", 10, "services[0].rollout.stepWeight", "does not belong to strategy" },
 	{ ROLLOUT "      mode: observe\n", 10, "services[0].rollout.mode", "not supported yet; write act" },
-	{ ROLLOUT "      onInconclusive: advance\n", 10, "services[0].rollout.onInconclusive", "write hold" },
+	{ ROLLOUT "      onInconclusive: wait\n", 10, "services[0].rollout.onInconclusive", "write hold, advance or rollback" },
 	{ ROLLOUT "      steps: []\n", 10, "services[0].rollout.steps", "from 1 to 32" },
 	{ ROLLOUT "      steps: [5, 25, 25]\n", 10, "services[0].rollout.steps[2]", "25 is not above the step before (25)" },
 	{ ROLLOUT "      steps:\n        - 5\n        - { weight: 3, pause: manual }\n", 12, "services[0].rollout.steps[1]",
@@ -356,8 +358,13 @@ static const struct mistake {
 	{ ROLLOUT "      reflex: { connectFailures: 70000 }\n", 10, "services[0].rollout.reflex.connectFailures", "to 1000" },
 	{ ROLLOUT "      warmup: 60s\n", 10, "services[0].rollout.warmup", "not supported yet; leave it out or write 0s" },
 	{ ROLLOUT "      beta: 0.05\n", 10, "services[0].rollout.beta", "not supported yet" },
-	{ ROLLOUT "      stepWeight: 10\n", 10, "services[0].rollout.stepWeight", "not supported yet" },
-	{ ROLLOUT "      freeze: [\"Fri 16:00-Mon 08:00\"]\n", 10, "services[0].rollout.freeze", "not supported yet" },
+	{ ROLLOUT "      stepWeight: 1\n", 10, "services[0].rollout.stepWeight", "1 makes more than 32 steps; write 3.13 or more" },
+	{ ROLLOUT "      stepWeight: 60\n      maxWeight: 50\n", 10, "services[0].rollout.stepWeight", "60 is above maxWeight (50)" },
+	{ ROLLOUT "      steps: [5, 100]\n      stepWeight: 10\n", 11, "services[0].rollout.stepWeight", "is given beside steps" },
+	{ ROLLOUT "      maxWeight: 50\n", 10, "services[0].rollout.maxWeight", "write stepWeight too, or steps" },
+	{ ROLLOUT "      freeze: [\"Fri 16:00-Mon 08:00\", \"Fri-Mon\"]\n", 10, "services[0].rollout.freeze[1]",
+	  "'Fri-Mon' is not understood; write a time of the week like" },
+	{ ROLLOUT "      freeze: [\"Sat 25:00-Mon 08:00\"]\n", 10, "services[0].rollout.freeze[0]", "write a time of the week" },
 	{ ROLLOUT "      webhooks: [{ url: x }]\n", 10, "services[0].rollout.webhooks", "not supported yet" },
 
 	/* gates */

@@ -37,7 +37,7 @@ static struct judge look(const struct model_rollout *policy, struct judge_counts
 	struct judge j;
 
 	memset(&j, 0x5a, sizeof(j));
-	judge_look(&j, policy, &canary, &stable);
+	judge_look(&j, policy, 0, &canary, &stable);
 	return j;
 }
 

@@ -287,22 +287,22 @@ static void test_promote_skips_steps_but_no_gate(void **state)
 {
 	struct world w = world_at_second_step();
 
-	assert_int_equal(rollout_promote(&w.r, &w.in, false, &w.out), 0);
+	assert_int_equal(rollout_promote(&w.r, &w.policy, &w.in, false, &w.out), 0);
 	assert_int_equal(w.out.action, ROLLOUT_PROMOTE);
 	assert_phase(&w, SUCCEEDED);
-	assert_int_equal(rollout_promote(&w.r, &w.in, true, &w.out), -EINVAL);
+	assert_int_equal(rollout_promote(&w.r, &w.policy, &w.in, true, &w.out), -EINVAL);
 	/* over the limit, proven or not */
 	w = world_at_second_step();
 	w.in.canary = (struct judge_counts){ .connects = 100, .connect_failures = 3 };
 	world_tick(&w);
 	assert_phase(&w, PROGRESSING);
-	assert_int_equal(rollout_promote(&w.r, &w.in, false, &w.out), -EPERM);
+	assert_int_equal(rollout_promote(&w.r, &w.policy, &w.in, false, &w.out), -EPERM);
 	w.in.stable_live = 0;
 	w.in.canary.connect_failures = 60;
 	world_tick(&w);
 	assert_phase(&w, HOLDING);
-	assert_int_equal(rollout_promote(&w.r, &w.in, false, &w.out), -EPERM);
-	assert_int_equal(rollout_promote(&w.r, &w.in, true, &w.out), 0);
+	assert_int_equal(rollout_promote(&w.r, &w.policy, &w.in, false, &w.out), -EPERM);
+	assert_int_equal(rollout_promote(&w.r, &w.policy, &w.in, true, &w.out), 0);
 	assert_phase(&w, SUCCEEDED);
 	assert_string_equal(w.r.reason, "promoted by force");
 }
@@ -312,11 +312,11 @@ static void test_promote_is_refused_without_canary_or_after_a_rollback(void **st
 	struct world w = world_at_second_step();
 
 	w.in.canary_live = 0;
-	assert_int_equal(rollout_promote(&w.r, &w.in, false, &w.out), -EHOSTDOWN);
+	assert_int_equal(rollout_promote(&w.r, &w.policy, &w.in, false, &w.out), -EHOSTDOWN);
 	w.in.canary_live = 2;
 	w.in.epoch |= 1;
 	w.in.rolled_back = true;
-	assert_int_equal(rollout_promote(&w.r, &w.in, true, &w.out), -EINVAL);
+	assert_int_equal(rollout_promote(&w.r, &w.policy, &w.in, true, &w.out), -EINVAL);
 }
 
 static void test_idle_machine_does_nothing(void **state)
@@ -330,7 +330,7 @@ static void test_idle_machine_does_nothing(void **state)
 	assert_int_equal(rollout_pause(&w.r, &w.in), -EINVAL);
 	assert_int_equal(rollout_resume(&w.r, &w.in), -EINVAL);
 	assert_int_equal(rollout_advance(&w.r, &w.in), -EINVAL);
-	assert_int_equal(rollout_promote(&w.r, &w.in, true, &w.out), -EINVAL);
+	assert_int_equal(rollout_promote(&w.r, &w.policy, &w.in, true, &w.out), -EINVAL);
 	assert_string_equal(rollout_next(&w.r, &w.policy), "");
 }
 

@@ -34,4 +34,14 @@ static inline double clock_to_wall(__u64 ns)
 	return clock_wall() - ((double)clock_now() - (double)ns) / 1e9;
 }
 
+/* Minutes since Monday 00:00, local time. */
+static inline __u32 clock_minute_of_week(void)
+{
+	time_t now = time(NULL);
+	struct tm tm;
+
+	localtime_r(&now, &tm);
+	return ((tm.tm_wday + 6) % 7 * 24 + tm.tm_hour) * 60 + tm.tm_min;
+}
+
 #endif

@@ -63,7 +63,8 @@ void rollout_gates(const json_t *rollout)
 
 	json_array_foreach(field_list(rollout, "gates"), i, gate) {
 		table_text(t, gate, "name");
-		table_cell(t, "%s%s", field_text(gate, "verdict"), field_true(gate, "stableFails") ? ", stable fails too" : "");
+		table_cell(t, "%s%s", field_text(gate, "verdict"), field_true(gate, "skipped") ? ", left out" :
+			   field_true(gate, "stableFails") ? ", stable fails too" : "");
 		gate_counts(t, json_object_get(gate, "canary"));
 		gate_counts(t, json_object_get(gate, "stable"));
 		table_percent(t, gate, "max");
@@ -183,7 +184,7 @@ static void rollout_acted(const json_t *rollout)
 
 static int rollout_act(const struct cli *cli, const char *action, int argc, char **argv)
 {
-	const char *name = NULL, *comment = NULL, *force = NULL, *version = NULL;
+	const char *name = NULL, *comment = NULL, *force = NULL, *version = NULL, *gate = NULL;
 	struct word words[] = { WORD_NEEDED("service", "NAME", &name), WORD("comment", "TEXT", &comment), {}, {} };
 	struct client_path path;
 	json_t *body, *doc;
@@ -193,13 +194,15 @@ static int rollout_act(const struct cli *cli, const char *action, int argc, char
 		words[2] = (struct word)WORD_FLAG("force", &force);
 	if (strcmp(action, "start") == 0)
 		words[2] = (struct word)WORD("version", "VERSION", &version);
+	if (strcmp(action, "skip") == 0)
+		words[2] = (struct word){ .key = "gate", .what = "GATE", .value = &gate, .needed = true };
 	ret = words_read(cli, argc, argv, words);
 	if (ret)
 		return ret;
-	body = json_pack("{s:s,s:b,s:s*,s:s*}", "action", action, "force", force != NULL, "comment", comment, "version",
-			 version);
+	body = json_pack("{s:s,s:b,s:s*,s:s*,s:s*}", "action", action, "force", force != NULL, "comment", comment, "version",
+			 version, "gate", gate);
 	if (!body)
-		return cli_usage(cli, "a comment and a version are UTF-8 text");
+		return cli_usage(cli, "a comment, a version and a gate are UTF-8 text");
 	rollout_path(&path, name, "");
 	ret = client_send(cli, "POST", path.text, body, &doc);
 	json_decref(body);
@@ -218,6 +221,7 @@ ACTION(advance)
 ACTION(promote)
 ACTION(abort)
 ACTION(retry)
+ACTION(skip)
 
 const struct command rollout_commands[] = {
 	COMMAND("show", do_show, "[NAME]", "phase, step, what blocks it, and each gate with its numbers"),
@@ -235,6 +239,6 @@ const struct command rollout_commands[] = {
 	COMMAND("watch", do_rollout_watch, "NAME", "a line for all that happens to it, until it is over"),
 	COMMAND("why", do_rollout_why, "NAME", "what decided last, and the numbers of its gates"),
 	COMMAND("plan", do_rollout_plan, "NAME", "what the steps are and how long they take"),
-	COMMAND_LATER("skip"),
+	COMMAND("skip", do_skip, "NAME gate GATE [comment TEXT]", "leave a gate out for the rest of this rollout"),
 	{}
 };

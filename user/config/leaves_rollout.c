@@ -2,6 +2,7 @@
 /* Owns how a rollout's steps, times and gates are written again. */
 #include <math.h>
 
+#include "../core/freeze.h"
 #include "leaves.h"
 #include "values.h"
 
@@ -52,12 +53,29 @@ static void gates(struct leaves *l, const struct model_rollout *p)
 	leaves_close(l, "gates", &list);
 }
 
+static void freezes(struct leaves *l, const struct model_rollout *p)
+{
+	struct leaves_list list;
+	char text[FREEZE_TEXT];
+
+	if (leaves_open(l, &list))
+		return;
+	for (size_t i = 0; i < p->n_freeze; i++)
+		leaves_element(&list, "\"%s\"", freeze_format(&p->freeze[i], text));
+	leaves_close(l, "freeze", &list);
+}
+
 void leaves_of_rollout(struct leaves *l, const struct model_rollout *p)
 {
+	static const char *const strategies[] = { "canary", "blueGreen", "experiment" };
+	static const char *const inconclusives[] = { "hold", "advance", "rollback" };
 	char alpha[VALUE_TEXT];
 	size_t back;
 
+	leaves_add(l, "strategy", strategies[p->strategy]);
 	steps(l, p);
+	leaves_add(l, "onInconclusive", inconclusives[p->on_inconclusive]);
+	freezes(l, p);
 	leaves_duration(l, "interval", p->interval);
 	leaves_count(l, "minConnections", p->min_connections);
 	leaves_duration(l, "maxStepTime", p->max_step_time);

@@ -9,18 +9,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../core/freeze.h"
 #include "parts.h"
+#include "policy_steps.h"
 #include "values.h"
 
 #define TIME_MOST (8760 * NS_PER_H)	/* a year */
 #define MILLION 1000000
 
-static const __u32 default_steps[] = { 100, 500, 1000, 2500, 5000, PERCH_SHARE_ALL };
-
 void policy_set_defaults(struct model_rollout *p)
 {
 	*p = (struct model_rollout){
-		.n_steps = sizeof(default_steps) / sizeof(default_steps[0]),
 		.interval = 60 * NS_PER_S,
 		.min_connections = 30,
 		.max_step_time = 30 * NS_PER_M,
@@ -32,8 +31,7 @@ void policy_set_defaults(struct model_rollout *p)
 		.reflex = 10,
 		.score_pass = 9500, .score_marginal = 7500,
 	};
-	for (size_t i = 0; i < p->n_steps; i++)
-		p->step[i].share = default_steps[i];
+	policy_steps_default(p);
 }
 
 static int read_pause(struct reader *r, yaml_node_t *node, void *step)
@@ -250,11 +248,12 @@ static const struct schema_key score_keys[] = {
 };
 static const struct schema score_schema = { "score", score_keys };
 static const struct schema_choice strategies[] = {
-	SCHEMA_WORD("canary", 0), SCHEMA_WORD_LATER("blueGreen"), SCHEMA_WORD_LATER("experiment"), {}
+	SCHEMA_WORD("canary", MODEL_CANARY), SCHEMA_WORD("blueGreen", MODEL_BLUE_GREEN),
+	SCHEMA_WORD("experiment", MODEL_EXPERIMENT), {}
 };
 static const struct schema_choice modes[] = { SCHEMA_WORD("act", 0), SCHEMA_WORD_LATER("observe"), {} };
 static const struct schema_choice inconclusives[] = {
-	SCHEMA_WORD("hold", 0), SCHEMA_WORD_LATER("advance"), SCHEMA_WORD_LATER("rollback"), {}
+	SCHEMA_WORD("hold", MODEL_HOLD), SCHEMA_WORD("advance", MODEL_ADVANCE), SCHEMA_WORD("rollback", MODEL_ROLL_BACK), {}
 };
 static const struct schema_key reflex_keys[] = {
 	{ .name = "connectFailures", .type = SCHEMA_COUNT, SCHEMA_FIELD(struct model_rollout, reflex), .max = 1000 }, {}
@@ -265,8 +264,23 @@ static const struct schema_list step_list = {
 	.read = read_step,
 };
 
+static int read_freeze(struct reader *r, yaml_node_t *node, void *element)
+{
+	const char *text;
+
+	if (schema_text(r, node, "a time of the week like \"Fri 16:00-Mon 08:00\"", &text))
+		return -EINVAL;
+	if (freeze_parse(text, element))
+		return schema_misread(r, node, "a time of the week like \"Fri 16:00-Mon 08:00\"");
+	return 0;
+}
+
+static const struct schema_list freeze_list = {
+	.what = "freezes", .size = sizeof(struct model_freeze), .max = MODEL_FREEZES, .inlined = true, .read = read_freeze,
+};
+
 static const struct schema_key rollout_keys[] = {
-	{ .name = "strategy", .type = SCHEMA_CHOICE, .choices = strategies },
+	{ .name = "strategy", .type = SCHEMA_CHOICE, SCHEMA_FIELD(struct model_rollout, strategy), .choices = strategies },
 	{ .name = "mode", .type = SCHEMA_CHOICE, .choices = modes },
 	{ .name = "steps", .type = SCHEMA_LIST, .offset = offsetof(struct model_rollout, step),
 	  .n_offset = offsetof(struct model_rollout, n_steps), .list = &step_list },
@@ -276,7 +290,14 @@ static const struct schema_key rollout_keys[] = {
 	  .max = 1000000000 },
 	{ .name = "maxStepTime", .type = SCHEMA_DURATION, SCHEMA_FIELD(struct model_rollout, max_step_time),
 	  .min = 100 * NS_PER_MS, .max = TIME_MOST },
-	{ .name = "onInconclusive", .type = SCHEMA_CHOICE, .choices = inconclusives },
+	{ .name = "onInconclusive", .type = SCHEMA_CHOICE, SCHEMA_FIELD(struct model_rollout, on_inconclusive),
+	  .choices = inconclusives },
+	{ .name = "stepWeight", .type = SCHEMA_PERCENT, SCHEMA_FIELD(struct model_rollout, step_weight), .min = 1,
+	  .max = PERCH_SHARE_ALL },
+	{ .name = "maxWeight", .type = SCHEMA_PERCENT, SCHEMA_FIELD(struct model_rollout, max_weight), .min = 1,
+	  .max = PERCH_SHARE_ALL },
+	{ .name = "freeze", .type = SCHEMA_LIST, .offset = offsetof(struct model_rollout, freeze),
+	  .n_offset = offsetof(struct model_rollout, n_freeze), .list = &freeze_list },
 	{ .name = "progressDeadline", .type = SCHEMA_DURATION, SCHEMA_FIELD(struct model_rollout, progress_deadline),
 	  .min = NS_PER_S, .max = TIME_MOST },
 	{ .name = "watch", .type = SCHEMA_DURATION, SCHEMA_FIELD(struct model_rollout, watch), .max = TIME_MOST },
@@ -290,13 +311,10 @@ static const struct schema_key rollout_keys[] = {
 	{ .name = "gates", .read = read_gates },
 	{ .name = "score", .type = SCHEMA_MAP, .map = &score_schema },
 	SCHEMA_NOT_YET("beta", SCHEMA_NO_OFF),
-	SCHEMA_NOT_YET("freeze", SCHEMA_OFF_LIST),
 	SCHEMA_NOT_YET("maxLoss", SCHEMA_NO_OFF),
 	SCHEMA_NOT_YET("maxLossPerHour", SCHEMA_NO_OFF),
 	SCHEMA_NOT_YET("maxRatio", SCHEMA_NO_OFF),
 	SCHEMA_NOT_YET("maxSlowdown", SCHEMA_NO_OFF),
-	SCHEMA_NOT_YET("maxWeight", SCHEMA_NO_OFF),
-	SCHEMA_NOT_YET("stepWeight", SCHEMA_NO_OFF),
 	SCHEMA_NOT_YET("warmup", SCHEMA_OFF_ZERO),
 	SCHEMA_NOT_YET("webhooks", SCHEMA_OFF_LIST),
 	{}
@@ -314,49 +332,6 @@ static int check_times(struct reader *r, yaml_node_t *node, const struct model_r
 			      "%s is shorter than interval (%s); no step could end, so make it longer",
 			      value_format_duration(p->max_step_time, shorter),
 			      value_format_duration(p->interval, longer));
-}
-
-static int check_step(struct reader *r, int line, const struct model_rollout *p, size_t i)
-{
-	bool watched = p->watch && p->step[p->n_steps - 1].share == PERCH_SHARE_ALL, last = i == p->n_steps - 1;
-	__u32 share = p->step[i].share, most = PERCH_SHARE_ALL - p->holdback;
-	char a[VALUE_TEXT], b[VALUE_TEXT];
-
-	if (i && share <= p->step[i - 1].share)
-		return reader_fail_line(r, line, "%s is not above the step before (%s); steps only grow",
-					value_format_percent(share, a),
-					value_format_percent(p->step[i - 1].share, b));
-	if (!share && !p->step[i].manual)
-		return reader_fail_line(r, line,
-					"0 gets no connections to judge; write { weight: 0, pause: manual } or begin higher");
-	if (!(watched && last) && p->step[i].pause > p->max_step_time)
-		return reader_fail_line(r, line, "a pause of %s is longer than maxStepTime (%s); raise maxStepTime",
-					value_format_duration(p->step[i].pause, a),
-					value_format_duration(p->max_step_time, b));
-	/* the final 100 means "all but holdback" while it is watched */
-	if (watched && !last && share > most)
-		return reader_fail_line(r, line,
-					"%s is above 100 - holdback (%s), the last step; lower it or holdback",
-					value_format_percent(share, a), value_format_percent(most, b));
-	return 0;
-}
-
-static int check_steps(struct reader *r, yaml_node_t *node, const struct model_rollout *p)
-{
-	yaml_node_t *list = schema_value(r, node, "steps");
-	size_t back = reader_enter(r, "steps");
-
-	for (size_t i = 0; i < p->n_steps; i++) {
-		yaml_node_t *step = list ? reader_node(r, list->data.sequence.items.start[i]) : node;
-		size_t up = reader_enter_element(r, i);
-		int err = check_step(r, reader_line(step), p, i);
-
-		if (err)
-			return err;
-		reader_leave(r, up);
-	}
-	reader_leave(r, back);
-	return 0;
 }
 
 /* Names are what a gate is told, skipped and found by. */
@@ -411,13 +386,13 @@ static int check_gates(struct reader *r, const struct model_rollout *p)
 int policy_read(struct reader *r, yaml_node_t *node, void *field)
 {
 	struct model_rollout *p = field;
+	enum model_strategy strategy = p->strategy;
 	int err;
 
 	err = schema_read(r, node, &rollout_schema, p);
-	if (!err)
-		err = check_times(r, node, p);
-	if (!err)
-		err = check_steps(r, node, p);
+	err = err ?: policy_steps_make(r, node, p, strategy);
+	err = err ?: check_times(r, node, p);
+	err = err ?: policy_steps_check(r, node, p);
 	return err ?: check_gates(r, p) ?: check_outside(r, node, p);
 }
 

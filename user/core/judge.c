@@ -103,13 +103,14 @@ static void look_at(struct judge_gate *gate, const struct model_rollout *policy,
 }
 
 /*
- * What a gate gives to the average.  While stable fails it too, at most 1:
+ * What a gate gives to the average.  While stable fails it too, or a person
+ * took it out, at most 1:
  * lowering a gate's evidence, whenever and for whatever reason, keeps the
  * average below a true e-process, so that the bound of alpha holds.
  */
 static double contribution(const struct judge_gate *gate)
 {
-	return gate->stable_fails ? fmin(gate->log_e, 0) : gate->log_e;
+	return gate->stable_fails || gate->skipped ? fmin(gate->log_e, 0) : gate->log_e;
 }
 
 /* The average is over 1/alpha, so at least one of its gates is: name the
@@ -121,7 +122,7 @@ static void mark_failed(struct judge *j, double threshold)
 	for (unsigned g = 0; g < j->n; g++) {
 		struct judge_gate *gate = &j->gate[g];
 
-		if (gate->verdict == JUDGE_BLIND || gate->stable_fails || gate->log_e < threshold)
+		if (gate->verdict == JUDGE_BLIND || gate->stable_fails || gate->skipped || gate->log_e < threshold)
 			continue;
 		gate->verdict = JUDGE_FAIL;
 		if (gate->log_e > worst) {
@@ -131,7 +132,7 @@ static void mark_failed(struct judge *j, double threshold)
 	}
 }
 
-void judge_look(struct judge *j, const struct model_rollout *policy, const struct judge_counts *canary,
+void judge_look(struct judge *j, const struct model_rollout *policy, __u32 skipped, const struct judge_counts *canary,
 		const struct judge_counts *stable)
 {
 	double log_e[MODEL_GATES];
@@ -144,6 +145,11 @@ void judge_look(struct judge *j, const struct model_rollout *policy, const struc
 			continue;
 		}
 		look_at(&j->gate[g], policy, g, canary, stable);
+		if (skipped >> g & 1) {
+			j->gate[g].skipped = 1;
+			j->gate[g].over_limit = 0;
+			j->gate[g].verdict = JUDGE_INCONCLUSIVE;
+		}
 		log_e[seeing++] = contribution(&j->gate[g]);
 	}
 	j->log_e = sequential_log_mean(log_e, seeing);

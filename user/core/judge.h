@@ -31,7 +31,8 @@ struct judge_gate {
 	__u8 verdict;		/* enum judge_verdict */
 	__u8 stable_fails;	/* so the gate can't tell the canary from it */
 	__u8 over_limit;	/* on enough data, though not proven */
-	__u8 zero[5];
+	__u8 skipped;		/* a person took it out */
+	__u8 zero[4];
 	double log_e;		/* running, of the canary */
 };
 
@@ -46,8 +47,9 @@ struct judge {
 void judge_gate_counts(const struct model_rollout *policy, unsigned g, const struct judge_counts *c,
 		       __u64 *ret_bad, __u64 *ret_n);
 /* Look at all gates.  Sets verdicts and fails when the average E >= 1/alpha
- * (the worst gate is then named). */
-void judge_look(struct judge *j, const struct model_rollout *policy, const struct judge_counts *canary,
+ * (the worst gate is then named).  skipped: a bit for each gate that counts for
+ * nothing: it keeps its share of alpha and gives no evidence. */
+void judge_look(struct judge *j, const struct model_rollout *policy, __u32 skipped, const struct judge_counts *canary,
 		const struct judge_counts *stable);
 
 #endif

@@ -154,10 +154,27 @@ struct model_step {
 
 #define MODEL_STEPS 32
 #define MODEL_GATES 16
+#define MODEL_FREEZES 8
+
+/* blueGreen: 0 %, a person, 100 %.  experiment: nobody is promoted. */
+enum model_strategy { MODEL_CANARY, MODEL_BLUE_GREEN, MODEL_EXPERIMENT };
+/* What becomes of a step that is undecided when maxStepTime is over. */
+enum model_inconclusive { MODEL_HOLD, MODEL_ADVANCE, MODEL_ROLL_BACK };
+
+/* A time of each week in which nothing goes on by itself, in minutes since
+ * Monday 00:00, local time; the end may be before the begin. */
+struct model_freeze {
+	__u32 from, to;
+};
 
 struct model_rollout {
+	enum model_strategy strategy;
+	enum model_inconclusive on_inconclusive;
 	struct model_step step[MODEL_STEPS];
 	size_t n_steps;
+	__u32 step_weight, max_weight;	/* 0.01 %; what the steps were made of, or 0 */
+	struct model_freeze freeze[MODEL_FREEZES];
+	size_t n_freeze;
 	__u64 interval;
 	__u64 min_connections;
 	__u64 max_step_time;

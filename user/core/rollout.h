@@ -11,7 +11,7 @@
 #include "judge.h"
 #include "model.h"
 
-#define ROLLOUT_LAYOUT 2
+#define ROLLOUT_LAYOUT 3
 
 enum rollout_phase {
 	ROLLOUT_IDLE, ROLLOUT_PROGRESSING, ROLLOUT_PAUSED, ROLLOUT_HOLDING,
@@ -32,8 +32,11 @@ struct rollout {
 	__u32 advance;		/* asked for by a person */
 	__u32 pending;		/* the share was asked for, not yet stepped to */
 	__u32 manual;		/* paused by a manual step, not by a person */
-	__u32 zero;
-	__u64 paused;		/* ns spent paused, not counted by the deadline */
+	__u32 ending;		/* an experiment on its way back to 0 */
+	__u32 skipped;		/* a bit for each gate that a person took out, */
+	__u32 skipped_of;	/* of the gates whose names hash to this */
+	__u64 paused;		/* ns spent paused or frozen, not counted by the deadline */
+	__u64 frozen_since;	/* ns; 0: not frozen */
 	char canary[PERCH_NAME_LEN];
 	char reason[128];	/* last thing worth telling */
 	char blocked_by[64];
@@ -44,6 +47,7 @@ _Static_assert(sizeof(struct rollout) <= PERCH_ROLLOUT_BYTES - 8, "rollout");
 struct rollout_input {
 	__u64 now;		/* ns */
 	__u32 epoch;		/* of the word in force */
+	__u32 minute;		/* of the week, local time (freeze.h) */
 	bool rolled_back;	/* the word says so (reflex, direct, a person) */
 	const char *rolled_back_why;	/* what to tell then; NULL: not known */
 	__u32 canary_live, stable_live;	/* backends */
@@ -67,7 +71,7 @@ struct rollout_output {
  * Commands.  0 or -EINVAL when the phase does not allow it; *ret_out says what
  * to do, as from a tick.  start: -EHOSTDOWN when canary or stable has no live
  * backend.  promote: -EPERM when a gate is over its limit, -EHOSTDOWN when the
- * canary has no live backend, neither with force.  After success a rollback is
+ * canary has no live backend, neither with force; -ENOTSUP: an experiment.  After success a rollback is
  * no abort: it reaches the machine through the word, by a tick.
  */
 int rollout_start(struct rollout *r, const struct model_rollout *policy, const char *canary,
@@ -75,7 +79,10 @@ int rollout_start(struct rollout *r, const struct model_rollout *policy, const c
 int rollout_pause(struct rollout *r, const struct rollout_input *in);
 int rollout_resume(struct rollout *r, const struct rollout_input *in);
 int rollout_advance(struct rollout *r, const struct rollout_input *in);
-int rollout_promote(struct rollout *r, const struct rollout_input *in, bool force, struct rollout_output *ret_out);
+int rollout_promote(struct rollout *r, const struct model_rollout *policy, const struct rollout_input *in, bool force, struct rollout_output *ret_out);
+/* Leave a gate out for the rest of this rollout: it neither condemns nor holds.
+ * -ENOENT: no such gate; -EALREADY. */
+int rollout_skip(struct rollout *r, const struct model_rollout *policy, const char *gate);
 int rollout_abort(struct rollout *r, const struct rollout_input *in, const char *why, struct rollout_output *ret_out);
 
 /*
@@ -91,6 +98,8 @@ void rollout_tick(struct rollout *r, const struct model_rollout *policy, const s
 void rollout_stepped(struct rollout *r, __u32 epoch, __u64 now);
 /* ns that the step (or the watch) takes at least. */
 __u64 rollout_step_time(const struct rollout *r, const struct model_rollout *policy);
+/* Is gate g taken out by a person? */
+bool rollout_skips(const struct rollout *r, const struct model_rollout *policy, unsigned g);
 /* The command that unblocks, for `next`; "" when none is needed. */
 const char *rollout_next(const struct rollout *r, const struct model_rollout *policy);
 /* Are these bytes, found in a map or the store, a state that can go on? */

@@ -22,6 +22,8 @@ unsigned rollout_plan(const struct model_rollout *policy, struct rollout_stage s
 		struct rollout_stage watch = { .step = i, .share = s->share, .time = longer(s->pause, policy->watch),
 					       .watching = true, .manual = s->manual };
 
+		if (!s->share && s->manual)
+			held.time = held.connections = 0;
 		if (!watched || s->share < PERCH_SHARE_ALL)
 			stage[n++] = held;
 		if (!watched)

@@ -49,20 +49,21 @@ static bool begun(struct request *q, struct service *s, const char *version)
 
 void api_rollout_action(struct request *q)
 {
-	static const char *const known[] = { "action", "force", "version", "comment", NULL };
-	const char *action, *version;
+	static const char *const known[] = { "action", "force", "version", "gate", "comment", NULL };
+	const char *action, *version, *gate;
 	char why[AGENT_WHY] = "";
 	struct service *s;
 	bool force;
 	int verb, r;
 
 	if (!request_service(q, &s) || !request_known(q, known) || !request_string(q, "action", &action) ||
-	    !request_bool(q, "force", &force) || !request_string(q, "version", &version))
+	    !request_bool(q, "force", &force) || !request_string(q, "version", &version) ||
+	    !request_string(q, "gate", &gate))
 		return;
 	verb = action ? rollout_verb_parse(action) : -1;
 	if (verb < 0) {
 		answer_error(q, MHD_HTTP_BAD_REQUEST,
-			     "action: '%s' is not start, pause, resume, advance, promote, abort or retry",
+			     "action: '%s' is not start, pause, resume, advance, promote, abort, retry or skip",
 			     action ? action : "");
 		return;
 	}
@@ -70,9 +71,14 @@ void api_rollout_action(struct request *q)
 		answer_error(q, MHD_HTTP_BAD_REQUEST, "version: belongs to start, not to %s", action);
 		return;
 	}
+	if (!gate != (verb != VERB_SKIP)) {
+		answer_error(q, MHD_HTTP_BAD_REQUEST, gate ? "gate: belongs to skip, not to %s" : "gate: is missing; %s needs the name of one",
+			     action);
+		return;
+	}
 	if (verb == VERB_START && begun(q, s, version))
 		return;
-	r = rollouts_command(q->agent, s, verb, force, &q->actor, q->comment, why);
+	r = rollouts_command(q->agent, s, &(struct rollout_order){ verb, force, gate, &q->actor, q->comment }, why);
 	if (r) {
 		answer_errno(q, r, why);
 		return;

@@ -55,6 +55,7 @@ static json_t *view_gate(const struct service *s, unsigned g)
 	json_object_set_new(o, "logE", judged ? view_number(j->log_e) : json_null());
 	json_object_set_new(o, "threshold", json_real(1 / policy->alpha));
 	json_object_set_new(o, "stableFails", json_boolean(judged && j->stable_fails));
+	json_object_set_new(o, "skipped", json_boolean(rollout_skips(&k->rollout, policy, g)));
 	return o;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /* What people ask of a rollout: start, pause, resume, advance, promote, abort,
- * retry; and why not. */
+ * retry, skip; and why not. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,7 +12,7 @@
 #include "rollouts.h"
 #include "../store/save.h"
 
-static const char *const verb_words[VERBS] = { "start", "pause", "resume", "advance", "promote", "abort", "retry" };
+static const char *const verb_words[VERBS] = { "start", "pause", "resume", "advance", "promote", "abort", "retry", "skip" };
 
 int rollout_verb_parse(const char *word)
 {
@@ -235,16 +235,17 @@ static int command_start(struct agent *a, struct service *s, bool retry, const s
 	return 0;
 }
 
-static int command_move(struct agent *a, struct service *s, enum rollout_verb verb, bool force, const struct asker *asker)
+static int command_move(struct agent *a, struct service *s, const struct rollout_order *order, const struct asker *asker)
 {
 	const struct rollout before = s->keep.rollout;
+	const struct model_rollout *policy = &s->model->rollout;
 	struct rollout *r = &s->keep.rollout;
 	struct rollout_output out = { .action = ROLLOUT_NOTHING };
 	struct rollout_input in;
 	int err;
 
 	rollouts_input(a, s, &in);
-	switch (verb) {
+	switch (order->verb) {
 	case VERB_PAUSE:
 		err = rollout_pause(r, &in);
 		break;
@@ -255,7 +256,10 @@ static int command_move(struct agent *a, struct service *s, enum rollout_verb ve
 		err = rollout_advance(r, &in);
 		break;
 	case VERB_PROMOTE:
-		err = rollout_promote(r, &in, force, &out);
+		err = rollout_promote(r, policy, &in, order->force, &out);
+		break;
+	case VERB_SKIP:
+		err = rollout_skip(r, policy, order->gate);
 		break;
 	default:
 		err = rollout_abort(r, &in, asker->comment && asker->comment[0] ? asker->comment : "aborted", &out);
@@ -278,10 +282,21 @@ static void way_on(const struct service *s, char out[AGENT_WHY])
 		snprintf(out, AGENT_WHY, "; `perch rollout start %s` begins one", s->name);
 }
 
-static void move_refused(const struct service *s, enum rollout_verb verb, int err, char why[AGENT_WHY])
+/* "connect_failure, reset" */
+static void gate_names(const struct service *s, char out[AGENT_WHY])
+{
+	size_t at = 0;
+
+	out[0] = 0;
+	for (size_t g = 0; g < s->model->rollout.n_gates && at < AGENT_WHY; g++)
+		at += snprintf(out + at, AGENT_WHY - at, "%s%s", g ? ", " : "", s->model->rollout.gate[g].name);
+}
+
+static void move_refused(const struct service *s, const struct rollout_order *order, int err, char why[AGENT_WHY])
 {
 	const struct rollout *r = &s->keep.rollout;
 	const char *phase = rollout_phase_name(r->phase);
+	enum rollout_verb verb = order->verb;
 	char way[AGENT_WHY];
 
 	switch (err) {
@@ -295,6 +310,17 @@ static void move_refused(const struct service *s, enum rollout_verb verb, int er
 		break;
 	case -EHOSTDOWN:
 		snprintf(why, AGENT_WHY, "%s: the canary has no live backend", s->name);
+		break;
+	case -ENOTSUP:
+		snprintf(why, AGENT_WHY, "%s: an experiment promotes nobody; `perch rollout abort %s` ends it, strategy: canary in %s promotes",
+			 s->name, s->name, s->model->origin);
+		break;
+	case -ENOENT:
+		gate_names(s, way);
+		snprintf(why, AGENT_WHY, "%s: there is no gate '%.64s'; gates here: %s", s->name, order->gate, way[0] ? way : "none");
+		break;
+	case -EALREADY:
+		snprintf(why, AGENT_WHY, "%s: gate '%.64s' is left out already", s->name, order->gate);
 		break;
 	case -ESTALE:
 		snprintf(why, AGENT_WHY, "%s: was rolled back meanwhile (%s)", s->name, r->reason);
@@ -320,10 +346,10 @@ static void emit_command(struct agent *a, struct service *s, enum rollout_verb v
 		   .epoch = perch_word_epoch(s->word), .reason = s->keep.rollout.reason, .comment = asker->comment);
 }
 
-int rollouts_command(struct agent *a, struct service *s, enum rollout_verb verb, bool force, const struct actor *actor,
-		     const char *comment, char why[AGENT_WHY])
+int rollouts_command(struct agent *a, struct service *s, const struct rollout_order *order, char why[AGENT_WHY])
 {
-	const struct asker asker = { .actor = actor, .comment = comment, .flag = PERCH_BY_AGENT };
+	const struct asker asker = { .actor = order->actor, .comment = order->comment, .flag = PERCH_BY_AGENT };
+	enum rollout_verb verb = order->verb;
 	enum rollout_phase before;
 	bool already;
 	int r;
@@ -334,10 +360,10 @@ int rollouts_command(struct agent *a, struct service *s, enum rollout_verb verb,
 	if (verb == VERB_START || verb == VERB_RETRY) {
 		r = command_start(a, s, verb == VERB_RETRY, &asker, why);
 	} else {
-		r = command_move(a, s, verb, force, &asker);
+		r = command_move(a, s, order, &asker);
 		if (r)
-			move_refused(s, verb, r, why);
-		if (r == -EINVAL || r == -EPERM || r == -EHOSTDOWN)
+			move_refused(s, order, r, why);
+		if (r == -EINVAL || r == -EPERM || r == -EHOSTDOWN || r == -ENOTSUP || r == -EALREADY)
 			r = -EBUSY;
 	}
 	if (r || already)
@@ -346,7 +372,7 @@ int rollouts_command(struct agent *a, struct service *s, enum rollout_verb verb,
 	save_rollout(a, s, true);
 	emit_command(a, s, verb, before, &asker);
 	/* what was asked for is done when it is answered */
-	if ((verb == VERB_ADVANCE || verb == VERB_RESUME) && service_in_rollout(s))
+	if ((verb == VERB_ADVANCE || verb == VERB_RESUME || verb == VERB_SKIP) && service_in_rollout(s))
 		rollouts_look(a, s);
 	return 0;
 }

@@ -29,6 +29,7 @@ void rollouts_input(struct agent *a, struct service *s, struct rollout_input *in
 	*in = (struct rollout_input){
 		.now = clock_now(),
 		.epoch = perch_word_epoch(s->word),
+		.minute = clock_minute_of_week(),
 		.rolled_back = service_rolled_back(s),
 		.canary_live = place_live(a, s, slot_of_role(s->slot, PERCH_ROLE_CANARY)),
 		.stable_live = place_live(a, s, slot_of_role(s->slot, PERCH_ROLE_STABLE)),

@@ -7,15 +7,21 @@
 #include "../agent.h"
 
 enum rollout_verb {
-	VERB_START, VERB_PAUSE, VERB_RESUME, VERB_ADVANCE, VERB_PROMOTE, VERB_ABORT, VERB_RETRY, VERBS,
+	VERB_START, VERB_PAUSE, VERB_RESUME, VERB_ADVANCE, VERB_PROMOTE, VERB_ABORT, VERB_RETRY, VERB_SKIP, VERBS,
 };
 /* -1: no such action. */
 int rollout_verb_parse(const char *word);
 
-/* 0, or -errno with a sentence: -EBUSY (the state does not allow it), -ESTALE
+/* 0, or -errno with a sentence: -ENOENT (no such gate), -EBUSY (the state does not allow it), -ESTALE
  * (rolled back meanwhile), else the datapath's. */
-int rollouts_command(struct agent *a, struct service *s, enum rollout_verb verb, bool force, const struct actor *actor,
-		     const char *comment, char why[AGENT_WHY]);
+struct rollout_order {
+	enum rollout_verb verb;
+	bool force;		/* promote */
+	const char *gate;	/* skip */
+	const struct actor *actor;
+	const char *comment;
+};
+int rollouts_command(struct agent *a, struct service *s, const struct rollout_order *order, char why[AGENT_WHY]);
 /* 0: the canary of s may be started; or -EBUSY with the sentence why not. */
 int rollouts_start_refused(const struct service *s, bool retry, char why[AGENT_WHY]);
 /* Is there nothing to start?  1 with *ret_outcome ("underWay", "alreadyStable"),
