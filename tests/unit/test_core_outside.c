@@ -205,6 +205,20 @@ static void test_score_of_many_decides(void **state)
 	assert_int_equal(rule(g, 4, st, t).action, OUTSIDE_ROLL_BACK);
 }
 
+static void test_gate_that_is_left_out_says_nothing(void **state)
+{
+	struct model_outside g[2] = { bounded(), compared("cpu") };
+	struct outside_state *none[2] = { NULL, NULL };
+	const struct model_rollout p = { .outside = g, .n_outside = 2, .score_pass = 9500, .score_marginal = 7500 };
+	struct outside_now t = at(1000);
+	struct outside_ruling r;
+
+	t.step_over = true;
+	outside_rule(&p, none, &t, &r);
+	assert_int_equal(r.action, OUTSIDE_GO_ON);
+	assert_string_equal(r.why, "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -215,6 +229,7 @@ int main(void)
 		cmocka_unit_test(test_checks_begin_after_the_delay_of_each_rollout),
 		cmocka_unit_test(test_comparison_is_made_once_at_the_end_of_a_step),
 		cmocka_unit_test(test_score_of_many_decides),
+		cmocka_unit_test(test_gate_that_is_left_out_says_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

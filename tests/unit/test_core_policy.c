@@ -250,6 +250,24 @@ static void test_gate_left_out_counts_for_nothing(void **state)
 	assert_int_equal(rollout_skip(&w.r, &w.policy, "connect_failure"), -EINVAL);
 }
 
+/* Gates from outside are left out by their names too. */
+static void test_gate_from_outside_is_left_out(void **state)
+{
+	struct model_outside outside[] = { { .name = "errors" }, { .name = "quality" } };
+	struct world w = world_make();
+
+	w.policy.outside = outside;
+	w.policy.n_outside = 2;
+	world_start(&w);
+	assert_int_equal(rollout_skip(&w.r, &w.policy, ""), -ENOENT);
+	assert_int_equal(rollout_skip(&w.r, &w.policy, "quality"), 0);
+	assert_true(rollout_skips(&w.r, &w.policy, MODEL_GATES + 1));
+	assert_false(rollout_skips(&w.r, &w.policy, MODEL_GATES));
+	assert_false(rollout_skips(&w.r, &w.policy, 1));
+	world_run(&w, 1);
+	assert_true(rollout_skips(&w.r, &w.policy, MODEL_GATES + 1));
+}
+
 /* A reload that gives the policy other gates brings none back by its place. */
 static void test_gates_that_changed_are_judged(void **state)
 {
@@ -279,6 +297,7 @@ int main(void)
 		cmocka_unit_test(test_experiment_ends_at_nothing),
 		cmocka_unit_test(test_experiment_promotes_nobody_and_rolls_back_the_bad),
 		cmocka_unit_test(test_gate_left_out_counts_for_nothing),
+		cmocka_unit_test(test_gate_from_outside_is_left_out),
 		cmocka_unit_test(test_gates_that_changed_are_judged),
 	};
 

@@ -39,7 +39,7 @@ void rollout_outside(const json_t *rollout)
 	json_array_foreach(field_list(rollout, "outside"), i, gate) {
 		table_text(t, gate, "name");
 		table_text(t, gate, "source");
-		table_text(t, gate, "verdict");
+		table_cell(t, "%s%s", field_text(gate, "verdict"), field_true(gate, "skipped") ? ", left out" : "");
 		number(t, gate, "value");
 		number(t, gate, "baseline");
 		number(t, gate, "min");

@@ -98,6 +98,9 @@ void rollout_tick(struct rollout *r, const struct model_rollout *policy, const s
 void rollout_stepped(struct rollout *r, __u32 epoch, __u64 now);
 /* ns that the step (or the watch) takes at least. */
 __u64 rollout_step_time(const struct rollout *r, const struct model_rollout *policy);
+/* Gates are numbered: those on signals from 0, those from outside from
+ * MODEL_GATES on.  "": there is no such gate. */
+const char *rollout_gate_name(const struct model_rollout *policy, unsigned g);
 /* Is gate g taken out by a person? */
 bool rollout_skips(const struct rollout *r, const struct model_rollout *policy, unsigned g);
 /* The command that unblocks, for `next`; "" when none is needed. */

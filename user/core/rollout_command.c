@@ -82,8 +82,8 @@ int rollout_skip(struct rollout *r, const struct model_rollout *policy, const ch
 {
 	if (!phase_has_canary(r))
 		return -EINVAL;
-	for (unsigned g = 0; g < policy->n_gates; g++) {
-		if (strcmp(policy->gate[g].name, gate) != 0)
+	for (unsigned g = 0; g < MODEL_GATES + policy->n_outside; g++) {
+		if (!*gate || strcmp(rollout_gate_name(policy, g), gate) != 0)
 			continue;
 		if (rollout_skips(r, policy, g))
 			return -EALREADY;

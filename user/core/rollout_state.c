@@ -184,16 +184,24 @@ bool word_taken_back(const struct rollout *r, const struct rollout_input *in)
 	return in->rolled_back && (__s32)(in->epoch - r->epoch) > 0;
 }
 
+const char *rollout_gate_name(const struct model_rollout *policy, unsigned g)
+{
+	if (g < MODEL_GATES)
+		return g < policy->n_gates ? policy->gate[g].name : "";
+	return g - MODEL_GATES < policy->n_outside ? policy->outside[g - MODEL_GATES].name : "";
+}
+
 static __u32 gates_hash(const struct model_rollout *policy)
 {
-	__u32 h = 2166136261u;	/* FNV-1a */
+	__u32 h = 2166136261u;	/* FNV-1a, each name with its end */
 
-	for (unsigned g = 0; g < policy->n_gates; g++)
-		for (const char *c = policy->gate[g].name;; c++) {
+	for (unsigned g = 0; g < MODEL_GATES + policy->n_outside; g++) {
+		const char *c = rollout_gate_name(policy, g);
+
+		do
 			h = (h ^ (__u8)*c) * 16777619u;
-			if (!*c)
-				break;
-		}
+		while (*c++);
+	}
 	return h;
 }
 
@@ -209,7 +217,7 @@ void gates_followed(struct rollout *r, const struct model_rollout *policy)
 
 bool rollout_skips(const struct rollout *r, const struct model_rollout *policy, unsigned g)
 {
-	return g < MODEL_GATES && r->skipped >> g & 1 && r->skipped_of == gates_hash(policy);
+	return g < MODEL_GATES + MODEL_OUTSIDE && r->skipped >> g & 1 && r->skipped_of == gates_hash(policy);
 }
 
 unsigned gate_over_limit(const struct rollout *r)

@@ -298,6 +298,8 @@ void outside_input(struct service *s, struct rollout_input *in)
 	for (size_t i = 0; i < o->n; i++) {
 		state[i] = &o->gate[i]->state;
 		outside_begin(state[i], &o->gate[i]->model, &t);
+		if (rollout_skips(&s->keep.rollout, &s->model->rollout, MODEL_GATES + i))
+			state[i] = NULL;
 	}
 	outside_rule(&s->model->rollout, state, &t, &o->ruling);
 	if (o->ruling.action == OUTSIDE_ROLL_BACK)
@@ -323,8 +325,9 @@ static json_t *test_json(const struct outside_gate *g)
 			 number_or_null(t->estimate), "effect", number_or_null(t->effect));
 }
 
-static json_t *gate_json(const struct service *s, const struct outside_gate *g)
+static json_t *gate_json(const struct service *s, size_t i)
 {
+	const struct outside_gate *g = s->outside->gate[i];
 	const struct model_outside *m = &g->model;
 	const struct outside_state *st = &g->state;
 	struct outside_now t;
@@ -335,6 +338,7 @@ static json_t *gate_json(const struct service *s, const struct outside_gate *g)
 		      m->metric[0] ? "metric" : m->prometheus[0] ? "prometheus" : "url", "verdict",
 		      outside_verdict_name(outside_verdict(st, m, &t)), "critical", m->critical, "action",
 		      m->hold ? "hold" : "rollback", "underAlpha", false);
+	json_object_set_new(o, "skipped", json_boolean(rollout_skips(&s->keep.rollout, &s->model->rollout, MODEL_GATES + i)));
 	json_object_set_new(o, "value", st->checks ? number_or_null(st->value) : json_null());
 	json_object_set_new(o, "age", st->seen && t.now >= st->seen ? json_real((t.now - st->seen) / 1e9) : json_null());
 	json_object_set_new(o, "min", number_or_null(m->min));
@@ -354,6 +358,6 @@ json_t *outside_json(const struct service *s)
 	json_t *list = json_array();
 
 	for (size_t i = 0; s->outside && i < s->outside->n; i++)
-		json_array_append_new(list, gate_json(s, s->outside->gate[i]));
+		json_array_append_new(list, gate_json(s, i));
 	return list;
 }

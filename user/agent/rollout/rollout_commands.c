@@ -288,8 +288,12 @@ static void gate_names(const struct service *s, char out[AGENT_WHY])
 	size_t at = 0;
 
 	out[0] = 0;
-	for (size_t g = 0; g < s->model->rollout.n_gates && at < AGENT_WHY; g++)
-		at += snprintf(out + at, AGENT_WHY - at, "%s%s", g ? ", " : "", s->model->rollout.gate[g].name);
+	for (unsigned g = 0; g < MODEL_GATES + MODEL_OUTSIDE && at < AGENT_WHY; g++) {
+		const char *name = rollout_gate_name(&s->model->rollout, g);
+
+		if (*name)
+			at += snprintf(out + at, AGENT_WHY - at, "%s%s", at ? ", " : "", name);
+	}
 }
 
 static void move_refused(const struct service *s, const struct rollout_order *order, int err, char why[AGENT_WHY])

@@ -198,9 +198,9 @@ static void rule_score(const struct model_rollout *policy, struct outside_state 
 
 	for (size_t i = 0; i < policy->n_outside; i++) {
 		const struct model_outside *g = &policy->outside[i];
-		bool bad = g->compare && st[i]->test.class != MANNWHITNEY_PASS;
+		bool bad = st[i] && g->compare && st[i]->test.class != MANNWHITNEY_PASS;
 
-		if (!g->compare)
+		if (!st[i] || !g->compare)
 			continue;
 		metrics[n++] = (struct score_metric){ g->group, st[i]->test.class, g->critical };
 		if (!isnan(g->weight) && !group_has(groups, n_groups, g->group))
@@ -232,6 +232,8 @@ void outside_rule(const struct model_rollout *policy, struct outside_state *cons
 	for (size_t i = 0; i < policy->n_outside; i++) {
 		const struct model_outside *gate = &policy->outside[i];
 
+		if (!st[i])
+			continue;
 		if (!gate->compare) {
 			rule_bounds(st[i], gate, t, ret);
 			continue;

@@ -73,7 +73,8 @@ struct outside_ruling {
 	double score;		/* of the comparisons; NAN: none were made */
 };
 
-/* What all gates of the policy say together: st has an element for each. */
+/* What all gates of the policy say together: st has an element for each, NULL
+ * for one that a person left out. */
 void outside_rule(const struct model_rollout *policy, struct outside_state *const *st, const struct outside_now *t,
 		  struct outside_ruling *ret);
 
