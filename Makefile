@@ -98,6 +98,8 @@ install: all
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 docs/man/perch.8 docs/man/perchd.8
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/bash-completion/completions deploy/completion/perch
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/perch/examples deploy/perch.yaml
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/perch/examples deploy/prometheus/perch.rules.yaml
+	install -D -m 644 deploy/grafana/perch.json $(DESTDIR)$(PREFIX)/share/doc/perch/examples/grafana.json
 	install -D -m 644 deploy/systemd/perch.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/perch.conf
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
 	sed 's|/usr/sbin/perchd|$(PREFIX)/sbin/perchd|' deploy/systemd/perchd.service > \

@@ -99,6 +99,7 @@ test_page_is_well_formed_and_has_what_is_documented() {
 		perch_rollout_phase gauge service,phase
 		perch_rollbacks_total counter service,reason
 		perch_gate_log_e gauge service,gate
+		perch_webhook_failures_total counter service
 		perch_packets_passed_total counter reason
 		perch_packets_dropped_total counter reason
 		perch_packets_noted_total counter reason

@@ -45,6 +45,7 @@ ALL='sum(rate(perch_connections_total{service=\"$service\",version=\"$version\"}
 	service shop 7009 11 "name: errors, prometheus: 'http://127.0.0.1:9090/', query: \"$BAD / $ALL\", max: 0.2, threshold: 2, checkInterval: 1s"
 	service mail 7000 12 "name: quality, url: 'http://127.0.0.1:9400/\$version.json', pointer: /result/0/score, min: 0.9, checkInterval: 1s, maxAge: 2s, action: hold"
 	service news 7000 13 "name: wait, metric: wait, compare: mannWhitney, direction: increase, checkInterval: 1s, action: rollback"
+	service safe 7000 14 "name: score, url: 'https://127.0.0.1:9443/', pointer: /score, min: 1, checkInterval: 1s, caFile: $LAB_DIR/tls.pem, headers: { Authorization: { file: $LAB_DIR/score.token } }"
 } | perch_config "$MODE"
 sed -i "s|^agent:|agent:\n  listen: 127.0.0.1:9911\n  metricsTokenFile: $TOKEN|" "$LAB_DIR/perch.yaml"
 start_perchd
@@ -195,6 +196,38 @@ test_url_holds_while_it_is_silent_or_bad() {
 	lab_kill TERM "$SCORES"
 }
 
+# Answers only to who has the token.
+start_secure() {
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=score \
+		-addext subjectAltName=IP:127.0.0.1 -keyout "$LAB_DIR/tls.key" -out "$LAB_DIR/tls.pem" 2> "$LAB_DIR/openssl"
+	lab_spawn lb "$LAB_DIR/secure" python3 -c '
+import http.server, ssl, sys
+class Score(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        known = self.headers.get("Authorization") == "Bearer sesame"
+        self.send_response(200 if known else 401)
+        self.end_headers()
+        self.wfile.write(b"{\"score\": 1}")
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 9443), Score)
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(sys.argv[1] + "/tls.pem", sys.argv[1] + "/tls.key")
+server.socket = context.wrap_socket(server.socket, server_side=True)
+server.serve_forever()' "$LAB_DIR"
+	SECURE=$SPAWNED
+	wait_for 20 in_ns lb curl -s --cacert "$LAB_DIR/tls.pem" -o /dev/null https://127.0.0.1:9443/
+}
+
+test_headers_come_from_files_and_trust_too() {
+	echo 'Bearer wrong' > "$LAB_DIR/score.token"
+	expect start_secure
+	expect perch rollout start safe
+	expect wait_for 20 rollout_is safe .blockedBy 'gate score: the answer has status 401'
+	echo 'Bearer sesame' > "$LAB_DIR/score.token"
+	expect until_phase safe 14 Succeeded
+	expect refused grep -q 'sesame' "$LAB_DIR/perchd.err" <(perch -j config show; perch -j rollout show safe)
+	lab_kill TERM "$SECURE"
+}
+
 WAIT_N=0
 push_waits() {
 	WAIT_N=$(((WAIT_N + 7) % 10))
@@ -218,5 +251,5 @@ took_interval() {
 
 run test_values_are_pushed_and_shown test_tcp_takes_values_with_the_token_alone test_token_is_shown_nowhere \
 	test_pushed_values_roll_back_and_promote test_prometheus_rolls_back test_url_holds_while_it_is_silent_or_bad \
-	test_series_are_compared_at_the_end_of_a_step
+	test_series_are_compared_at_the_end_of_a_step test_headers_come_from_files_and_trust_too
 finish

@@ -226,6 +226,8 @@ static void test_diff_values_are_read_back_as_they_are_told(void **state)
 		"                direction: decrease, tolerance: 0.5, confidence: 0.9, effect: cles, group: g, weight: 12.5,\n"
 		"                checkInterval: 2s, maxAge: 3s, action: rollback },\n"
 		"              { name: d, url: \"https://h/a?b\", pointer: \"/x/0\", min: 1 }, { name: e, urlFile: /url, max: 2 }]\n"
+		"      webhooks: [{ url: \"http://a/$service\", events: [hold, alarm], secretFile: /s, timeout: 2s, retries: 0 },\n"
+		"                 { urlFile: /slack, format: slack }, { url: \"https://b\", gate: step, caFile: /ca }]\n"
 		"      score: { pass: 90.5, marginal: 60 }\n"
 		"    versions:\n      - name: v1\n        role: stable\n"
 		"        backends: [{ address: 10.0.1.2, weight: 256 }, \"[2001:db8:1::2]\"]\n"

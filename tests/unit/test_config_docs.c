@@ -77,7 +77,7 @@ static void test_docs_describe_every_key(void **state)
 		NAMED "    versions: [{ %s }]\n", NAMED "    rollback: { %s }\n", NAMED "    healthCheck: { %s }\n",
 		NAMED "    rules: [{ %s }]\n", NAMED "    rollout: { %s }\n", NAMED "    rollout: { reflex: { %s } }\n",
 		NAMED "    rollout: { gates: [{ %s }] }\n", NAMED "    rollout: { gates: [{ name: a, %s }] }\n",
-		NAMED "    rollout: { score: { %s } }\n", "schema: 1\ndefaults: { %s }\n",
+		NAMED "    rollout: { score: { %s } }\n", NAMED "    rollout: { webhooks: [{ %s }] }\n", "schema: 1\ndefaults: { %s }\n",
 	};
 	char *guide = read_text(GUIDE), *manual = read_text(MANUAL);
 	unsigned n = 0;

@@ -365,7 +365,6 @@ static const struct mistake {
 	{ ROLLOUT "      freeze: [\"Fri 16:00-Mon 08:00\", \"Fri-Mon\"]\n", 10, "services[0].rollout.freeze[1]",
 	  "'Fri-Mon' is not understood; write a time of the week like" },
 	{ ROLLOUT "      freeze: [\"Sat 25:00-Mon 08:00\"]\n", 10, "services[0].rollout.freeze[0]", "write a time of the week" },
-	{ ROLLOUT "      webhooks: [{ url: x }]\n", 10, "services[0].rollout.webhooks", "not supported yet" },
 
 	/* gates */
 	{ GATE "        - { max: 2 }\n", 11, "services[0].rollout.gates[0].signal", "is missing" },

@@ -41,6 +41,7 @@
 #include "takeover.h"
 #include "upkeep.h"
 #include "reload/watch.h"
+#include "webhooks/webhooks.h"
 
 #define LOOK_MS 100		/* at most; less when samples come more often */
 #define SECRET_BYTES 32
@@ -367,7 +368,7 @@ int agent_start(struct agent *a, const char *config_path)
 	hostcheck_watch(a);
 	start_handles(a);
 	tracing_start(a);
-	r = pins_start(a) ?: fetcher_open(&a->fetcher, &a->loop) ?: start_http(a);
+	r = pins_start(a) ?: fetcher_open(&a->fetcher, &a->loop) ?: webhooks_start(a) ?: start_http(a);
 	if (r)
 		return r;
 	a->ready = true;
@@ -414,6 +415,7 @@ void agent_stop(struct agent *a)
 	if (a->events)
 		api_events_end(a);
 	tracing_end(a);
+	webhooks_stop(a);
 	fetcher_close(a->fetcher);
 	http_stop(a->socket_http);
 	http_stop(a->tcp_http);

@@ -35,6 +35,7 @@ struct http;
 struct pins;
 struct tracing;
 struct watch;
+struct webhooks;
 
 struct agent {
 	uv_loop_t loop;
@@ -71,6 +72,7 @@ struct agent {
 	__u8 *dead;		/* by version and family: an alarm says so */
 	struct pins *pins;
 	struct fetcher *fetcher;	/* requests to others */
+	struct webhooks *webhooks;
 	struct pushed pushed;	/* values from outside */
 	struct http *socket_http, *tcp_http;
 

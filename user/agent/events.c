@@ -23,6 +23,8 @@ struct events {
 	size_t count;
 	__u64 id;
 	struct follower *followers;
+	void (*hears)(void *arg, const json_t *event);	/* NULL: nobody */
+	void *hears_arg;
 };
 
 const struct actor actor_file = { .via = "file" };
@@ -174,6 +176,8 @@ void events_emit(struct events *e, const struct event *v)
 		store_event(e->store, e->id, text);
 	free(text);
 	events_push(e, event);
+	if (e->hears)
+		e->hears(e->hears_arg, event);
 	for (struct follower *f = e->followers; f; f = next) {
 		next = f->next;
 		f->fn(f, event);
@@ -192,6 +196,12 @@ json_t *events_last(const struct events *e, size_t n, const char *service)
 			json_array_insert(array, 0, event);
 	}
 	return array;
+}
+
+void events_hear(struct events *e, void (*fn)(void *arg, const json_t *event), void *arg)
+{
+	e->hears = fn;
+	e->hears_arg = arg;
 }
 
 void events_follow(struct events *e, struct follower *f)

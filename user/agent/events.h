@@ -63,6 +63,9 @@ struct follower {
 };
 void events_follow(struct events *e, struct follower *f);
 void events_unfollow(struct events *e, struct follower *f);
+/* One who hears of each without being a follower, whom each_follower would
+ * take for a stream; fn NULL: nobody. */
+void events_hear(struct events *e, void (*fn)(void *arg, const json_t *event), void *arg);
 /* Call fn for every follower; fn may unfollow its own. */
 void events_each_follower(struct events *e, void (*fn)(struct follower *f));
 

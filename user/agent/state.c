@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "outside/gates.h"
+#include "webhooks/webhooks.h"
 
 const char *rollback_by_name(enum rollback_by by)
 {
@@ -37,6 +38,7 @@ void service_delete(struct service *s)
 		free(s->evidence[i].votes);
 	free(s->drains);
 	outside_free(s->outside);
+	step_gate_free(s->step_gate);
 	free(s);
 }
 

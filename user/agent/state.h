@@ -51,6 +51,7 @@ const char *rollback_by_name(enum rollback_by by);
 
 struct check;
 struct outside;
+struct step_gate;
 struct placed_drain;
 
 struct service {
@@ -78,6 +79,8 @@ struct service {
 	__u64 next_save;	/* ns: rollout to the pinned map again */
 	__u64 stored_bad;	/* arm_bad of the canary when it went to the store */
 	__u64 rollbacks[BACK_KINDS];
+	struct step_gate *step_gate;	/* see webhooks/webhooks.h; NULL: none was asked */
+	__u64 webhook_failures;	/* messages that were given up */
 	struct outside *outside;	/* gates from outside, see outside/gates.h; NULL: none yet */
 	struct check *checks;	/* of its backends, see health.h */
 	struct placed_drain *drains;	/* backends that a person drains */

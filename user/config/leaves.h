@@ -46,6 +46,7 @@ void leaves_leave(struct leaves *l, size_t to);
 
 /* leaves_outside.c: one gate, to the stream of a list. */
 void leaves_outside(FILE *f, const struct model_outside *g);
+void leaves_webhook(FILE *f, const struct model_webhook *w);
 
 /* leaves_rollout.c: below the path. */
 void leaves_of_rollout(struct leaves *l, const struct model_rollout *p);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
-/* Owns how gates from outside are written again.  Files with secrets are named,
+/* Owns how gates from outside and webhooks are written again.  Files with secrets are named,
  * never read. */
 #include <math.h>
 #include <stdio.h>
@@ -62,6 +62,37 @@ static void compared(FILE *f, const struct model_outside *g)
 		g->group);
 	if (!isnan(g->weight))
 		fprintf(f, ", weight: %.6g", g->weight);
+}
+
+static void events(FILE *f, __u32 told)
+{
+	static const char *const names[MODEL_TELLS] = { "step", "hold", "rollback", "promote", "alarm" };
+	const char *separator = "";
+
+	fputs(", events: [", f);
+	for (unsigned i = 0; i < MODEL_TELLS; i++) {
+		if (!(told & 1u << i))
+			continue;
+		fprintf(f, "%s%s", separator, names[i]);
+		separator = ", ";
+	}
+	fputc(']', f);
+}
+
+void leaves_webhook(FILE *f, const struct model_webhook *w)
+{
+	static const char *const formats[] = { "json", "slack", "alertmanager" };
+	char text[VALUE_TEXT];
+
+	fprintf(f, "{ timeout: %s", value_format_duration(w->timeout, text));
+	target(f, &w->target);
+	quoted(f, "secretFile", w->secret_file);
+	if (w->gate) {
+		fputs(", gate: step }", f);
+		return;
+	}
+	events(f, w->events);
+	fprintf(f, ", format: %s, retries: %u }", formats[w->format], w->retries);
 }
 
 void leaves_outside(FILE *f, const struct model_outside *g)

@@ -65,6 +65,19 @@ static void freezes(struct leaves *l, const struct model_rollout *p)
 	leaves_close(l, "freeze", &list);
 }
 
+static void webhooks(struct leaves *l, const struct model_rollout *p)
+{
+	struct leaves_list list;
+
+	if (leaves_open(l, &list))
+		return;
+	for (size_t i = 0; i < p->n_webhooks; i++) {
+		leaves_element(&list, "%s", "");
+		leaves_webhook(list.f, &p->webhooks[i]);
+	}
+	leaves_close(l, "webhooks", &list);
+}
+
 void leaves_of_rollout(struct leaves *l, const struct model_rollout *p)
 {
 	static const char *const strategies[] = { "canary", "blueGreen", "experiment" };
@@ -88,6 +101,7 @@ void leaves_of_rollout(struct leaves *l, const struct model_rollout *p)
 	leaves_count(l, "connectFailures", p->reflex);
 	leaves_leave(l, back);
 	gates(l, p);
+	webhooks(l, p);
 	back = leaves_enter(l, "score");
 	leaves_percent(l, "pass", p->score_pass);
 	leaves_percent(l, "marginal", p->score_marginal);

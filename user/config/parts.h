@@ -86,6 +86,10 @@ int outside_read(struct reader *r, yaml_node_t *node, struct model_outside *g);
 int outside_check_weights(struct reader *r, const struct model_rollout *p);
 int outside_copy(struct reader *r, const struct model_rollout *from, struct model_rollout *to);
 
+/* webhooks.c: into struct model_rollout. */
+schema_reader webhooks_read;
+int webhooks_copy(struct reader *r, const struct model_rollout *from, struct model_rollout *to);
+
 /* target.c: into a URL of MODEL_URL_LENGTH, a path of MODEL_PATH and a text of
  * MODEL_QUERY bytes; headers into struct model_target. */
 schema_reader target_read_url, target_read_file, target_read_text, target_read_headers;

@@ -309,6 +309,7 @@ static const struct schema_key rollout_keys[] = {
 	  .max = MILLION / 2 },
 	{ .name = "reflex", .type = SCHEMA_MAP, .map = &reflex_schema },
 	{ .name = "gates", .read = read_gates },
+	{ .name = "webhooks", .read = webhooks_read },
 	{ .name = "score", .type = SCHEMA_MAP, .map = &score_schema },
 	SCHEMA_NOT_YET("beta", SCHEMA_NO_OFF),
 	SCHEMA_NOT_YET("maxLoss", SCHEMA_NO_OFF),
@@ -316,7 +317,6 @@ static const struct schema_key rollout_keys[] = {
 	SCHEMA_NOT_YET("maxRatio", SCHEMA_NO_OFF),
 	SCHEMA_NOT_YET("maxSlowdown", SCHEMA_NO_OFF),
 	SCHEMA_NOT_YET("warmup", SCHEMA_OFF_ZERO),
-	SCHEMA_NOT_YET("webhooks", SCHEMA_OFF_LIST),
 	{}
 };
 static const struct schema rollout_schema = { "a rollout", rollout_keys };
@@ -399,10 +399,12 @@ int policy_read(struct reader *r, yaml_node_t *node, void *field)
 int policy_copy(struct reader *r, const struct model_rollout *from, struct model_rollout *to)
 {
 	*to = *from;
-	return outside_copy(r, from, to);
+	to->webhooks = NULL;
+	return outside_copy(r, from, to) ?: webhooks_copy(r, from, to);
 }
 
 void policy_free(struct model_rollout *p)
 {
 	free(p->outside);
+	free(p->webhooks);
 }

@@ -146,6 +146,27 @@ struct model_outside {
 	unsigned element;	/* of the list of gates */
 };
 
+/* What webhooks are told of. */
+enum model_tell {
+	MODEL_TELL_STEP = 1, MODEL_TELL_HOLD = 2, MODEL_TELL_ROLLBACK = 4, MODEL_TELL_PROMOTE = 8, MODEL_TELL_ALARM = 16,
+	MODEL_TELL_ALL = 31,
+};
+#define MODEL_TELLS 5
+#define MODEL_WEBHOOKS 8
+
+enum model_webhook_format { MODEL_WEBHOOK_JSON, MODEL_WEBHOOK_SLACK, MODEL_WEBHOOK_ALERTMANAGER };
+
+struct model_webhook {
+	struct model_target target;
+	char secret_file[MODEL_PATH];	/* signs json; "": not */
+	__u32 events;		/* enum model_tell, or-ed */
+	__u32 format;		/* enum model_webhook_format */
+	__u64 timeout;		/* ns */
+	__u32 retries;
+	bool gate;		/* is asked before a step, and told nothing */
+	int line;
+};
+
 struct model_step {
 	__u32 share;		/* 0..10000 */
 	bool manual;		/* wait for `rollout advance` after this step */
@@ -189,6 +210,8 @@ struct model_rollout {
 	struct model_outside *outside;	/* at most MODEL_OUTSIDE */
 	size_t n_outside;
 	__u32 score_pass, score_marginal;	/* 0.01 % */
+	struct model_webhook *webhooks;	/* at most MODEL_WEBHOOKS */
+	size_t n_webhooks;
 };
 
 #define MODEL_AT 32

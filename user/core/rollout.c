@@ -198,9 +198,10 @@ static void go_on(struct rollout *r, const struct model_rollout *policy, const s
 		return;
 	}
 	if (r->pending) {
-		BLOCKED(r, "%s", "");
+		BLOCKED(r, "%s", in->step_waits ? in->step_waits : "");
 		phase_set(r, phase_running(r), in->now);
-		ask_share(r, out);
+		if (!in->step_waits)
+			ask_share(r, out);
 		return;
 	}
 	if (step_blocked(r, policy, in)) {

@@ -57,6 +57,7 @@ struct rollout_input {
 	const char *outside_fails;	/* why the canary must go back */
 	const char *outside_waits;	/* why it may not go on */
 	bool outside_holds;	/* and this is no matter of waiting */
+	const char *step_waits;	/* why the share may not be set yet; NULL: it may */
 };
 
 enum rollout_action { ROLLOUT_NOTHING, ROLLOUT_SET_SHARE, ROLLOUT_PROMOTE, ROLLOUT_ROLL_BACK };

@@ -70,7 +70,7 @@ int rollout_promote(struct rollout *r, const struct model_rollout *policy, const
 		return -ENOTSUP;
 	if (!force && !in->canary_live)
 		return -EHOSTDOWN;
-	if (!force && (r->judge.fails || gate_over_limit(r)))
+	if (!force && (r->judge.fails || gate_over_limit(r) || in->outside_fails || in->outside_holds))
 		return -EPERM;
 	times_mend(r, in->now);
 	*ret_out = (struct rollout_output){ .changed = true, .eta = NAN };

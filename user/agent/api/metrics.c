@@ -154,6 +154,14 @@ static void page_gates(const struct page *p)
 	}
 }
 
+static void page_webhooks(const struct page *p)
+{
+	family(p, "perch_webhook_failures_total", "counter", "Messages to webhooks that were given up.");
+	for (const struct service *s = p->a->services; s; s = s->next)
+		fprintf(p->f, "perch_webhook_failures_total{service=\"%s\"} %llu\n", s->name,
+			(unsigned long long)s->webhook_failures);
+}
+
 static void page_rollouts(const struct page *p)
 {
 	family(p, "perch_rollout_phase", "gauge", "1 for the phase that the service is in.");
@@ -167,6 +175,7 @@ static void page_rollouts(const struct page *p)
 			fprintf(p->f, "perch_rollbacks_total{service=\"%s\",reason=\"%s\"} %llu\n", s->name,
 				rollback_by_name(i), (unsigned long long)s->rollbacks[i]);
 	page_gates(p);
+	page_webhooks(p);
 }
 
 static const struct {

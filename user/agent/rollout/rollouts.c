@@ -19,6 +19,7 @@
 #include "rollback.h"
 #include "../outside/gates.h"
 #include "../store/save.h"
+#include "../webhooks/webhooks.h"
 
 static const struct asker judge = { .actor = &actor_judge, .flag = PERCH_BY_JUDGE };
 
@@ -38,6 +39,8 @@ void rollouts_input(struct agent *a, struct service *s, struct rollout_input *in
 	};
 	in->step_connections = step_connections(k);
 	outside_input(s, in);
+	if (k->rollout.pending && service_in_rollout(s))
+		in->step_waits = step_gate_closed(a, s);
 }
 
 static const char *percent_text(__u32 share, char out[16])
@@ -123,6 +126,8 @@ int rollouts_do(struct agent *a, struct service *s, const struct rollout_output 
 	case ROLLOUT_NOTHING:
 		return 0;
 	case ROLLOUT_SET_SHARE:
+		if (step_gate_closed(a, s))	/* comes again with each look */
+			return 0;
 		r = rollout_set_share(a, s, out->share, asker);
 		break;
 	case ROLLOUT_PROMOTE:
