@@ -46,6 +46,7 @@ ALL='sum(rate(perch_connections_total{service=\"$service\",version=\"$version\"}
 	service mail 7000 12 "name: quality, url: 'http://127.0.0.1:9400/\$version.json', pointer: /result/0/score, min: 0.9, checkInterval: 1s, maxAge: 2s, action: hold"
 	service news 7000 13 "name: wait, metric: wait, compare: mannWhitney, direction: increase, checkInterval: 1s, action: rollback"
 	service safe 7000 14 "name: score, url: 'https://127.0.0.1:9443/', pointer: /score, min: 1, checkInterval: 1s, caFile: $LAB_DIR/tls.pem, headers: { Authorization: { file: $LAB_DIR/score.token } }"
+	service slow 7000 15 "name: hung, url: 'http://127.0.0.1:9600/', min: 1, checkInterval: 6s"
 } | perch_config "$MODE"
 sed -i "s|^agent:|agent:\n  listen: 127.0.0.1:9911\n  metricsTokenFile: $TOKEN|" "$LAB_DIR/perch.yaml"
 start_perchd
@@ -220,12 +221,44 @@ server.serve_forever()' "$LAB_DIR"
 test_headers_come_from_files_and_trust_too() {
 	echo 'Bearer wrong' > "$LAB_DIR/score.token"
 	expect start_secure
+	cp "$LAB_DIR/tls.pem" "$LAB_DIR/tls.right"
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=other \
+		-keyout "$LAB_DIR/other.key" -out "$LAB_DIR/tls.pem" 2> "$LAB_DIR/openssl"
 	expect perch rollout start safe
+	expect wait_for 20 rollout_is safe .blockedBy 'gate score: SSL certificate problem'
+	cp "$LAB_DIR/tls.right" "$LAB_DIR/tls.pem"
 	expect wait_for 20 rollout_is safe .blockedBy 'gate score: the answer has status 401'
 	echo 'Bearer sesame' > "$LAB_DIR/score.token"
 	expect until_phase safe 14 Succeeded
 	expect refused grep -q 'sesame' "$LAB_DIR/perchd.err" <(perch -j config show; perch -j rollout show safe)
 	lab_kill TERM "$SECURE"
+}
+
+# It takes connections, and requests, and never answers.
+start_hung() {
+	lab_spawn lb "$LAB_DIR/hung" python3 -c '
+import socket, time
+server = socket.create_server(("127.0.0.1", 9600), backlog=64)
+time.sleep(3600)'
+	wait_for 20 in_ns lb grep -qi '0100007F:2580 00000000:0000 0A' /proc/net/tcp
+}
+
+# perchd beats every second and looks at rollouts ten times a second meanwhile.
+test_a_server_that_hangs_blocks_its_rollout_alone() {
+	local i began took most=0
+	expect start_hung
+	expect perch rollout start slow
+	for i in 1 2 3 4 5 6 7 8 9 10; do
+		began=$(monotonic)
+		expect perch -j status > "$LAB_DIR/status"
+		took=$(($(monotonic) - began))
+		[ "$took" -le "$most" ] || most=$took
+	done
+	say "the slowest of 10 answers took $((most / 1000000)) ms"
+	expect [ "$most" -lt 3000000000 ]	# a request takes its 6 s
+	expect wait_for 30 rollout_is slow .blockedBy 'gate hung: .*[Tt]imed? ?out'
+	expect [ "$(version slow v2 .weight)" = 40 ]
+	expect perch rollout abort slow
 }
 
 WAIT_N=0
@@ -251,5 +284,6 @@ took_interval() {
 
 run test_values_are_pushed_and_shown test_tcp_takes_values_with_the_token_alone test_token_is_shown_nowhere \
 	test_pushed_values_roll_back_and_promote test_prometheus_rolls_back test_url_holds_while_it_is_silent_or_bad \
-	test_series_are_compared_at_the_end_of_a_step test_headers_come_from_files_and_trust_too
+	test_series_are_compared_at_the_end_of_a_step test_headers_come_from_files_and_trust_too \
+	test_a_server_that_hangs_blocks_its_rollout_alone
 finish

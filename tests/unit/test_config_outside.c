@@ -27,6 +27,8 @@ static const struct mistake {
 	const char *key;
 	const char *says;
 } mistakes[] = {
+	{ "schema: 1\nagent:\n  metricsTokenFile: /t\n", 3, "agent.metricsTokenFile", "is for values that come to listen, and there is none" },
+
 	/* gates from outside */
 	{ GATE "        - { signal: reset, max: 1, query: x }\n", 11, "services[0].rollout.gates[0].query",
 	  "it is for gates from outside, which have a name and a source and no signal" },

@@ -128,7 +128,18 @@ static const struct schema_key agent_keys[] = {
 	{ .name = "metricsTokenFile", SCHEMA_FIELD(struct model_agent, metrics_token_file), .read = read_path },
 	{}
 };
-const struct schema agent_schema = { "the agent", agent_keys };
+static const struct schema agent_schema = { "the agent", agent_keys };
+
+int agent_read(struct reader *r, yaml_node_t *node, void *agent)
+{
+	const struct model_agent *a = agent;
+	int err = schema_read(r, node, &agent_schema, agent);
+
+	if (!err && a->metrics_token_file && !a->listen_host)
+		return reader_fail_at(r, reader_line(schema_value(r, node, "metricsTokenFile")), "metricsTokenFile",
+				      "is for values that come to listen, and there is none; write listen: 127.0.0.1:9911, or take it out");
+	return err;
+}
 
 int agent_set_defaults(struct model_agent *a)
 {

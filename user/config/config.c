@@ -82,7 +82,7 @@ static int read_out_of_turn(struct reader *r, yaml_node_t *node, void *field)
 
 static const struct schema_key config_keys[] = {
 	{ .name = "schema", .required = true, .read = read_out_of_turn },
-	{ .name = "agent", .type = SCHEMA_MAP, SCHEMA_FIELD(struct model_config, agent), .map = &agent_schema },
+	{ .name = "agent", SCHEMA_FIELD(struct model_config, agent), .read = agent_read },
 	{ .name = "interfaces", .type = SCHEMA_LIST, SCHEMA_FIELDS(struct model_config, interfaces),
 	  .list = &interface_list },
 	{ .name = "services", .read = services_read },

@@ -9,7 +9,7 @@
 /* agent.c: into struct model_agent. */
 int agent_set_defaults(struct model_agent *a);
 void agent_free(struct model_agent *a);
-extern const struct schema agent_schema;
+schema_reader agent_read;
 
 /* interface.c: an element of interfaces, into struct model_interface, and what
  * holds between them and with the services. */

@@ -90,8 +90,10 @@ const char *step_gate_closed(struct agent *a, struct service *s)
 	const struct rollout *r = &s->keep.rollout;
 	struct step_gate *g = s->step_gate;
 
-	if (!gate_of(s, 0) || !a->fetcher)
+	if (!gate_of(s, 0))
 		return NULL;
+	if (!a->fetcher)
+		return "webhook before a step: perchd is starting";
 	if (!g)
 		g = s->step_gate = calloc(1, sizeof(*g));
 	if (!g)
