@@ -7,6 +7,8 @@
 # afterwards.  SEED=N repeats an order of kills, KILLS=N has more of them.
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
+# shellcheck source=kept.sh
+. "$(dirname "$0")/kept.sh"
 
 KILLS=${KILLS:-10}		# for each operation
 SEED=${SEED:-$((RANDOM * 32768 + RANDOM))}
@@ -54,32 +56,11 @@ configuration | perch_config "$MODE"
 start_perchd
 RANDOM=$((SEED % 32768))
 
-# What the agent says of a service, as `kept` says it of the others.
-agent_keeps() {
-	perch -j service show "$1" | jq -c '.[0] | {
-		canary: ([.versions[] | select(.role == "canary") | .weight] | add // 0 | . * 100 | round),
-		versions: [.versions[] | {name, role, rejected: (.rejected != null and .role != "stable")}] | sort,
-		drained: [.versions[].backends[] | select(.drainedSince != null) | .address] | unique}'
-}
-
-# The same of the kernel and the store.
-kept() {
-	"$TOOLS/kept" "$@" | jq -c '{canary, versions: [.versions[] | {name, role,
-		rejected: (.rejected and .role != "stable")}] | sort, drained: (.drained | unique)}'
-}
-
 # Agent, kernel, store and file are of one mind about every service.
 agree() {
-	local name agent kernel store
+	local name
 	for name in "${SERVICES[@]}"; do
-		agent=$(agent_keeps "$name")
-		kernel=$(kept kernel "$PINS" "$name")
-		store=$(kept store "$LAB_DIR/state" "$name")
-		if [ "$agent" != "$kernel" ] || [ "$agent" != "$store" ] ||
-			[ "$(field "$("$TOOLS/kept" kernel "$PINS" "$name")" .whole)" != true ]; then
-			printf '%s\nagent  %s\nkernel %s\nstore  %s\n' "$name" "$agent" "$kernel" "$store"
-			return 1
-		fi
+		agree_on "$name" || return 1
 	done
 	[ "$(field "$(perch -j config show)" .ok)" = true ] && knows_version web "$VERSIONS"
 }
