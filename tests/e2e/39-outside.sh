@@ -261,6 +261,26 @@ test_a_server_that_hangs_blocks_its_rollout_alone() {
 	expect perch rollout abort slow
 }
 
+# The agent is killed while the gate fails and comes back to silence: it goes
+# on where it was, and silence passes nobody.
+test_a_killed_agent_passes_nobody_without_a_value() {
+	sed -i 's/interval: 3s/interval: 1s/' "$LAB_DIR/perch.yaml"
+	expect perch rollback web comment 'v1 again'
+	expect perch rollout retry web
+	expect perch metric push service web version canary name rate value 90
+	expect wait_for 10 rollout_is web .blockedBy '^gate rate: 90 is below min 98, 1 of 2 checks failed'
+	stop_perchd KILL
+	start_perchd
+	expect perch -j metric show web
+	expect knock 10
+	expect wait_for 10 rollout_is web .blockedBy '^gate rate: no new rate was pushed for v2'
+	sleep 2
+	expect rollout_is web .step '^1$'
+	expect perch metric push service web version canary name rate value 99
+	local RATE=99 EACH=push_rate
+	expect until_phase web 10 Succeeded
+}
+
 WAIT_N=0
 push_waits() {
 	WAIT_N=$(((WAIT_N + 7) % 10))
@@ -285,5 +305,5 @@ took_interval() {
 run test_values_are_pushed_and_shown test_tcp_takes_values_with_the_token_alone test_token_is_shown_nowhere \
 	test_pushed_values_roll_back_and_promote test_prometheus_rolls_back test_url_holds_while_it_is_silent_or_bad \
 	test_series_are_compared_at_the_end_of_a_step test_headers_come_from_files_and_trust_too \
-	test_a_server_that_hangs_blocks_its_rollout_alone
+	test_a_server_that_hangs_blocks_its_rollout_alone test_a_killed_agent_passes_nobody_without_a_value
 finish
