@@ -36,11 +36,12 @@ services() {
 	service frozen 83 "interval: 1s, minConnections: 1, steps: [50, 100], freeze: [\"$(day_time -3600)-$(day_time 7200)\"]"
 	service undecided 84 "interval: 1s, steps: [50, 100], minConnections: 1000000, maxStepTime: 2s, onInconclusive: rollback"
 	service waved 85 "interval: 1s, steps: [50, 100], minConnections: 1000000, maxStepTime: 2s, onInconclusive: advance"
+	service watched 87 "interval: 3s, minConnections: 1, steps: [50, 100], gates: [{ signal: connect_failure, max: 5 }]"
 	service gated 86 "steps: [50, 100], interval: 3s, minConnections: 1, gates: [{ signal: response_time, quantile: 0.5, max: 0.01ms }]"
 }
 services | perch_config tc
 start_perchd
-for port in 80 81 82 83 86; do
+for port in 80 81 82 83 86 87; do
 	lab_spawn c "$LAB_DIR/load-$port" "$TOOLS/shortconn" -t 300 -r 50 -s 10.1.1.0 -m 2000 "$VIP4" $port
 done
 
@@ -116,10 +117,10 @@ test_nothing_goes_on_in_a_freeze_but_a_person() {
 
 test_undecided_steps_go_back_or_on_as_the_policy_says() {
 	expect perch rollout start undecided
-	expect perch rollout start waved
 	expect wait_for 30 is undecided .phase RolledBack
 	expect is undecided '.reason | test("not decided within maxStepTime")' true
-	expect wait_for 30 is waved .phase Succeeded
+	# waved was watched above
+	expect is waved .phase Succeeded
 }
 
 test_a_gate_that_is_left_out_rolls_nobody_back() {
@@ -133,7 +134,23 @@ test_a_gate_that_is_left_out_rolls_nobody_back() {
 	expect [ "$(field "$(perch -j event show service gated)" '[.[] | select(.kind == "skip")][0].comment')" = "known to be slow" ]
 }
 
-run test_even_steps_end_at_the_most test_green_waits_behind_its_door_for_a_person test_experiment_goes_back_and_promotes_nobody \
+test_watch_draws_a_tree_until_it_is_over() {
+	expect perch rollout start watched
+	SHELL=$BASH PERCH_SOCKET=$LAB_DIR/perch.sock TERM=xterm in_ns lb timeout 60 script -qec \
+		"stty cols 160 rows 40; $BUILD/perch rollout watch watched; echo left with \$?" /dev/null < <(sleep 25) > "$LAB_DIR/drawn"
+	expect grep -q $'\033\[?25h\033\[?1049l' "$LAB_DIR/drawn"
+	expect grep -qE 'watched  Progressing, step 1 of 2 at 50 %' "$LAB_DIR/drawn"
+	expect grep -qE '\|- v2 +canary +50 %' "$LAB_DIR/drawn"
+	expect grep -qE '`- connect_failure +(pass|inconclusive) +canary 0 of [0-9,]+ +stable 0 of [0-9,]+ +E ' "$LAB_DIR/drawn"
+	expect grep -q 'watched  Succeeded' "$LAB_DIR/drawn"
+	expect grep -q 'left with 0' "$LAB_DIR/drawn"
+	# and without a terminal it is lines
+	expect perch rollout start waved
+	perch rollout watch waved > "$LAB_DIR/lines"
+	expect grep -q 'waved: v2 Progressing, step 1 of 2 at 50 %' "$LAB_DIR/lines"
+}
+
+run test_watch_draws_a_tree_until_it_is_over test_even_steps_end_at_the_most test_green_waits_behind_its_door_for_a_person test_experiment_goes_back_and_promotes_nobody \
 	test_nothing_goes_on_in_a_freeze_but_a_person test_undecided_steps_go_back_or_on_as_the_policy_says \
 	test_a_gate_that_is_left_out_rolls_nobody_back
 finish

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
-/* perch rollout watch: a line for each thing that happens to a rollout and for
- * how it stands then, until it is over. */
+/* perch rollout watch: on a terminal a tree (rollout_tree.c); else a line for
+ * each thing that happens to a rollout and for how it stands then, until it is
+ * over. */
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,6 +9,8 @@
 #include "event.h"
 #include "output.h"
 #include "rollout.h"
+#include "rollout_tree.h"
+#include "screen.h"
 #include "text.h"
 
 #define LOOK_MS 10000		/* how it stands, without an event */
@@ -81,7 +84,8 @@ int do_rollout_watch(struct cli *cli, int argc, char **argv)
 {
 	const struct sigaction end = { .sa_handler = on_signal };
 	struct watch w = { .cli = cli };
-	const struct word words[] = { WORD_NEEDED("service", "NAME", &w.service), {} };
+	const char *lines = NULL;
+	const struct word words[] = { WORD_NEEDED("service", "NAME", &w.service), WORD_FLAG("lines", &lines), {} };
 	const struct follow follow = { .fn = watch_event, .idle = watch_idle, .arg = &w, .stop = &stop };
 	struct client_path path;
 	int ret;
@@ -89,6 +93,8 @@ int do_rollout_watch(struct cli *cli, int argc, char **argv)
 	ret = words_read(cli, argc, argv, words);
 	if (ret)
 		return ret;
+	if (!cli->json && !lines && screen_here())
+		return rollout_tree_watch(cli, w.service);
 	sigaction(SIGINT, &end, NULL);
 	sigaction(SIGTERM, &end, NULL);
 	client_path(&path, "/v1/events", "", "");
