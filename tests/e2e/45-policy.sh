@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 # What a policy may say beyond steps: even steps, blue and green, experiments,
 # times of the week in which nothing goes on, what becomes of undecided steps,
-# and a gate that a person leaves out.
+# and a gate that a person leaves out.  Then a policy is tried on what was
+# recorded meanwhile.
 # modes: tc
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -37,13 +38,16 @@ services() {
 	service undecided 84 "interval: 1s, steps: [50, 100], minConnections: 1000000, maxStepTime: 2s, onInconclusive: rollback"
 	service waved 85 "interval: 1s, steps: [50, 100], minConnections: 1000000, maxStepTime: 2s, onInconclusive: advance"
 	service watched 87 "interval: 3s, minConnections: 1, steps: [50, 100], gates: [{ signal: connect_failure, max: 5 }]"
+	service recorded 88 "interval: 20m, steps: [50, 100]"
 	service gated 86 "steps: [50, 100], interval: 3s, minConnections: 1, gates: [{ signal: response_time, quantile: 0.5, max: 0.01ms }]"
 }
 services | perch_config tc
 start_perchd
-for port in 80 81 82 83 86 87; do
+for port in 80 81 82 83 86 87 88; do
 	lab_spawn c "$LAB_DIR/load-$port" "$TOOLS/shortconn" -t 300 -r 50 -s 10.1.1.0 -m 2000 "$VIP4" $port
 done
+
+perch rollout start recorded > /dev/null || die "no rollout"	# samples each 10 s
 
 show() {
 	field "$(perch -j rollout show "$1")" "$2"
@@ -150,7 +154,25 @@ test_watch_draws_a_tree_until_it_is_over() {
 	expect grep -q 'waved: v2 Progressing, step 1 of 2 at 50 %' "$LAB_DIR/lines"
 }
 
+# recorded: samples of it are there, three of each version at least.
+samples() {
+	in_ns lb curl -s --unix-socket "$LAB_DIR/perch.sock" 'http://perch/v1/samples?service=recorded&limit=20000' > "$LAB_DIR/samples"
+	[ "$(jq length "$LAB_DIR/samples")" -ge 6 ]
+}
+
+test_what_was_recorded_tries_a_policy() {
+	local doc
+	expect wait_for 60 samples
+	doc=$(perch -j judge replay "$LAB_DIR/samples" runs 50 policy steps=10/50/100,interval=10s policy maxRatio=3,steps=50/100,interval=10s)
+	expect within "$(field "$doc" '.rate | round')" 20 80
+	expect [ "$(field "$doc" '[.policies[] | [.rolledBack, .succeeded]] | tojson')" = '[[0,50],[0,50]]' ]
+	say "replayed: $(field "$doc" '"\(.rate) connections a second, \(.bad) % bad: at 100 % after \([.policies[].succeededAfter] | tojson) s"')"
+	doc=$(perch -j judge replay "$LAB_DIR/samples" runs 50 more 30 policy steps=10/50/100,interval=10s)
+	expect [ "$(field "$doc" '.policies[0].rolledBack')" = 50 ]
+	say "with 30 points more failures: rolled back after $(field "$doc" '.policies[0].rolledBackAfter') s, $(field "$doc" '.policies[0].excess') connections hurt (medians)"
+}
+
 run test_watch_draws_a_tree_until_it_is_over test_even_steps_end_at_the_most test_green_waits_behind_its_door_for_a_person test_experiment_goes_back_and_promotes_nobody \
 	test_nothing_goes_on_in_a_freeze_but_a_person test_undecided_steps_go_back_or_on_as_the_policy_says \
-	test_a_gate_that_is_left_out_rolls_nobody_back
+	test_a_gate_that_is_left_out_rolls_nobody_back test_what_was_recorded_tries_a_policy
 finish
