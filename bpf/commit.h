@@ -270,10 +270,24 @@ static __always_inline void steer_way(const struct packet *p)
 		__sync_fetch_and_and(flags, ~PERCH_FLOW_UP);
 }
 
-/* GO with p->reason set, or the reason to let it pass or drop it after all. */
-GLOBAL int steer_commit(struct packet *p)
+/* A flow that is there, and its packet. */
+static __always_inline void steer_known(struct packet *p)
 {
-	struct perch_backend *k;
+	steer_way(p);
+	steer_track(p);
+}
+
+static __always_inline void steer_count(struct packet *p)
+{
+	struct perch_backend *k = element(backends, p->flow.backend);
+
+	if (k)
+		evidence_packet(p, k);
+}
+
+/* What begins a flow, is answered, or is a piece. */
+GLOBAL int steer_commit_other(struct packet *p)
+{
 	int r = GO;
 
 	if (!p)
@@ -286,16 +300,25 @@ GLOBAL int steer_commit(struct packet *p)
 		return steer_end(p);
 	if (!p->found)
 		r = steer_enter(p);
-	if (p->found) {
-		steer_way(p);
-		steer_track(p);
-	}
-	k = element(backends, p->flow.backend);
-	if (r == GO && k)
-		evidence_packet(p, k);
+	if (p->found)
+		steer_known(p);
+	if (r == GO)
+		steer_count(p);
 	if (r == GO && unlikely(p->reason == PERCH_R_NEW || p->piece == PIECE_FIRST))
 		fragments_expect(p);
 	return r;
+}
+
+/* GO with p->reason set, or the reason to let it pass or drop it after all.
+ * The usual packet does without a call: 8 ns of 95; all of it inline would be
+ * as fast, and too much for the verifier. */
+static __always_inline int steer_commit(struct packet *p)
+{
+	if (unlikely(!p->found || p->answer || p->piece != PIECE_WHOLE))
+		return steer_commit_other(p);
+	steer_known(p);
+	steer_count(p);
+	return GO;
 }
 
 #endif
