@@ -79,7 +79,7 @@ int words_read(const struct cli *cli, int argc, char **argv, const struct word *
 /* The same, but words that are no key are left in rest (room for argc), for
  * the command to read; *ret_n says how many. */
 int words_split(const struct cli *cli, int argc, char **argv, const struct word *words, char **rest, int *ret_n);
-/* A whole number from min to max after `key`. */
+/* A whole number from min to max after `key`; without text *ret stays. */
 int words_number(const struct cli *cli, const char *key, const char *text, long min, long max, long *ret);
 /* "100ms", "30s", "5m", "2h" after `key`, in ns, from min to max. */
 int words_duration(const struct cli *cli, const char *key, const char *text, unsigned long long min,

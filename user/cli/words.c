@@ -88,6 +88,8 @@ int words_number(const struct cli *cli, const char *key, const char *text, long 
 	char *end;
 	long n;
 
+	if (!text)
+		return 0;
 	errno = 0;
 	n = strtol(text, &end, 10);
 	if (errno || end == text || *end || n < min || n > max)
