@@ -101,9 +101,7 @@ static void port_open(struct lab_port *port, const char *name, __u8 side)
 	memcpy(port->mac, mac, sizeof(mac));
 }
 
-/* Before Linux 6.3 nobody says whether a veth takes redirected frames, so XDP
- * leaves them to TC.  These do. */
-static void devices_take_redirects(struct lab *lab)
+void lab_take_redirects(struct lab *lab)
 {
 	for (unsigned i = 0; i < PERCH_DEVICES; i++)
 		if (lab->datapath.maps.devices[i].in_use)
@@ -148,7 +146,7 @@ int lab_open(struct lab *lab, const struct lab_options *o)
 		lab_close(lab);
 		return say("tables and routes", err);
 	}
-	devices_take_redirects(lab);
+	lab_take_redirects(lab);
 	return 0;
 }
 

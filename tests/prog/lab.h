@@ -60,6 +60,9 @@ struct lab_options {
 /* Once per process, before anything else: own namespaces, devices, bpffs. */
 int lab_enter(void);
 int lab_open(struct lab *lab, const struct lab_options *o);
+/* Before Linux 6.3 nobody says whether a veth takes redirected frames, so XDP
+ * leaves them to TC.  The lab's do: said again after its routes were read. */
+void lab_take_redirects(struct lab *lab);
 void lab_close(struct lab *lab);
 
 /* Addresses of the lab. */

@@ -22,6 +22,7 @@ static void set_up(struct lab *lab, enum why_up why, bool on)
 			usleep((wait_ms + 1) * 1000);
 			assert_int_equal(routes_read(lab->routes, &wait_ms), 0);
 		}
+		lab_take_redirects(lab);
 		return;
 	}
 	for (__u32 id = 1; id < lab->datapath.maps.control->backends_n; id++)
