@@ -263,8 +263,9 @@ static __always_inline bool source_drop(u32 set, u32 way, u64 tag)
 }
 
 /* May the flow that p holds lose its port?  Whoever is closing or has proved
- * nothing is ended; its next packet is decided anew. */
-static __always_inline bool source_end_owner(const struct packet *p)
+ * nothing is ended; its next packet is decided anew.  A connect that nobody
+ * answered is told, as where a slot is taken. */
+static __always_inline bool source_end_owner(struct packet *p)
 {
 	u32 class = perch_tag_class(p->tag);
 
@@ -274,6 +275,8 @@ static __always_inline bool source_end_owner(const struct packet *p)
 		return false;
 	if (flow_counts(class))
 		flow_ended(p->flow.backend);
+	if (unlikely(flow_unanswered(p->tag, p->flow.flags, p->now)))
+		p->lapsed = p->flow;
 	return true;
 }
 

@@ -252,6 +252,34 @@ static void test_what_is_not_proven_gives_way(void **state)
 	}
 }
 
+/* A connect that nobody answered has failed, also when somebody takes its port
+ * before the walk comes by. */
+static void test_unanswered_connect_that_loses_its_port_has_failed(void **state)
+{
+	struct lab *lab = lab_with(state, 1, FEW_FIRST, FEW_LAST, 1);
+	struct perch_votes before, now;
+	static struct talk t;
+	__u64 passes;
+
+	lab_votes(lab, false, 0, &before);
+	for (unsigned i = 0; i < FEW; i++) {
+		talk_init(&t, lab, LAB_XDP, false, IPPROTO_TCP, 900 + i);
+		assert_int_equal(talk_client(&t, TCP_SYN, 0), TALK_FORWARDED);
+		t.client.seq--;
+		assert_int_equal(talk_client(&t, TCP_SYN, 0), TALK_FORWARDED);
+	}
+	lab_age(lab, 7);
+	talk_init(&t, lab, LAB_XDP, false, IPPROTO_TCP, 950);
+	assert_int_equal(talk_connect(&t), TALK_FORWARDED);
+	passes = lab->datapath.maps.control->sweep_passes;
+	for (int i = 0; i < 2000 && lab->datapath.maps.control->sweep_passes < passes + 3; i++)
+		usleep(10000);
+	lab_votes(lab, false, 0, &now);
+	assert_int_equal(now.connect_failures - before.connect_failures, FEW);
+	close_both(&t);
+	lab_age(lab, 11);
+}
+
 /* The clockwork gives back what a flow left without a word. */
 static void test_an_expired_flow_gives_its_port_back(void **state)
 {
@@ -371,6 +399,7 @@ int main(void)
 		prog_test_bare(test_ports_come_back),
 		prog_test_bare(test_a_port_rests_as_long_as_there_are_others),
 		prog_test_bare(test_what_is_not_proven_gives_way),
+		prog_test_bare(test_unanswered_connect_that_loses_its_port_has_failed),
 		prog_test_bare(test_an_expired_flow_gives_its_port_back),
 		prog_test_bare(test_one_way_traffic_keeps_its_port),
 		prog_test_bare(test_what_is_not_a_reply_passes),
