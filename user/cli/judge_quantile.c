@@ -25,7 +25,8 @@ static size_t tidy(double *v, size_t n)
 	for (size_t i = 0; i < n; i++)
 		if (!isnan(v[i]))
 			v[kept++] = v[i];
-	qsort(v, kept, sizeof(*v), by_value);
+	if (kept)
+		qsort(v, kept, sizeof(*v), by_value);
 	return kept;
 }
 
