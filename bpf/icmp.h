@@ -4,8 +4,8 @@
  * says what a translator owes them), in both directions.  What is steered is
  * not the error but the packet that would answer the one it quotes: that finds
  * the flow, or the backend by the hash, as any packet does.  Then the quote is
- * turned back into what its sender sent, and the error goes there; where only
- * the MACs change, or a tunnel goes around, there is nothing to turn.  What can't
+ * turned back into what its sender sent, and the error goes there, to a backend of
+ * fullnat from the address that it knows; where only the MACs change, or a tunnel goes around, there is nothing to turn.  What can't
  * be read to the quoted ports passes; nothing is dropped, nothing is entered.
  */
 #ifndef PERCH_BPF_ICMP_H
@@ -185,8 +185,8 @@ static __always_inline int icmp_find(struct packet *p)
 	k = element(backends, p->flow.backend);
 	if (p->answer || !k)
 		return PERCH_R_NOT_OURS;
-	/* it has two ends to turn back, and we turn one */
-	return k->forward == PERCH_FULLNAT ? PERCH_R_PROTOCOL : GO;
+	/* which source the backend knows its client by, the flow alone can say */
+	return p->both && !p->found ? PERCH_R_PROTOCOL : GO;
 }
 
 /* Nobody is there, to a SYN that was not answered: the connect has failed.
@@ -244,6 +244,8 @@ static __always_inline bool quote_write(void *data, void *end, const struct pack
 		if ((void *)(h + 1) > end)
 			return false;
 		__builtin_memcpy(reply ? &h->daddr : &h->saddr, &p->new_address, 16);
+		if (unlikely(p->both))
+			__builtin_memcpy(reply ? &h->saddr : &h->daddr, &p->client_address, 16);
 	} else {
 		struct iphdr *h = ip;
 
@@ -251,27 +253,39 @@ static __always_inline bool quote_write(void *data, void *end, const struct pack
 			return false;
 		h->check = ~sum_fold((u64)(u16)~h->check + address);
 		*(reply ? &h->daddr : &h->saddr) = p->new_address.word[3];
+		if (unlikely(p->both))
+			*(reply ? &h->saddr : &h->daddr) = p->client_address.word[3];
 	}
 	return true;
 }
 
-/* A router's error stays the router's: its own address is written again. */
-static __always_inline bool icmp_keep_source(const void *at, void *end, struct packet *p, bool v6)
+/* Who says so is neither end: from here on p->source is its address. */
+static __always_inline bool icmp_take_source(const void *at, void *end, struct packet *p, bool v6)
 {
 	if (v6) {
 		const struct ipv6hdr *ip = at;
 
 		if ((void *)(ip + 1) > end)
 			return false;
-		__builtin_memcpy(&p->new_address, &ip->saddr, 16);
+		__builtin_memcpy(&p->source, &ip->saddr, 16);
 	} else {
 		const struct iphdr *ip = at;
 
 		if ((void *)(ip + 1) > end)
 			return false;
-		p->new_address.word[3] = ip->saddr;
+		p->source.word[3] = ip->saddr;
 	}
 	return true;
+}
+
+/* What the change of the error's own ends adds to a sum.  A router's stays the
+ * router's towards a client: its address is written again. */
+static __always_inline u64 icmp_sum_ends(struct packet *p)
+{
+	if (p->way == WAY_FORWARD)
+		return sum_address(p, &p->destination);
+	p->new_address = p->source;
+	return p->both ? sum_change(&p->destination, &p->client_address, p->v6) : 0;
 }
 
 /* The whole error; `hop`: it is forwarded, which costs one.  No byte that a
@@ -279,7 +293,7 @@ static __always_inline bool icmp_keep_source(const void *at, void *end, struct p
  * header here is under a checksum of its own, or of the pseudo header. */
 static __always_inline bool icmp_write(void *data, void *end, struct packet *p, bool hop)
 {
-	bool v6 = p->v6, keep = p->way == WAY_REPLY && !p->from_end;
+	bool v6 = p->v6;
 	u64 address = sum_address(p, p->way == WAY_REPLY ? &p->source : &p->destination), sum = 0;
 	struct icmp_header *h = header_at(data, p->transport);
 	void *ip = header_at(data, p->ip), *eth = header_at(data, (p->ip - ETH_HLEN) & 0xff);
@@ -289,10 +303,10 @@ static __always_inline bool icmp_write(void *data, void *end, struct packet *p, 
 		return false;
 	if ((void *)(h + 1) > end || eth + ETH_HLEN > end)
 		return false;
-	if (keep) {
-		if (!icmp_keep_source(ip, end, p, v6))
+	if (!p->from_end) {
+		if (!icmp_take_source(ip, end, p, v6))
 			return false;
-		address = 0;
+		address = icmp_sum_ends(p);
 	}
 	h->checksum = ~sum_fold((u64)(u16)~h->checksum + sum + (v6 ? address : 0));
 	if (!write_ip(ip, end, p, address, hop))

@@ -7,22 +7,14 @@
 # right goes nowhere.
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
+# shellcheck source=paths.sh
+. "$(dirname "$0")/paths.sh"
 
 # far (client) -- c (router) -- lb -- s1 (router) -- app (backend)
 lab_up 1
-# join ROUTER NS NET: a link to NS, .1 is the router's and .2 the other's.
+# join ROUTER NS NET: a host there, behind a firewall.
 join() {
-	lab_namespace "$2"
-	ip link add "$2" netns "p$$-$1" type veth peer name eth0 netns "p$$-$2"
-	in_ns "$1" ip link set "$2" up
-	in_ns "$2" ip link set eth0 up
-	in_ns "$1" ip addr add "10.$3.0.1/24" dev "$2"
-	in_ns "$1" ip -6 addr add "fd0$3::1/64" dev "$2" nodad
-	in_ns "$2" ip addr add "10.$3.0.2/24" dev eth0
-	in_ns "$2" ip -6 addr add "fd0$3::2/64" dev eth0 nodad
-	in_ns "$1" sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
-	lab_route "$2" default via "10.$3.0.1" dev eth0 onlink
-	lab_route "$2" default via "fd0$3::1" dev eth0 onlink
+	behind "$@"
 	in_ns "$1" nft -f - <<-END
 		table inet filter {
 			counter invalid {}
@@ -59,39 +51,15 @@ service() {
 start_perchd
 head -c 10M /dev/urandom > "$LAB_DIR/sent"
 
-# mtu_of NS ADDRESS: what its route cache knows of the way there.
-mtu_of() {
-	in_ns "$1" ip route get "$2" | sed -n 's/.* mtu \([0-9]*\).*/\1/p'
-}
-
-forget() {
-	local ns
-	for ns in far app c s1; do
-		in_ns "$ns" ip route flush cache
-		in_ns "$ns" ip -6 route flush cache
-	done
+forget_all() {
+	forget far app c s1
 }
 
 # small_links MTU: of the routers' links to their ends.
 small_links() {
-	forget
-	in_ns c ip route replace 10.4.0.2 dev far mtu "$1"
-	in_ns c ip -6 route replace fd04::2 dev far mtu "$1"
-	in_ns s1 ip route replace 10.3.0.2 dev app mtu "$1"
-	in_ns s1 ip -6 route replace fd03::2 dev app mtu "$1"
-}
-
-# upload ADDRESS, download ADDRESS: 10 MB.
-upload() {
-	rm -f "$LAB_DIR/nginx-v1/up/file"
-	expect in_ns far curl -gsSf -m 60 -T "$LAB_DIR/sent" "http://$1/up/file"
-	expect cmp "$LAB_DIR/sent" "$LAB_DIR/nginx-v1/up/file"
-}
-
-download() {
-	rm -f "$LAB_DIR/got"
-	expect in_ns far curl -gsSf -m 60 -o "$LAB_DIR/got" "http://$1/up/file"
-	expect cmp "$LAB_DIR/sent" "$LAB_DIR/got"
+	forget_all
+	small_link c far 4 "$1"
+	small_link s1 app 3 "$1"
 }
 
 # found ADDRESS CLIENT MTU: both ends learn it.  A client that knows offers
@@ -99,7 +67,7 @@ download() {
 found() {
 	upload "$1"
 	expect [ "$(mtu_of far "${1//[][]/}")" = "$3" ]
-	forget
+	forget_all
 	download "$1"
 	expect [ "$(mtu_of app "$2")" = "$3" ]
 }
@@ -133,12 +101,7 @@ test_a_datagram_that_must_not_be_fragmented_is_refused() {
 	expect grep -q 'send of 1274 bytes: Message too long' "$LAB_DIR/sizes"
 }
 
-# The balancer's own link is the smaller one: it says so itself.
-own_link() {
-	in_ns lb ip link set "$1" mtu "$2"
-	sleep 0.2	# the agent's ear for links
-}
-
+# The balancer says so itself.
 test_the_balancers_own_link_is_found() {
 	local had
 	had=$(reason too_big_told)
@@ -149,7 +112,7 @@ test_the_balancers_own_link_is_found() {
 	upload "[$VIP6]"
 	expect [ "$(mtu_of far "$VIP6")" = 1400 ]
 	own_link s1 1500
-	forget
+	forget_all
 	own_link c 1400
 	download "$VIP4"
 	expect [ "$(mtu_of app 10.4.0.2)" = 1400 ]

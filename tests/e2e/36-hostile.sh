@@ -5,6 +5,8 @@
 # flows of datagrams.
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
+# shellcheck source=living.sh
+. "$(dirname "$0")/living.sh"
 
 LIVE=200
 DRAIN=4
@@ -42,59 +44,16 @@ in_ns lb nft -f - <<-END
 	}
 END
 
-# ask LOG OPTION...: flows that go on asking
-ask() {
-	start_long "$@"
-	expect wait_for 15 long_ready
-	expect [ "$(field "$(long_state)" .unconnected)" = 0 ]
-}
-
-untouched() {
-	local state
-	state=$(long_state)
-	echo "$state"
-	expect [ "$(field "$state" .open)" = "$LIVE" ]
-	expect [ "$(field "$state" .broken)" = 0 ]
-	expect [ "$(field "$state" .changed)" = 0 ]
-	expect [ "$(field "$state" .lost)" = 0 ]
-}
-
-asked_again() {
-	[ "$(field "$(long_state)" '[.names[].answers] | add')" -gt "$1" ]
-}
-
-# Everybody is asked, and no question waits any more.
-answered_since() {
-	kill -USR2 "$LONG"
-	expect wait_for 10 asked_again $(($(field "$(long_state)" '[.names[].answers] | add') + LIVE))
-	expect wait_for 5 none_wait
-}
-
-none_wait() {
-	[ "$(field "$(long_state)" .waiting)" = 0 ]
-}
-
-flush_neighbours() {
-	local i
-	for i in {1..20}; do
-		in_ns lb ip neigh flush dev c
-		in_ns lb ip neigh flush dev s1
-		in_ns lb ip neigh flush dev s2
-		in_ns lb ip neigh flush dev s3
-		sleep 0.1
-	done
-}
-
 test_forgotten_neighbours_lose_no_datagram() {
 	expect perch weight set service web canary 50
 	expect perch weight set service cut canary 50
 	ask datagrams -u -n "$LIVE" -e 1000 "${SOURCE[@]}" "$VIP4" 81
-	flush_neighbours
+	flush_neighbours c s1 s2 s3
 	answered_since
 	untouched
 	lab_kill TERM "$LONG"
 	ask datagrams6 -u -n "$LIVE" -e 1000 -s fd01::1 -m "$LIVE" -P 5000 "$VIP6" 81
-	flush_neighbours
+	flush_neighbours c s1 s2 s3
 	answered_since
 	untouched
 	lab_kill TERM "$LONG"
@@ -103,7 +62,7 @@ test_forgotten_neighbours_lose_no_datagram() {
 
 test_forgotten_neighbours_break_no_connection() {
 	ask streams -n "$LIVE" -e 500 "${SOURCE[@]}" "$VIP4" 80
-	flush_neighbours
+	flush_neighbours c s1 s2 s3
 	answered_since
 	untouched
 	expect [ "$(nft_counter lb invalid)" = 0 ]

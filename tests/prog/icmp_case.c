@@ -32,6 +32,12 @@ static struct packet_spec quoted(const struct packet_spec *from, unsigned payloa
 	return s;
 }
 
+/* Does the backend know its client by another address? */
+static bool is_full(const struct talk *t)
+{
+	return memcmp(&t->backend.to, &t->client.from, sizeof(t->client.from));
+}
+
 static void set_macs(struct case_icmp *c, const struct lab_port *in, const __u8 *from, const struct lab_port *out,
 		     const __u8 *to)
 {
@@ -53,11 +59,14 @@ void icmp_from_client_side(struct case_icmp *c, struct talk *t, struct mode m, c
 	c->in.quoted = quoted(&t->backend, 100);
 	c->out = c->in;
 	c->in.quoted.from = t->client.to;
+	c->in.quoted.to = t->client.from;
 	c->in.quoted.from_port = t->client.to_port;
 	c->in.quoted.to_port = t->client.from_port;
 	c->in.outer = (struct packet_spec){ .from = *from, .to = t->client.to, .ttl = 60, .tos = 0xc0 };
 	c->out.outer = c->in.outer;
 	c->out.outer.to = t->backend.from;
+	if (is_full(t))
+		c->out.outer.from = t->backend.to;
 	c->out.outer.ttl--;
 	lab_backend_mac(t->host, mac);
 	set_macs(c, &lab->client, lab_gateway_mac(), &lab->backend, mac);
@@ -73,11 +82,13 @@ void icmp_from_backend_side(struct case_icmp *c, struct talk *t, struct mode m, 
 	c->mode = m;
 	c->out.quoted = quoted(&t->client, 100);
 	c->in = c->out;
+	c->in.quoted.from = t->backend.to;
 	c->in.quoted.from_port = t->backend.to_port;
 	c->in.quoted.to = t->backend.from;
 	c->in.quoted.to_port = t->backend.from_port;
-	c->in.outer = (struct packet_spec){ .from = *from, .to = t->client.from, .ttl = 60, .tos = 0xc0 };
+	c->in.outer = (struct packet_spec){ .from = *from, .to = t->backend.to, .ttl = 60, .tos = 0xc0 };
 	c->out.outer = c->in.outer;
+	c->out.outer.to = t->client.from;
 	if (!memcmp(from, &t->backend.from, sizeof(*from)))
 		c->out.outer.from = t->client.to;
 	c->out.outer.ttl--;

@@ -279,6 +279,57 @@ static void test_icmp_goes_unturned_where_nothing_is_turned(void **state)
 	}
 }
 
+/* fullnat: both ends are turned back, and a backend hears of everything from
+ * the one address that it knows. */
+static void test_icmp_turns_both_ends_of_fullnat(void **state)
+{
+	struct lab *lab = *state;
+	static struct talk t;
+
+	lab_fullnat(lab, 2, 61000, 65000);
+	assert_int_equal(lab_apply(lab), 0);
+	for_each_mode(m) {
+		struct perch_address router = icmp_router(m.v6);
+		struct case_icmp c;
+
+		for (unsigned udp = 0; udp < 2; udp++) {
+			icmp_start(&t, lab, m, udp, 100 + udp);
+			icmp_from_client_side(&c, &t, m, &router);
+			run_all(&c);
+			icmp_from_client_side(&c, &t, m, &t.client.from);
+			run_all(&c);
+			icmp_from_backend_side(&c, &t, m, &router);
+			run_all(&c);
+			icmp_from_backend_side(&c, &t, m, &t.backend.from);
+			run_all(&c);
+		}
+	}
+}
+
+/* Which source its backend knows the client by, its flow alone could say. */
+static void test_icmp_of_a_fullnat_flow_that_nobody_knows_passes(void **state)
+{
+	struct lab *lab = *state;
+	static struct talk t;
+
+	lab_fullnat(lab, 2, 61000, 65000);
+	assert_int_equal(lab_apply(lab), 0);
+	for_each_mode(m) {
+		struct perch_address router = icmp_router(m.v6);
+		struct case_icmp c;
+
+		icmp_start(&t, lab, m, false, 110);
+		icmp_from_client_side(&c, &t, m, &router);
+		icmp_error_type(&c, ICMP_TOO_BIG);
+		c.in.quoted.to_port++;
+		icmp_passes_built(&c, PERCH_R_PROTOCOL);
+		icmp_from_backend_side(&c, &t, m, &router);
+		icmp_error_type(&c, ICMP_TOO_BIG);
+		c.in.quoted.from_port++;
+		icmp_passes_built(&c, PERCH_R_NOT_OUR_REPLY);
+	}
+}
+
 /* Inside a tunnel's header it is what it was, but for the hop count. */
 static void assert_wrapped(struct case_icmp *c, unsigned overhead)
 {
@@ -334,6 +385,8 @@ int main(void)
 		prog_test(test_icmp_of_this_host_is_turned_on_its_way_out),
 		prog_test(test_icmp_goes_up_where_its_connection_does),
 		prog_test_bare(test_icmp_goes_unturned_where_nothing_is_turned),
+		prog_test_bare(test_icmp_turns_both_ends_of_fullnat),
+		prog_test_bare(test_icmp_of_a_fullnat_flow_that_nobody_knows_passes),
 		prog_test_bare(test_icmp_is_wrapped_as_its_connection_is),
 	};
 
