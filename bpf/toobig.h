@@ -2,8 +2,8 @@
 /*
  * What does not fit the next hop.  The stack can't say so: it would look up
  * where the listener's address leads, not the backend.  So TC tells the sender
- * what fits (RFC 1191, RFC 8201), in the listener's name; XDP leaves that to
- * it.  What may be fragmented on its way to a backend goes up the stack as its
+ * what fits (RFC 1191, RFC 8201), in the listener's name, or of fullnat's source
+ * to a backend that knows nobody else; XDP leaves that to it.  What may be fragmented on its way to a backend goes up the stack as its
  * rewritten self, which does it; a reply can't, because nobody could turn its
  * fragments, so its sender is told, too, and will fragment by itself.
  */
@@ -89,7 +89,8 @@ static __always_inline void too_big_v6(struct ipv6hdr *ip, const struct packet *
 /* Both headers and the MACs. */
 static __always_inline bool too_big_write(void *data, void *end, const struct packet *p, u32 mtu, u32 sum)
 {
-	const struct perch_address *from = p->way == WAY_REPLY ? &p->new_address : &p->destination;
+	bool listener = p->way == WAY_REPLY && !p->both;
+	const struct perch_address *from = listener ? &p->new_address : &p->destination;
 	struct ethhdr *eth = data;
 	void *ip = header_at(data, p->ip);
 	u8 mac[ETH_ALEN];

@@ -65,6 +65,30 @@ static void test_too_big_is_told_in_both_directions(void **state)
 	}
 }
 
+/* A backend of fullnat knows nobody but the source. */
+static void test_too_big_is_told_by_the_source_that_a_backend_knows(void **state)
+{
+	struct lab *lab = *state;
+	static struct talk t;
+
+	lab_fullnat(lab, 1, 61000, 65000);
+	assert_int_equal(lab_apply(lab), 0);
+	set_mtu(lab, MTU);
+	for_each_mode(m) {
+		for (unsigned udp = 0; udp < 2; udp++) {
+			struct lab_run how = { .hook = LAB_TC };
+
+			start(&t, lab, m, udp, 15 + udp);
+			t.client.flags = t.backend.flags = udp ? 0 : TCP_ACK;
+			t.client.payload = t.backend.payload = MTU + 1 - headers(m, udp);
+			how.ifindex = lab->client.ifindex;
+			assert_told(lab, &how, &t.client, &t.client.to);
+			how.ifindex = lab->backend.ifindex;
+			assert_told(lab, &how, &t.backend, &t.backend.to);
+		}
+	}
+}
+
 static void test_too_big_is_not_what_fits(void **state)
 {
 	struct lab *lab = *state;
@@ -212,6 +236,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		prog_test(test_too_big_is_told_in_both_directions),
+		prog_test_bare(test_too_big_is_told_by_the_source_that_a_backend_knows),
 		prog_test(test_too_big_is_not_what_fits),
 		prog_test(test_too_big_enters_no_flow),
 		prog_test(test_too_big_are_the_segments_of_a_super_packet),
