@@ -93,7 +93,7 @@ test_a_weight_and_a_rollback_move_connections() {
 	expect [ "$(answer)" = v2 ]
 	expect perch rollback web
 	expect [ "$(answer)" = v1 ]
-	expect through web 0
+	expect wait_for 20 through web 0	# the agent tells once a second, this machine is slow
 }
 
 test_killed_it_is_started_again_and_steers_meanwhile() {
