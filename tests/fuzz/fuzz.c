@@ -48,7 +48,6 @@ static const char *excuse(unsigned reason)
 	case PERCH_R_TOO_BIG:
 	case PERCH_R_TOO_BIG_TOLD:
 	case PERCH_R_TOO_BIG_DROP:
-	case PERCH_R_ICMP:
 	case PERCH_R_UNPACKED:
 	case PERCH_R_NOT_UNPACKED:
 	case PERCH_R_LEFT_WRAPPED:

@@ -112,6 +112,8 @@ void generate(struct fuzz *z, struct input *ret);
 /* The connection learns from what the model let out. */
 void generate_learn(struct fuzz *z, const struct input *in, const struct model_outcome *o);
 void mutate(struct dice *d, struct input *in);
+/* errors.c: an ICMP error about a connection. */
+void errors_draw(struct fuzz *z, const struct conn *c, struct input *in);
 
 /* compare.c: true when both agree; z->report is told what does not. */
 bool compare_step(struct fuzz *z, const struct input *in, const struct model_outcome *o);

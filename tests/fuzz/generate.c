@@ -262,6 +262,11 @@ static void aim_sum(struct packet *p, const struct conn *c)
 	check[1] = in;
 }
 
+static bool is_icmp(const struct packet *p)
+{
+	return p->byte[ETH_HLEN] >> 4 == 4 ? p->byte[ETH_HLEN + 9] == IPPROTO_ICMP : p->byte[ETH_HLEN + 6] == IPPROTO_ICMPV6;
+}
+
 void generate(struct fuzz *z, struct input *in)
 {
 	struct dice *d = &z->dice;
@@ -285,8 +290,15 @@ void generate(struct fuzz *z, struct input *in)
 	else
 		from_client(z, c, &s);
 	draw_way(z, in);
-	packet_build(in->packet, &s);
-	if (s.protocol == IPPROTO_UDP && !s.vlans && !s.ip_options && !in->from_backend && c->backend_port && dice_one_in(d, 16))
+	if (c != &z->conn[FUZZ_CONNS] && dice_one_in(d, 16)) {
+		errors_draw(z, c, in);
+		in->gso_size = in->gso_segs = 0;
+		in->hook = !in->from_backend && in->hook == PERCH_HOOK_TC_OUT ? PERCH_HOOK_TC_IN : in->hook;
+	} else {
+		packet_build(in->packet, &s);
+	}
+	if (s.protocol == IPPROTO_UDP && !s.vlans && !s.ip_options && !in->from_backend && c->backend_port && !is_icmp(in->packet) &&
+	    dice_one_in(d, 16))
 		aim_sum(in->packet, c);
 	if (dice_one_in(d, 4))
 		mutate(d, in);

@@ -118,7 +118,6 @@ static int hop_device(const struct model *m, const struct seen *p)
 int hop_find(struct model *m, struct seen *p)
 {
 	bool xdp = m->run->hook == PERCH_HOOK_XDP;
-	int r;
 
 	if (p->answer) {
 		__u32 device = device_of(m, m->run->ifindex);
@@ -127,14 +126,21 @@ int hop_find(struct model *m, struct seen *p)
 	}
 	if (m->run->hook == PERCH_HOOK_TC_OUT)
 		return ON;
-	if (xdp && write_sum_is_pseudo(m, p))
-		return PERCH_R_NO_CHECKSUM;
+	return xdp && write_sum_is_pseudo(m, p) ? PERCH_R_NO_CHECKSUM : hop_way(m, p);
+}
+
+int hop_way(struct model *m, struct seen *p)
+{
+	int r;
+
+	if (m->run->hook == PERCH_HOOK_TC_OUT)
+		return ON;
 	if (!p->via) {
 		r = hop_look_up(m, p);
 		if (r != ON)
 			return r;
 	}
 	if (!p->via)
-		return xdp ? PERCH_R_NO_NEIGHBOUR : ON;
+		return m->run->hook == PERCH_HOOK_XDP ? PERCH_R_NO_NEIGHBOUR : ON;
 	return hop_up(p->via) ? ON : hop_device(m, p);
 }

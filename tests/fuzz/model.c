@@ -310,7 +310,11 @@ static void leave(struct model *m, const struct seen *p, int reason)
 		return;
 	}
 	o->verdict = egress || hop_up(p->via) ? MODEL_PASS : MODEL_SEND;
-	write_packet(m, p);
+	/* where nothing is translated, neither is a quote */
+	if (reason == PERCH_R_ICMP && !perch_one_sided(p->forward))
+		write_error(m, p);
+	else
+		write_packet(m, p);
 }
 
 static void settle(struct model *m, const struct seen *p, int reason)
@@ -325,6 +329,7 @@ static void settle(struct model *m, const struct seen *p, int reason)
 	case PERCH_R_NEW:
 	case PERCH_R_UNLEARNED:
 	case PERCH_R_REPLY:
+	case PERCH_R_ICMP:
 	case PERCH_R_SEVERED:
 	case PERCH_R_STABLE_DOWN:
 		o->out = &m->out;
@@ -339,6 +344,54 @@ static void settle(struct model *m, const struct seen *p, int reason)
 	}
 }
 
+/* Nobody is there, to a SYN whose number the error knows: the connect failed. */
+static void refuse(struct model *m, struct seen *p)
+{
+	__u32 had = p->flow.flags;
+
+	if (!p->refuses || !p->reply || !is_tcp(p) || p->class != PERCH_EMBRYONIC)
+		return;
+	if (p->seq + 1 != p->flow.client_next || (had & (PERCH_FLOW_ANSWERED | PERCH_FLOW_MIDSTREAM)))
+		return;
+	table_touch(m, p->at, PERCH_CLOSING);
+	if (p->alias.set)
+		table_touch_alias(m, p->alias, PERCH_CLOSING);
+	slot_flow(p->at)->flags |= PERCH_FLOW_RESET;
+	if (!(had & (PERCH_FLOW_RESET | PERCH_FLOW_UNANSWERED)))
+		witness_failed(m, &p->flow);
+}
+
+/* An ICMP error goes where the answer to what it quotes would go.  It enters
+ * nothing and ends nothing, and the end of a connection is not its business. */
+static int step_error(struct model *m, struct seen *p)
+{
+	int r = quote_read(m, p);
+
+	if (r != UNDERSTOOD)
+		return r;
+	r = find(m, p);
+	if (r == PERCH_R_SEVERED_DROP || r == PERCH_R_STABLE_DOWN_DROP || (r == ON && p->answer))
+		return PERCH_R_NOT_OURS;
+	if (r == ON)
+		r = hop_way(m, p);
+	if (r != ON)
+		return r;
+	refuse(m, p);
+	return PERCH_R_ICMP;
+}
+
+static int step_packet(struct model *m, struct seen *p, int r)
+{
+	if (r == UNDERSTOOD)
+		r = find(m, p);
+	/* whose service is known; no service takes them here */
+	if (p->first && p->service != PERCH_NO_SERVICE)
+		r = PERCH_R_FRAGMENT;
+	if (r == ON)
+		r = hop_find(m, p);
+	return r == ON ? carry_out(m, p) : r;
+}
+
 const struct model_outcome *model_step(struct model *m, const struct model_run *run)
 {
 	struct seen p = { .service = PERCH_NO_SERVICE };
@@ -347,15 +400,7 @@ const struct model_outcome *model_step(struct model *m, const struct model_run *
 	m->run = run;
 	m->outcome = (struct model_outcome){ .out = run->in, .hook = run->hook };
 	r = read_packet(m, &p);
-	if (r == UNDERSTOOD)
-		r = find(m, &p);
-	/* whose service is known; no service takes them here */
-	if (p.first && p.service != PERCH_NO_SERVICE)
-		r = PERCH_R_FRAGMENT;
-	if (r == ON)
-		r = hop_find(m, &p);
-	if (r == ON)
-		r = carry_out(m, &p);
+	r = r == PERCH_R_PROTOCOL && quote_is_icmp(&p) ? step_error(m, &p) : step_packet(m, &p, r);
 	settle(m, &p, r);
 	return &m->outcome;
 }

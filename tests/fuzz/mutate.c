@@ -230,25 +230,6 @@ static void look(struct cut *c)
 		c->transport += (c->ip[41] + 1) * 8;
 }
 
-/* ICMP is not in the model yet: neither in front nor behind extension headers. */
-static void no_icmp(const struct cut *c)
-{
-	const unsigned char *end = c->p->byte + c->p->length;
-	unsigned char *next = &c->ip[c->v6 ? 6 : 9], *at = c->ip + 40;
-
-	if (*next == (c->v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP))
-		*next = IPPROTO_SCTP;
-	while (c->v6 && at + 8 <= end && (*next == IPPROTO_HOPOPTS || *next == IPPROTO_ROUTING || *next == IPPROTO_DSTOPTS ||
-					  *next == IPPROTO_FRAGMENT)) {
-		bool fixed = *next == IPPROTO_FRAGMENT;
-
-		next = at;
-		if (*next == IPPROTO_ICMPV6)
-			*next = IPPROTO_SCTP;
-		at += fixed ? 8 : (at[1] + 1) * 8;
-	}
-}
-
 void mutate(struct dice *d, struct input *in)
 {
 	static void (*const ways[])(const struct cut *c) = {
@@ -264,8 +245,6 @@ void mutate(struct dice *d, struct input *in)
 		if (!c.v6 && dice_one_in(d, 2))
 			sum_ip(&c);
 	}
-	look(&c);
-	no_icmp(&c);
 	/* the kernel makes no skb of such (-EINVAL) */
 	if (in->packet->length < ETH_HLEN + (get16(in->packet->byte + 12) == ETH_P_IPV6 ? 40u : 20u)) {
 		in->hook = PERCH_HOOK_XDP;

@@ -49,6 +49,13 @@ struct seen {
 	__u64 via;		/* 0: not known */
 	__u8 forward;		/* enum perch_forward */
 	__u32 overhead;		/* bytes that a tunnel puts in front */
+
+	/* of an ICMP error: then ends, ports, protocol and number above are those of
+	 * the packet that would answer what it quotes */
+	__u32 quote, quoted;	/* offsets of the quoted headers, */
+	__u32 quoted_sum;	/* and of the inner one's checksum; 0: not quoted */
+	bool refuses;		/* it says that nobody is there */
+	bool from_end;		/* it is from whom the quoted packet was for */
 };
 
 static inline bool same_address(const struct perch_address *a, const struct perch_address *b)
@@ -87,6 +94,11 @@ struct perch_backend *backend_of(struct model *m, __u32 id);
 
 /* read.c: UNDERSTOOD, or the reason to pass it. */
 int read_packet(struct model *m, struct seen *p);
+bool read_is_ours(struct model *m, struct seen *p);
+
+/* quote.c: an ICMP error, which read_packet does not understand: as that. */
+bool quote_is_icmp(const struct seen *p);
+int quote_read(struct model *m, struct seen *p);
 
 /* hash.c */
 __u64 hash_connection(const struct model *m, const struct seen *p, __u8 affinity);
@@ -114,6 +126,7 @@ enum entered table_enter(struct model *m, struct seen *p);
 
 /* hop.c: ON, or the reason to pass it. */
 int hop_find(struct model *m, struct seen *p);
+int hop_way(struct model *m, struct seen *p);	/* of a packet that is no answer and whole */
 __u64 hop_cached(const struct model *m, __u64 via);
 static inline bool hop_up(__u64 via)
 {
@@ -135,6 +148,7 @@ void witness_response(struct model *m, const struct perch_flow *before, struct p
 /* write.c: the bytes that leave. */
 void write_packet(struct model *m, const struct seen *p);
 void write_answer(struct model *m, const struct seen *p);
+void write_error(struct model *m, const struct seen *p);
 bool write_sum_is_pseudo(const struct model *m, const struct seen *p);
 
 #endif

@@ -193,10 +193,19 @@ static __u32 read_type(const struct model_run *r, struct seen *p)
 	}
 }
 
+/* Does the filter know where it goes to or where it comes from? */
+bool read_is_ours(struct model *m, struct seen *p)
+{
+	p->to_listener = has_bit(m->t.filter->destination, &p->destination);
+	p->from_backend = has_bit(m->t.filter->source, &p->source);
+	return p->to_listener || p->from_backend;
+}
+
 int read_packet(struct model *m, struct seen *p)
 {
 	const struct model_run *r = m->run;
 	__u32 type;
+	bool ours;
 	int reason;
 
 	p->length = r->in->length;
@@ -208,11 +217,13 @@ int read_packet(struct model *m, struct seen *p)
 	if (p->length < p->ip + (p->v6 ? 40 : 20))
 		return PERCH_R_MALFORMED;
 	read_addresses(p, r->in->byte + p->ip);
-	p->to_listener = has_bit(m->t.filter->destination, &p->destination);
-	p->from_backend = has_bit(m->t.filter->source, &p->source);
-	if (!p->to_listener && !p->from_backend)
+	ours = read_is_ours(m, p);
+	/* a router's error has foreign addresses: the quote has to be read */
+	if (!ours && r->in->byte[p->ip + (p->v6 ? 6 : 9)] != (p->v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP))
 		return PERCH_R_NOT_OURS;
 	reason = p->v6 ? read_v6(r, p) : read_v4(r, p);
+	if (!ours)
+		return reason == PERCH_R_PROTOCOL ? reason : PERCH_R_NOT_OURS;
 	if (reason == UNDERSTOOD && p->later)
 		return PERCH_R_FRAGMENT;
 	return reason;

@@ -187,6 +187,42 @@ void write_packet(struct model *m, const struct seen *p)
 		set_macs(m, byte, p);
 }
 
+/* An error as the sender of what it quotes can read it: the other end's
+ * address and port are in the quote as that sender knows them, and the error is
+ * from the listener if it is the backend's own.  The sums of the quote's headers
+ * stay as right or wrong as they were, and ICMP's (RFC 792, RFC 4443) covers all
+ * of it. */
+void write_error(struct model *m, const struct seen *p)
+{
+	__u8 *byte = m->out.byte, *ip = byte + p->ip, *icmp = byte + p->transport, *quote = byte + p->quote;
+	__u8 *ports = byte + p->quoted, *check = p->quoted_sum ? byte + p->quoted_sum : NULL;
+	__u32 source = p->v6 ? 8 : 12, destination = p->v6 ? 24 : 16, n = p->v6 ? 16 : 4;
+	const void *address = p->v6 ? (const void *)&p->new_address : &p->new_address.word[3];
+	__u32 rest = (p->length - p->quote) & ~1u;
+	__u16 before;
+
+	copy_in(m);
+	before = fold(sum_of(quote, rest));
+	if (check && !get16(check))
+		check = NULL;
+	replace_address(quote + (p->reply ? destination : source), address, n, p->v6 ? NULL : quote + 10, check);
+	replace_address(ports + (p->reply ? 2 : 0), &p->new_port, 2, NULL, check);
+	if (p->client_port)
+		replace_address(ports + (p->reply ? 0 : 2), &p->client_port, 2, NULL, check);
+	if (check && !is_tcp(p) && !get16(check))
+		put16(check, 0xffff);
+	put16(icmp + 2, ~fold((__u64)(__u16)~get16(icmp + 2) + (__u16)~before + fold(sum_of(quote, rest))));
+	if (!p->reply || p->from_end)
+		replace_address(ip + (p->reply ? source : destination), address, n, p->v6 ? NULL : ip + 10,
+				p->v6 ? icmp + 2 : NULL);
+	if (m->run->hook == PERCH_HOOK_TC_OUT || hop_up(p->via))
+		return;
+	set_hop(byte, p);
+	drop_tags(m, p);
+	if (p->via)
+		set_macs(m, byte, p);
+}
+
 static void answer_v4(__u8 *ip, const struct seen *p)
 {
 	memset(ip, 0, 20);
