@@ -1,3 +1,3 @@
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
-# bpf/steer.h: an alias grows old while its flow lives
-s/^\tif (unlikely(p->alias_tag))$/\tif (unlikely(p->alias_tag == 1))/
+# bpf/commit.h: an alias grows old while its flow lives
+s/if (unlikely(p->alias_tag || p->closed))/if (unlikely(p->closed))/

@@ -1,3 +1,3 @@
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
-# bpf/steer.h: a RST begins a flow
+# bpf/commit.h: a RST begins a flow
 s/if (!c || (tcp && (p->tcp & TCP_RST)))/if (!c)/
