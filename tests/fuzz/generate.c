@@ -262,6 +262,16 @@ static void aim_sum(struct packet *p, const struct conn *c)
 	check[1] = in;
 }
 
+/* As long as the path takes, or a little less: what is in front does not count. */
+static void fill_path(struct fuzz *z, struct packet_spec *s)
+{
+	__u32 header = (lab_is_v6(&s->from) ? 40 : 20) + s->ip_options;
+
+	header += s->protocol == IPPROTO_TCP ? 20 + s->tcp_options : 8;
+	s->payload = z->real.world.mtu - header - dice_roll(&z->dice, 20);
+	s->vlans = 0;	/* the kernel's route has room for one */
+}
+
 static bool is_icmp(const struct packet *p)
 {
 	return p->byte[ETH_HLEN] >> 4 == 4 ? p->byte[ETH_HLEN + 9] == IPPROTO_ICMP : p->byte[ETH_HLEN + 6] == IPPROTO_ICMPV6;
@@ -272,6 +282,7 @@ void generate(struct fuzz *z, struct input *in)
 	struct dice *d = &z->dice;
 	struct conn *c = &z->conn[dice_roll(d, FUZZ_CONNS)];
 	struct packet_spec s = { 0 };
+	bool full = false;
 
 	if (dice_one_in(d, 40)) {
 		generate_op(z, in);
@@ -289,6 +300,11 @@ void generate(struct fuzz *z, struct input *in)
 		from_crowd(z, &s);
 	else
 		from_client(z, c, &s);
+	/* not in a tunnel, where it would be too big */
+	full = c->service < 4 && c != &z->conn[FUZZ_CONNS] && s.from_port == (in->from_backend ? c->backend_port : c->client_port) &&
+	       dice_one_in(d, 64);
+	if (full)
+		fill_path(z, &s);
 	draw_way(z, in);
 	if (c != &z->conn[FUZZ_CONNS] && dice_one_in(d, 16)) {
 		errors_draw(z, c, in);
@@ -300,7 +316,7 @@ void generate(struct fuzz *z, struct input *in)
 	if (s.protocol == IPPROTO_UDP && !s.vlans && !s.ip_options && !in->from_backend && c->backend_port && !is_icmp(in->packet) &&
 	    dice_one_in(d, 16))
 		aim_sum(in->packet, c);
-	if (dice_one_in(d, 4))
+	if (!full && dice_one_in(d, 4))
 		mutate(d, in);
 	/* a test run is no ingress to the helper that takes a tag off, and it
 	 * counts the Ethernet header into the sum that has to hold */
