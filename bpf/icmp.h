@@ -4,9 +4,10 @@
  * says what a translator owes them), in both directions.  What is steered is
  * not the error but the packet that would answer the one it quotes: that finds
  * the flow, or the backend by the hash, as any packet does.  Then the quote is
- * turned back into what its sender sent, and the error goes there, to a backend of
- * fullnat from the address that it knows; where only the MACs change, or a tunnel goes around, there is nothing to turn.  What can't
- * be read to the quoted ports passes; nothing is dropped, nothing is entered.
+ * turned back into what its sender sent, and the error goes there, to a backend
+ * of fullnat from the address that it knows; where only the MACs change, or a
+ * tunnel goes around, there is nothing to turn.  What can't be read to the quoted
+ * ports passes; nothing is dropped, nothing is entered.
  */
 #ifndef PERCH_BPF_ICMP_H
 #define PERCH_BPF_ICMP_H

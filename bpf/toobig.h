@@ -3,9 +3,10 @@
  * What does not fit the next hop.  The stack can't say so: it would look up
  * where the listener's address leads, not the backend.  So TC tells the sender
  * what fits (RFC 1191, RFC 8201), in the listener's name, or of fullnat's source
- * to a backend that knows nobody else; XDP leaves that to it.  What may be fragmented on its way to a backend goes up the stack as its
- * rewritten self, which does it; a reply can't, because nobody could turn its
- * fragments, so its sender is told, too, and will fragment by itself.
+ * to a backend that knows nobody else; XDP leaves that to it.  What may be
+ * fragmented on its way to a backend goes up the stack as its rewritten self,
+ * which does it; a reply can't, because nobody could turn its fragments, so its
+ * sender is told, too, and will fragment by itself.
  */
 #ifndef PERCH_BPF_TOOBIG_H
 #define PERCH_BPF_TOOBIG_H

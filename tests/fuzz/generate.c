@@ -282,7 +282,7 @@ void generate(struct fuzz *z, struct input *in)
 	struct dice *d = &z->dice;
 	struct conn *c = &z->conn[dice_roll(d, FUZZ_CONNS)];
 	struct packet_spec s = { 0 };
-	bool full = false;
+	bool full;
 
 	if (dice_one_in(d, 40)) {
 		generate_op(z, in);

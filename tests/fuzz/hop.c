@@ -124,8 +124,6 @@ int hop_find(struct model *m, struct seen *p)
 
 		return !xdp || (device && m->t.device[device].xmit) ? ON : PERCH_R_NO_XMIT;
 	}
-	if (m->run->hook == PERCH_HOOK_TC_OUT)
-		return ON;
 	return xdp && write_sum_is_pseudo(m, p) ? PERCH_R_NO_CHECKSUM : hop_way(m, p);
 }
 

@@ -400,7 +400,7 @@ const struct model_outcome *model_step(struct model *m, const struct model_run *
 	m->run = run;
 	m->outcome = (struct model_outcome){ .out = run->in, .hook = run->hook };
 	r = read_packet(m, &p);
-	r = r == PERCH_R_PROTOCOL && quote_is_icmp(&p) ? step_error(m, &p) : step_packet(m, &p, r);
+	r = r == PERCH_R_PROTOCOL && read_is_icmp(&p) ? step_error(m, &p) : step_packet(m, &p, r);
 	settle(m, &p, r);
 	return &m->outcome;
 }

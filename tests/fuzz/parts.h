@@ -95,9 +95,10 @@ struct perch_backend *backend_of(struct model *m, __u32 id);
 /* read.c: UNDERSTOOD, or the reason to pass it. */
 int read_packet(struct model *m, struct seen *p);
 bool read_is_ours(struct model *m, struct seen *p);
+bool read_is_icmp(const struct seen *p);
+__u32 read_number(const __u8 *at, unsigned bytes);
 
 /* quote.c: an ICMP error, which read_packet does not understand: as that. */
-bool quote_is_icmp(const struct seen *p);
 int quote_read(struct model *m, struct seen *p);
 
 /* hash.c */

@@ -9,20 +9,6 @@
 
 #define FARTHEST (255 - 8 - 60 - 20)	/* of ICMP's header: all that may follow lies below 256 */
 
-static __u32 get(const __u8 *at, unsigned bytes)
-{
-	__u32 v = 0;
-
-	while (bytes--)
-		v = v << 8 | *at++;
-	return v;
-}
-
-bool quote_is_icmp(const struct seen *p)
-{
-	return p->protocol == (p->v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP);
-}
-
 /* Unreachable, too big, hops that ran out, a bad header: what a translator
  * passes on.  "Fragmentation needed" is an unreachable of somebody who is there. */
 static bool is_error(struct seen *p, __u8 type, __u8 code)
@@ -56,16 +42,16 @@ static int quote_ip(const struct model_run *r, struct seen *p, __u32 *end)
 	if (p->v6) {
 		p->protocol = ip[6];
 		p->quoted = p->quote + 40;
-		*end = p->quoted + get(ip + 4, 2);
+		*end = p->quoted + read_number(ip + 4, 2);
 		return quote_ends(p, ip + 8, ip + 24);
 	}
 	if ((ip[0] & 15) < 5)
 		return PERCH_R_MALFORMED;
-	if (get(ip + 6, 2) & 0x1fff)
+	if (read_number(ip + 6, 2) & 0x1fff)
 		return PERCH_R_FRAGMENT;
 	p->protocol = ip[9];
 	p->quoted = p->quote + (ip[0] & 15) * 4;
-	*end = p->quote + get(ip + 2, 2);
+	*end = p->quote + read_number(ip + 2, 2);
 	return quote_ends(p, ip + 12, ip + 16);
 }
 
@@ -81,7 +67,7 @@ static int quote_ports(const struct model_run *r, struct seen *p, __u32 end)
 		return PERCH_R_MALFORMED;
 	memcpy(&p->destination_port, at, 2);
 	memcpy(&p->source_port, at + 2, 2);
-	p->seq = get(at + 4, 4);
+	p->seq = read_number(at + 4, 4);
 	p->flags = is_tcp(p) ? TCP_ACK : 0;
 	p->payload = 0;
 	sum = p->quoted + (is_tcp(p) ? 16 : 6);

@@ -8,7 +8,7 @@
 
 #include "parts.h"
 
-static __u32 get(const __u8 *at, unsigned bytes)
+__u32 read_number(const __u8 *at, unsigned bytes)
 {
 	__u32 v = 0;
 
@@ -53,12 +53,15 @@ static int read_later(struct seen *p)
 	return read_ports(p, none);
 }
 
+bool read_is_icmp(const struct seen *p)
+{
+	return p->protocol == (p->v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP);
+}
+
 /* Of an error in pieces nobody knows what it quotes. */
 static int read_other(const struct seen *p)
 {
-	bool icmp = p->protocol == (p->v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP);
-
-	return icmp && (p->first || p->later) ? PERCH_R_FRAGMENT : PERCH_R_PROTOCOL;
+	return read_is_icmp(p) && (p->first || p->later) ? PERCH_R_FRAGMENT : PERCH_R_PROTOCOL;
 }
 
 static int read_transport(const struct model_run *r, struct seen *p)
@@ -77,14 +80,14 @@ static int read_transport(const struct model_run *r, struct seen *p)
 		least = (at[12] >> 4) * 4;
 		if (least < 20)
 			return PERCH_R_MALFORMED;
-		p->seq = get(at + 4, 4);
-		p->ack = get(at + 8, 4);
+		p->seq = read_number(at + 4, 4);
+		p->ack = read_number(at + 8, 4);
 		p->flags = at[13];
 	}
 	if (header + least > p->ip_length)
 		return PERCH_R_MALFORMED;
 	/* a first fragment's UDP length is that of the whole */
-	if (!is_tcp(p) && !r->gso_size && (get(at + 4, 2) < 8 || (get(at + 4, 2) > p->ip_length - header && !p->first)))
+	if (!is_tcp(p) && !r->gso_size && (read_number(at + 4, 2) < 8 || (read_number(at + 4, 2) > p->ip_length - header && !p->first)))
 		return PERCH_R_MALFORMED;
 	p->payload = p->ip_length - header - least;
 	return read_ports(p, at);
@@ -93,9 +96,9 @@ static int read_transport(const struct model_run *r, struct seen *p)
 static int read_v4(const struct model_run *r, struct seen *p)
 {
 	const __u8 *ip = r->in->byte + p->ip;
-	__u32 fragment = get(ip + 6, 2);
+	__u32 fragment = read_number(ip + 6, 2);
 
-	p->ip_length = get(ip + 2, 2);
+	p->ip_length = read_number(ip + 2, 2);
 	if (r->gso_size && !p->ip_length)
 		p->ip_length = p->length - p->ip;	/* BIG TCP */
 	if (ip[0] >> 4 != 4 || (ip[0] & 15) < 5 || p->ip + p->ip_length > p->length)
@@ -134,7 +137,7 @@ static int read_extensions(const struct model_run *r, struct seen *p)
 		if (p->protocol == IPPROTO_ROUTING && (!x[2] || x[3]))
 			return PERCH_R_IP_OPTIONS;
 		if (p->protocol == IPPROTO_FRAGMENT) {
-			p->later = get(x + 2, 2) >> 3;
+			p->later = read_number(x + 2, 2) >> 3;
 			p->first = !p->later && (x[3] & 1);
 			p->transport += 8;
 		} else {
@@ -154,12 +157,12 @@ static int read_v6(const struct model_run *r, struct seen *p)
 
 	if (is_mapped(ip + 8) || is_mapped(ip + 24))
 		return PERCH_R_NOT_OURS;
-	p->ip_length = 40 + get(ip + 4, 2);
+	p->ip_length = 40 + read_number(ip + 4, 2);
 	if (r->gso_size && p->ip_length == 40)
 		p->ip_length = p->length - p->ip;
 	if (ip[0] >> 4 != 6 || p->ip + p->ip_length > p->length)
 		return PERCH_R_MALFORMED;
-	p->dscp = get(ip, 2) >> 6 & 63;
+	p->dscp = read_number(ip, 2) >> 6 & 63;
 	p->protocol = ip[6];
 	p->ttl = ip[7];
 	p->transport = p->ip + 40;
@@ -187,7 +190,7 @@ static __u32 read_type(const struct model_run *r, struct seen *p)
 	for (p->ip = ETH_HLEN;; p->ip += 4, p->tags++) {
 		if (p->ip > p->length)
 			return 0;
-		type = get(r->in->byte + p->ip - 2, 2);
+		type = read_number(r->in->byte + p->ip - 2, 2);
 		if (p->tags == 2 || (type != ETH_P_8021Q && type != ETH_P_8021AD))
 			return type;
 	}

@@ -158,11 +158,24 @@ static void write_one_sided(struct model *m, const struct seen *p)
 		set_macs(m, m->out.byte, p);
 }
 
+/* What is translated: its way on, unless that is the stack's. */
+static void send_on(struct model *m, const struct seen *p)
+{
+	__u8 *byte = m->out.byte;
+
+	if (m->run->hook == PERCH_HOOK_TC_OUT || hop_up(p->via))
+		return;
+	set_hop(byte, p);
+	drop_tags(m, p);
+	/* who has no next hop yet gets its MACs from the kernel */
+	if (p->via)
+		set_macs(m, byte, p);
+}
+
 void write_packet(struct model *m, const struct seen *p)
 {
 	__u8 *byte = m->out.byte, *ip = byte + p->ip, *t = byte + p->transport, *check = t + (is_tcp(p) ? 16 : 6);
 	__u32 source = p->v6 ? 8 : 12, destination = p->v6 ? 24 : 16, at = p->reply ? source : destination;
-	bool local = m->run->hook == PERCH_HOOK_TC_OUT || hop_up(p->via);
 
 	if (perch_one_sided(p->forward)) {
 		write_one_sided(m, p);
@@ -178,13 +191,7 @@ void write_packet(struct model *m, const struct seen *p)
 		replace_address(t + (p->reply ? 2 : 0), &p->client_port, 2, NULL, check);
 	if (check && !is_tcp(p) && !get16(check))
 		put16(check, 0xffff);
-	if (local)
-		return;
-	set_hop(byte, p);
-	drop_tags(m, p);
-	/* who has no next hop yet gets its MACs from the kernel */
-	if (p->via)
-		set_macs(m, byte, p);
+	send_on(m, p);
 }
 
 /* An error as the sender of what it quotes can read it: the other end's
@@ -215,12 +222,7 @@ void write_error(struct model *m, const struct seen *p)
 	if (!p->reply || p->from_end)
 		replace_address(ip + (p->reply ? source : destination), address, n, p->v6 ? NULL : ip + 10,
 				p->v6 ? icmp + 2 : NULL);
-	if (m->run->hook == PERCH_HOOK_TC_OUT || hop_up(p->via))
-		return;
-	set_hop(byte, p);
-	drop_tags(m, p);
-	if (p->via)
-		set_macs(m, byte, p);
+	send_on(m, p);
 }
 
 static void answer_v4(__u8 *ip, const struct seen *p)

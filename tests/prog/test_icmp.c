@@ -279,15 +279,22 @@ static void test_icmp_goes_unturned_where_nothing_is_turned(void **state)
 	}
 }
 
+static struct lab *lab_of_fullnat(void **state)
+{
+	struct lab *lab = *state;
+
+	lab_fullnat(lab, 2, 61000, 65000);
+	assert_int_equal(lab_apply(lab), 0);
+	return lab;
+}
+
 /* fullnat: both ends are turned back, and a backend hears of everything from
  * the one address that it knows. */
 static void test_icmp_turns_both_ends_of_fullnat(void **state)
 {
-	struct lab *lab = *state;
+	struct lab *lab = lab_of_fullnat(state);
 	static struct talk t;
 
-	lab_fullnat(lab, 2, 61000, 65000);
-	assert_int_equal(lab_apply(lab), 0);
 	for_each_mode(m) {
 		struct perch_address router = icmp_router(m.v6);
 		struct case_icmp c;
@@ -309,11 +316,9 @@ static void test_icmp_turns_both_ends_of_fullnat(void **state)
 /* Which source its backend knows the client by, its flow alone could say. */
 static void test_icmp_of_a_fullnat_flow_that_nobody_knows_passes(void **state)
 {
-	struct lab *lab = *state;
+	struct lab *lab = lab_of_fullnat(state);
 	static struct talk t;
 
-	lab_fullnat(lab, 2, 61000, 65000);
-	assert_int_equal(lab_apply(lab), 0);
 	for_each_mode(m) {
 		struct perch_address router = icmp_router(m.v6);
 		struct case_icmp c;
