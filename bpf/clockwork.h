@@ -30,6 +30,7 @@ struct slice {
 	u32 entries;		/* sweep: seen in use */
 	u32 takes;		/* samples: enum sample_takes */
 	bool clearing;
+	bool settling;
 	bool heavy;		/* the last element took long */
 	bool over;		/* the time is up */
 };
@@ -296,6 +297,8 @@ static __always_inline void sweep_slot(struct perch_flow_set *fs, u32 way, u32 n
 	flow_take(f, tag);
 	if (flow_unanswered(tag, f->flags, now))
 		evidence_connect_failed(f);
+	if (flow_counts(class) && !(f->flags & PERCH_FLOW_SETTLED))
+		tally_settle(f, false);
 	__sync_lock_test_and_set(&fs->tag[way], perch_tag(0, generation, PERCH_FREE, now));
 }
 
@@ -336,6 +339,24 @@ static __always_inline void sweep_via(struct perch_flow_set *fs, u32 way, u32 ge
 		__sync_val_compare_and_swap(&f->via, via, 0);
 }
 
+/* A connection of a rollout that has not settled. */
+static __always_inline void sweep_settle(struct perch_flow_set *fs, u32 way)
+{
+	struct perch_flow *f = &fs->flow[way];
+
+	if (flow_counts(perch_tag_class(READ(fs->tag[way]))) && !(READ(f->flags) & PERCH_FLOW_SETTLED))
+		tally_look(f);
+}
+
+static long sweep_comparing(u32 i, bool *any)
+{
+	struct perch_observed *o = element(observed, i);
+
+	if (o && o->compares)
+		*any = true;
+	return *any;
+}
+
 static long sweep_next(u32 i, struct slice *s)
 {
 	u32 set = s->at / PERCH_WAYS, way = s->at % PERCH_WAYS;
@@ -348,6 +369,8 @@ static long sweep_next(u32 i, struct slice *s)
 	sweep_alias(fs, set & constants.set_mask, way, tick_now());
 	if (perch_tag_fingerprint(READ(fs->tag[way])))
 		s->entries++;
+	if (s->settling)
+		sweep_settle(fs, way);
 	if (s->clearing)
 		sweep_via(fs, way, s->generation);
 	return 0;
@@ -359,12 +382,18 @@ static __always_inline void clockwork_sweep(struct clockwork *w, struct perch_co
 	struct slice s = {
 		.deadline = now + PERCH_TIMER_SLICE_NS, .at = w->slot, .generation = READ(c->route_generation),
 	};
+	bool any = false;
 
 	if (!s.at)
 		w->clearing = s.generation - w->via_generation >= VIA_OLD;
 	if (!s.at && w->clearing)
 		w->via_generation = s.generation;
+	if (!s.at)
+		bpf_loop(PERCH_OBSERVED, sweep_comparing, &any, 0);
+	if (!s.at)
+		w->settling = any;
 	s.clearing = w->clearing;
+	s.settling = w->settling;
 	bpf_loop(slots / SWEEP_RUNS + 1, sweep_next, &s, 0);
 	c->flow_entries_yet += s.entries;
 	if (s.at >= slots) {

@@ -62,6 +62,8 @@ static __always_inline void steer_track(struct packet *p)
 		track_tcp_forward(p);
 	else
 		track_tcp_reply(p);
+	if (unlikely(p->closed))
+		tally_end(p, false);
 	if (unlikely(p->alias_tag || p->closed))
 		steer_track_alias(p);
 	p->reason = p->way == WAY_FORWARD ? PERCH_R_FORWARDED : PERCH_R_REPLY;

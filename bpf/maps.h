@@ -52,6 +52,10 @@ SHARED_ARRAY(sources, struct perch_sources, PERCH_SERVICES);
 CPU_ARRAY(counters, struct perch_counters, PERCH_BACKENDS);
 /* observed id * slots + slot -> votes and histograms */
 CPU_ARRAY(votes, struct perch_votes, PERCH_OBSERVED *PERCH_SLOTS);
+/* observed id * slots + slot -> votes of a comparison, by epoch */
+CPU_ARRAY(tallies, struct perch_tallies, PERCH_OBSERVED *PERCH_SLOTS);
+/* observed id -> which clients' bad votes were taken */
+SHARED_ARRAY(caps, struct perch_caps, PERCH_OBSERVED);
 /* how often each exit was taken */
 CPU_ARRAY(reasons, struct perch_reason_counts, 1);
 
@@ -79,6 +83,15 @@ struct {
 	__type(key, u32);
 	__type(value, struct perch_rollout_blob);
 } rollouts SEC(".maps");
+
+/* service id -> evidence of the rollout it is in; for user space alone */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, PERCH_OBSERVED);
+	__type(key, u32);
+	__type(value, struct perch_comparison_blob);
+} comparisons SEC(".maps");
 
 /* service and client -> version or role */
 struct {
@@ -160,7 +173,9 @@ struct clockwork {
 	u32 backend, vote, service;	/* cursors of the walk */
 	u32 slot;		/* cursor of the sweeper */
 	u32 via_generation;	/* route generation when stale vias were last cleared */
-	u32 clearing;		/* this walk clears them */
+	u8 clearing;		/* this walk clears them */
+	u8 settling;		/* this walk settles connections */
+	u8 zero[2];
 	u64 sampled_others;	/* ns: when the other services were */
 };
 _Static_assert(sizeof(struct clockwork) == 64, "clockwork");

@@ -17,6 +17,10 @@
  * trying; as long as an embryonic entry lives without a packet. */
 #define CONNECT_DEADLINE_NS 6000000000ull
 
+/* A keep-alive probe sends so much again, and means nothing by it (RFC 9293,
+ * 3.8.4). */
+#define PROBE_BYTES 1
+
 /* Data that a SYN may carry (RFC 7413); the answer may quote it or not. */
 #define SYN_DATA_MAX 9000
 
@@ -130,6 +134,8 @@ static __always_inline void track_tcp_forward(struct packet *p)
 		evidence_established(&p->flow);
 	if (!syn && (s32)(track_end(p) - p->flow.client_next) > 0)
 		WRITE(f->client_next, track_end(p));
+	else if (!syn && p->payload > PROBE_BYTES)
+		track_flag(f, have, PERCH_FLOW_AGAIN);
 	track_request(p, f);
 }
 
@@ -187,7 +193,7 @@ static __always_inline void track_tcp_reply(struct packet *p)
 	}
 	if (want == PERCH_CLOSING && (p->tcp & TCP_RST)) {
 		if (track_flag(f, have, PERCH_FLOW_RESET) && !(have & PERCH_FLOW_FIN_CLIENT) && class == PERCH_TCP)
-			evidence_reset(&p->flow);
+			evidence_reset(p);
 		return;
 	}
 	if (p->tcp & TCP_FIN)

@@ -16,7 +16,7 @@
 
 #include <linux/types.h>
 
-#define PERCH_ABI_VERSION 4
+#define PERCH_ABI_VERSION 5
 
 /* Limits.  Table sizes marked (load) may be set smaller or larger when the
  * object is loaded; MOST is what the types leave room for. */
@@ -52,7 +52,7 @@
 #define PERCH_MAPS(X)                                                          \
 	X(control) X(filter) X(addresses) X(listeners) X(services) X(splits)   \
 	X(versions) X(backends) X(slices) X(flows) X(stripes) X(devices)       \
-	X(device_ids) X(counters) X(observed) X(votes) X(reasons) X(timers)    \
+	X(device_ids) X(counters) X(observed) X(votes) X(tallies) X(caps) X(comparisons) X(reasons) X(timers)    \
 	X(samples) X(events) X(names) X(version_names) X(rollouts)             \
 	X(rejections) X(pins) X(rules) X(marks) X(traces) X(sources) X(locals)
 
@@ -439,6 +439,16 @@ struct perch_rollout_blob {
 	__u8 bytes[PERCH_ROLLOUT_BYTES - 8];
 };
 _Static_assert(sizeof(struct perch_rollout_blob) == 1024, "rollout");
+
+/* Value of `comparisons`, a hash by service: of those in a rollout, what the
+ * canary was found to be beside stable. */
+#define PERCH_COMPARISON_BYTES 9216
+struct perch_comparison_blob {
+	__u32 length;
+	__u32 version;		/* as in the rollout's */
+	__u8 bytes[PERCH_COMPARISON_BYTES - 8];
+};
+_Static_assert(sizeof(struct perch_comparison_blob) == PERCH_COMPARISON_BYTES, "comparison");
 
 struct perch_rejection_key {
 	char service[PERCH_NAME_LEN];

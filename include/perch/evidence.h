@@ -40,8 +40,9 @@ struct perch_votes {
 	__u64 reserved[2];
 	__u64 connect_time[PERCH_HIST_BUCKETS];	/* SYN to SYN-ACK */
 	__u64 response_time[PERCH_HIST_BUCKETS];	/* per turn */
+	__u64 longest_wait[PERCH_HIST_BUCKETS];	/* per connection, as it settles */
 };
-_Static_assert(sizeof(struct perch_votes) == 96 + 16 * PERCH_HIST_BUCKETS, "votes");
+_Static_assert(sizeof(struct perch_votes) == 96 + 24 * PERCH_HIST_BUCKETS, "votes");
 
 /*
  * Histogram buckets, in microseconds: 0..7 exact, then eight per octave up to
@@ -58,6 +59,65 @@ static inline __u32 perch_hist_bucket(__u64 us)
 }
 
 /*
+ * Tallies: the same connections as votes of a comparison, kept apart by the
+ * epoch in which the hash chose, because the canary's share differs between
+ * them; per CPU, element observed * PERCH_SLOTS + slot.  Outcomes but the first
+ * are told as a connection settles: when it ends, or PERCH_SETTLE_NS after it
+ * began.  Only even epochs are tallied (in odd ones nothing is compared), in
+ * cell epoch / 2 % PERCH_EPOCHS; a newer epoch takes the cell over.
+ */
+#define PERCH_EPOCHS 8
+#define PERCH_EDGES 5
+#define PERCH_NO_EDGE 255
+#define PERCH_SETTLE_NS 30000000000ull
+enum perch_outcome {
+	PERCH_CONNECT_FAILURE,	/* of connects answered or failed */
+	PERCH_RESET,		/* by the backend before the client's FIN */
+	PERCH_NO_RESPONSE,	/* of connections that asked something */
+	PERCH_RETRANSMITS,	/* the client had to send again */
+	PERCH_UDP_NO_REPLY,	/* of flows of UDP */
+	PERCH_OUTCOMES
+};
+enum perch_wait {
+	PERCH_WAIT_CONNECT,	/* SYN to SYN-ACK */
+	PERCH_WAIT_RESPONSE,	/* the longest from a request to its response, or
+				 * to now, while there is none */
+	PERCH_WAITS
+};
+
+struct perch_tally {
+	__u64 epoch;		/* 0: empty, or being emptied */
+	__u64 late;		/* votes of an epoch whose cell was gone: not taken */
+	struct {
+		__u64 decided;
+		__u64 bad;	/* of these */
+		__u64 capped;	/* bad ones beyond the cap of their client: of
+				 * `decided`, not of `bad`; they do not vote */
+	} outcome[PERCH_OUTCOMES];
+	struct {
+		__u64 n;
+		__u64 above[PERCH_EDGES];	/* of these, above edge j of its arm */
+	} wait[PERCH_WAITS];
+};
+_Static_assert(sizeof(struct perch_tally) == 232, "tally");
+
+struct perch_tallies {
+	struct perch_tally cell[PERCH_EPOCHS];
+};
+
+/*
+ * Caps of bad votes, by client address and outcome, of both arms alike: a word
+ * {used:48, period:16} has room for 12 groups of PERCH_CAP_VOTES per period of
+ * PERCH_CAP_NS, or, for `once`, for 48 clients per rollout.
+ */
+#define PERCH_CAP_VOTES 4
+#define PERCH_CAP_NS 10000000000ull
+#define PERCH_CAP_WORDS 2048
+struct perch_caps {
+	__u64 word[PERCH_CAP_WORDS];
+};
+
+/*
  * Observed: what the kernel needs to vote and to pull the reflex.
  * reflex: {streak:16, stable_ok:16, stable_bad:16, clients:16}, one word so
  * that it moves by compare-and-swap.  streak in the low half; the last three
@@ -71,9 +131,18 @@ struct perch_observed {
 	__u32 limits;		/* limits in use */
 	__u32 limit_us[PERCH_LIMITS];
 	__u8 dirty[PERCH_SLOTS];	/* set by votes, cleared by the timer */
-	__u64 reserved[2];
+	__u8 compares;		/* tallies are kept */
+	__u8 once;		/* a client's bad votes count once per rollout, and
+				 * its waits too: it keeps its version */
+	__u8 canary;		/* slot; the others' edges are stable's */
+	__u8 zero;
+	/* histogram buckets that a wait is above or not; PERCH_NO_EDGE: unused.
+	 * [0] stable's, [1] the canary's */
+	__u8 edge[2][PERCH_WAITS][PERCH_EDGES];
+	__u8 zero_too[4];
+	__u64 reserved[6];
 };
-_Static_assert(sizeof(struct perch_observed) == 64, "observed");
+_Static_assert(sizeof(struct perch_observed) == 128, "observed");
 
 /*
  * Reasons: every exit of a program has one and counts it, per hook.

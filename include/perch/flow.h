@@ -75,10 +75,16 @@ enum perch_flow_flag {
 	PERCH_FLOW_TOLD_BACKEND = 1 << 14,
 	PERCH_FLOW_UNANSWERED = 1 << 15,	/* its connect has counted as failed */
 	PERCH_FLOW_UP = 1 << 16,	/* goes through this host's stack */
+	PERCH_FLOW_WAITED = 1 << 17,	/* its longest wait has voted */
+	PERCH_FLOW_AGAIN = 1 << 18,	/* the client sent something again */
 	PERCH_FLOW_FULLNAT = 1 << 19,	/* its source is translated too, */
 	PERCH_FLOW_SOURCE = 1 << 20,	/* .. << 22: to the address of this number */
+	PERCH_FLOW_SETTLED = 1 << 23,	/* its outcomes have voted */
+	PERCH_FLOW_WAIT = 1 << 24,	/* .. << 31: histogram bucket of its longest wait */
 };
 static inline __u32 perch_flow_source(__u32 flags) { return flags >> 20 & (PERCH_SOURCES - 1); }
+static inline __u32 perch_flow_wait(__u32 flags) { return flags >> 24; }
+static inline __u32 perch_flow_with_wait(__u32 flags, __u32 bucket) { return (flags & 0xffffff) | bucket << 24; }
 
 struct perch_flow {
 	struct perch_flow_key key;

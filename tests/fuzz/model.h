@@ -86,7 +86,7 @@ struct model_prefix {
 
 struct model_votes {
 	__u64 connects, connect_failures, established, resets, responders, over[PERCH_LIMITS], udp_flows;
-	__u64 connect_times, response_times;	/* entries of the histograms */
+	__u64 connect_times, response_times, longest_waits;	/* entries of the histograms */
 };
 
 /* The contract's tables as user space left them last. */

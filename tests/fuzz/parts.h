@@ -144,6 +144,8 @@ void witness_answered(struct model *m, const struct perch_flow *f);
 void witness_established(struct model *m, const struct perch_flow *f);
 void witness_reset(struct model *m, const struct perch_flow *f);
 void witness_udp(struct model *m, const struct perch_flow *f);
+bool witness_observed(struct model *m, const struct perch_flow *f);
+void witness_settled(struct model *m, struct perch_flow *f);
 void witness_response(struct model *m, const struct perch_flow *before, struct perch_flow *f, __u32 us);
 
 /* write.c: the bytes that leave. */

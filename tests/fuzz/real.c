@@ -212,7 +212,7 @@ void real_run(struct real *r, const struct input *in)
 /* Sum an element of a per-CPU array of n 64-bit counters into out. */
 static void sum_cpus(const struct real *r, int fd, __u32 element, __u64 *out, size_t n)
 {
-	static __u64 all[1024 * 512];	/* the most CPUs, the largest element */
+	static __u64 all[1024 * 640];	/* the most CPUs, the largest element */
 
 	memset(out, 0, n * sizeof(*out));
 	if (r->lab.cpus * n > sizeof(all) / sizeof(all[0]) || bpf_map_lookup_elem(fd, &element, all)) {
@@ -246,6 +246,7 @@ void real_votes(const struct real *r, __u32 element, struct model_votes *ret)
 	for (unsigned i = 0; i < PERCH_HIST_BUCKETS; i++) {
 		ret->connect_times += v.connect_time[i];
 		ret->response_times += v.response_time[i];
+		ret->longest_waits += v.longest_wait[i];
 	}
 }
 

@@ -43,6 +43,22 @@ static void request(struct model *m, struct seen *p)
 		slot_flow(p->at)->request_at = told_clock(m, p->at);
 }
 
+/* The longest wait so far, by bucket: the program's, where two clocks leave
+ * more than one. */
+static void waited(struct model *m, struct slot s, __u32 least, __u32 most)
+{
+	struct perch_flow *f = slot_flow(s);
+	__u32 real = perch_flow_wait(m->run->told[s.set - m->sets].flow[s.way].flags), yet = perch_flow_wait(f->flags);
+
+	if (!witness_observed(m, f))
+		return;
+	f->flags |= PERCH_FLOW_TURN;
+	if (least <= real && real <= most && real > yet)
+		f->flags = perch_flow_with_wait(f->flags, real);
+	else if (least > yet)
+		f->flags = perch_flow_with_wait(f->flags, least);
+}
+
 /* A response: how long it took is between two clocks; a limit in between
  * makes it unsure. */
 static void response(struct model *m, struct seen *p)
@@ -62,6 +78,7 @@ static void response(struct model *m, struct seen *p)
 			m->outcome.unsure = true;
 	}
 	witness_response(m, &p->flow, f, most);
+	waited(m, p->at, perch_hist_bucket(least), perch_hist_bucket(most));
 }
 
 static void forward_tcp(struct model *m, struct seen *p)
@@ -93,6 +110,8 @@ static void forward_tcp(struct model *m, struct seen *p)
 		witness_established(m, &p->flow);
 	if (!syn && is_after(states_end(p), f->client_next))
 		f->client_next = states_end(p);
+	else if (!syn && p->payload > 1)
+		f->flags |= PERCH_FLOW_AGAIN;
 	request(m, p);
 }
 
@@ -195,6 +214,7 @@ static void follow_one_sided(struct model *m, struct seen *p)
 void states_follow(struct model *m, struct seen *p)
 {
 	struct perch_flow *f = slot_flow(p->at);
+	bool was_over = perch_tag_class(*slot_tag(p->at)) == PERCH_CLOSING;
 
 	/* a packet takes its flow along: up the stack, or past it */
 	if (!p->reply)
@@ -212,6 +232,8 @@ void states_follow(struct model *m, struct seen *p)
 		reply_tcp(m, p);
 	else
 		forward_tcp(m, p);
+	if (perch_tag_class(*slot_tag(p->at)) == PERCH_CLOSING && !was_over)
+		witness_settled(m, f);
 	if (p->alias.set)
 		table_touch_alias(m, p->alias, perch_tag_class(*slot_tag(p->at)) == PERCH_CLOSING ? PERCH_CLOSING : p->class);
 }

@@ -397,6 +397,7 @@ static void via_swept(const struct model *m, __u64 *via, __u64 real)
 static void slot_swept(struct model *m, struct slot s, __u64 real)
 {
 	__u64 old = *slot_tag(s);
+	struct perch_flow ended = *slot_flow(s);
 
 	if (!perch_tag_fingerprint(old) || !tag_expired(m, old) || perch_tag_class(real) != PERCH_FREE)
 		return;
@@ -404,6 +405,8 @@ static void slot_swept(struct model *m, struct slot s, __u64 real)
 		flow_over(m, slot_flow(s)->backend);
 	if (is_unanswered(m, old, slot_flow(s)))
 		witness_failed(m, slot_flow(s));
+	if (is_going_on(old))
+		witness_settled(m, &ended);
 	*slot_tag(s) = perch_tag(0, perch_tag_generation(old) + 1, PERCH_FREE, m->now);
 }
 

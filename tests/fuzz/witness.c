@@ -3,6 +3,8 @@
  * The model's evidence: counters of backends, votes of observed services, and
  * the reflex, which rolls a canary back after a streak of failed connects.
  */
+#include <netinet/in.h>
+
 #include "parts.h"
 
 #define STABLE_LEAST 10		/* answers of stable since the streak began, */
@@ -209,11 +211,29 @@ void witness_response(struct model *m, const struct perch_flow *before, struct p
 	if (!counts(m, before))
 		return;
 	v->responders += !(f->flags & PERCH_FLOW_TURN);
-	f->flags |= PERCH_FLOW_TURN;
 	for (unsigned i = 0; i < o->limits && i < PERCH_LIMITS; i++) {
 		if (us <= o->limit_us[i] || (f->flags & PERCH_FLOW_OVER << i))
 			continue;
 		f->flags |= PERCH_FLOW_OVER << i;
 		v->over[i]++;
 	}
+}
+
+bool witness_observed(struct model *m, const struct perch_flow *f)
+{
+	return votes_of(m, f);
+}
+
+/* As a connection ends, its longest wait is told, with what is pending. */
+void witness_settled(struct model *m, struct perch_flow *f)
+{
+	struct model_votes *v = votes_of(m, f);
+	bool settled = f->flags & PERCH_FLOW_SETTLED;
+
+	if (!v)
+		return;
+	f->flags |= PERCH_FLOW_SETTLED;
+	if (settled || (f->key.protocol == IPPROTO_TCP && !(f->flags & PERCH_FLOW_ANSWERED)))
+		return;
+	v->longest_waits += f->request_at || (f->flags & PERCH_FLOW_TURN);
 }

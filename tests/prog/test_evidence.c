@@ -276,7 +276,7 @@ static void test_evidence_of_doors_and_of_older_epochs_does_not_vote(void **stat
 		mode_talk(&t, lab, m, IPPROTO_TCP, 23);
 		assert_int_equal(talk_client(&t, TCP_SYN, 0), TALK_FORWARDED);
 		/* a rollout begins with the next epoch */
-		tables_votes_since(lab->tables, m.v6, perch_word_epoch(split_word(lab_split(lab, m.v6))) + 2);
+		tables_compare(lab->tables, m.v6, &(struct comparison){ .since_epoch = perch_word_epoch(split_word(lab_split(lab, m.v6))) + 2 });
 		assert_int_equal(talk_backend(&t, TCP_SYN | TCP_ACK, 0), TALK_FORWARDED);
 		assert_int_equal(talk_client(&t, TCP_ACK, 0), TALK_FORWARDED);
 		assert_int_equal(votes_since(lab, m, &before).connects, 0);

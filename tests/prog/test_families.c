@@ -227,7 +227,7 @@ static void test_families_share_one_reflex(void **state)
 		both_backends(&b, 0, 2, 2);
 		both_apply(&b, NULL, NULL);
 		both_step(&b, 5000);
-		tables_votes_since(b.lab->tables, 0, perch_word_epoch(split_word(split)));
+		tables_compare(b.lab->tables, 0, &(struct comparison){ .since_epoch = perch_word_epoch(split_word(split)) });
 		connect_one(&b, (struct mode){ LAB_XDP, true }, &n, 1, true);
 		for (unsigned i = 0; i < 12; i++)
 			connect_one(&b, (struct mode){ LAB_XDP, i & 1 }, &n, 0, false);

@@ -86,7 +86,7 @@ static void begin_again(struct series *s)
 {
 	assert_int_equal(lab_step(s->lab, 5000), 0);
 	for (unsigned v6 = 0; v6 < 2; v6++)
-		tables_votes_since(s->lab->tables, v6, perch_word_epoch(split_word(lab_split(s->lab, v6))));
+		tables_compare(s->lab->tables, v6, &(struct comparison){ .since_epoch = perch_word_epoch(split_word(lab_split(s->lab, v6))) });
 }
 
 static void test_reflex_fires_at_the_limit_and_not_before(void **state)

@@ -80,6 +80,8 @@ static inline void maps_make(__u32 slice_words)
 	m->counters_fd = map_make(BPF_MAP_TYPE_PERCPU_ARRAY, "counters", 4, sizeof(struct perch_counters), BACKENDS);
 	m->votes_fd = map_make(BPF_MAP_TYPE_PERCPU_ARRAY, "votes", 4, sizeof(struct perch_votes),
 			       PERCH_OBSERVED * PERCH_SLOTS);
+	m->tallies_fd = map_make(BPF_MAP_TYPE_PERCPU_ARRAY, "tallies", 4, sizeof(struct perch_tallies),
+				 PERCH_OBSERVED * PERCH_SLOTS);
 	cpus = libbpf_num_possible_cpus();
 	assert_int_equal(tables_open(&t, &d), 0);
 }
@@ -114,6 +116,7 @@ static inline int teardown(void **state)
 	close(m->addresses_fd);
 	close(m->counters_fd);
 	close(m->votes_fd);
+	close(m->tallies_fd);
 	return 0;
 }
 

@@ -88,7 +88,12 @@ static const char full[] =
 	"      onInconclusive: hold\n"
 	"      progressDeadline: 12h\n"
 	"      freeze: []\n"
-	"      warmup: 0s\n"
+	"      warmup: 7s\n"
+	"      beta: 0.01\n"
+	"      maxRatio: 2\n"
+	"      maxSlowdown: 1.1\n"
+	"      maxLoss: 0.5\n"
+	"      maxLossPerHour: 10\n"
 	"      watch: 2h\n"
 	"      holdback: 7.5\n"
 	"      keepPrevious: 48h\n"
@@ -99,6 +104,9 @@ static const char full[] =
 	"        - { signal: reset, max: 0.05 }\n"
 	"        - { signal: response_time, quantile: 0.99, max: 500ms }\n"
 	"        - { signal: response_time, quantile: 0.999, max: 0.5s }\n"
+	"        - { signal: reset }\n"
+	"        - { signal: udp_no_reply, maxRatio: 3 }\n"
+	"        - { signal: response_time, maxSlowdown: 1.5 }\n"
 	"      webhooks: []\n"
 	"  - name: dns\n"
 	"    listen: [\"[2001:db8::10]:53/udp\"]\n"
@@ -157,6 +165,10 @@ static void assert_default_rollout(const struct model_rollout *p)
 	assert_int_equal(p->holdback, 500);
 	assert_int_equal(p->keep_previous, 24 * H);
 	assert_true(p->alpha == 0.01);
+	assert_true(p->compare.beta == 0.05 && p->compare.ratio == 1.5 && p->compare.slowdown == 1.25);
+	assert_int_equal(p->compare.max_loss, 20);
+	assert_int_equal(p->compare.max_loss_per_hour, 60);
+	assert_int_equal(p->compare.warmup, 60 * S);
 	assert_int_equal(p->reflex, 10);
 	assert_int_equal(p->n_gates, 0);
 }
@@ -248,8 +260,8 @@ static void test_config_full_services_are_read(void **state)
 	assert_int_equal(v[2].role, PERCH_ROLE_BASELINE);
 	assert_int_equal(v[3].role, PERCH_ROLE_CANARY);
 	assert_endpoint(&s[1].listen[0], "[2001:db8::10]:53/udp");
-	assert_backend(&s[1].versions[0].backends[0], "2001:db8:1::2", 1, 68);
-	assert_backend(&s[1].versions[0].backends[1], "[2001:db8:1::3]:5353", 1, 68);
+	assert_backend(&s[1].versions[0].backends[0], "2001:db8:1::2", 1, 76);
+	assert_backend(&s[1].versions[0].backends[1], "[2001:db8:1::3]:5353", 1, 76);
 	assert_default_rollout(&s[1].rollout);
 	config_free(c);
 }
@@ -292,7 +304,18 @@ static void test_config_full_rollout_is_read(void **state)
 	assert_gate(&p->gate[1], "reset", 0.0005, 0, 0);
 	assert_gate(&p->gate[2], "response_time p99", 0.01, 0.99, 500 * MS);
 	assert_gate(&p->gate[3], "response_time p99.9", 0.001, 0.999, 500 * MS);
-	assert_int_equal(p->gate[3].line, 63);
+	assert_int_equal(p->gate[3].line, 68);
+	assert_int_equal(p->compare.warmup, 7 * S);
+	assert_true(p->compare.beta == 0.01);
+	assert_true(p->compare.ratio == 2);
+	assert_true(p->compare.slowdown == 1.1);
+	assert_int_equal(p->compare.max_loss, 50);
+	assert_int_equal(p->compare.max_loss_per_hour, 10);
+	assert_true(p->compare.max_ratio[MODEL_EVENT_RESET] == MODEL_MARGIN);
+	assert_true(p->compare.max_ratio[MODEL_EVENT_UDP_NO_REPLY] == 3);
+	assert_true(p->compare.max_ratio[MODEL_EVENT_CONNECT_FAILURE] == 0);
+	assert_true(p->compare.max_slowdown[MODEL_WAIT_RESPONSE_TIME] == 1.5);
+	assert_true(p->compare.max_slowdown[MODEL_WAIT_CONNECT_TIME] == 0);
 	config_free(c);
 }
 

@@ -356,8 +356,12 @@ static const struct mistake {
 	{ ROLLOUT "      alpha: 0\n", 10, "services[0].rollout.alpha", "must be from 0.000001 to 0.5" },
 	{ ROLLOUT "      alpha: 1e-3\n", 10, "services[0].rollout.alpha", "'1e-3' is not understood; write a number below 1" },
 	{ ROLLOUT "      reflex: { connectFailures: 70000 }\n", 10, "services[0].rollout.reflex.connectFailures", "to 1000" },
-	{ ROLLOUT "      warmup: 60s\n", 10, "services[0].rollout.warmup", "not supported yet; leave it out or write 0s" },
-	{ ROLLOUT "      beta: 0.05\n", 10, "services[0].rollout.beta", "not supported yet" },
+	{ ROLLOUT "      warmup: 60\n", 10, "services[0].rollout.warmup", "'60' is not understood" },
+	{ ROLLOUT "      beta: 0.6\n", 10, "services[0].rollout.beta", "must be from 0.000001 to 0.5" },
+	{ ROLLOUT "      maxRatio: 0.9\n", 10, "services[0].rollout.maxRatio", "must be from 1 to 1000" },
+	{ ROLLOUT "      maxSlowdown: fast\n", 10, "services[0].rollout.maxSlowdown", "'fast' is not understood; write a number like 1.5" },
+	{ ROLLOUT "      maxLoss: 101\n", 10, "services[0].rollout.maxLoss", "write a number from 0 to 100 with up to 2 decimals" },
+	{ ROLLOUT "      maxLossPerHour: -1\n", 10, "services[0].rollout.maxLossPerHour", "write a whole number" },
 	{ ROLLOUT "      stepWeight: 1\n", 10, "services[0].rollout.stepWeight", "1 makes more than 32 steps; write 3.13 or more" },
 	{ ROLLOUT "      stepWeight: 60\n      maxWeight: 50\n", 10, "services[0].rollout.stepWeight", "60 is above maxWeight (50)" },
 	{ ROLLOUT "      steps: [5, 100]\n      stepWeight: 10\n", 11, "services[0].rollout.stepWeight", "is given beside steps" },
@@ -369,8 +373,7 @@ static const struct mistake {
 	/* gates */
 	{ GATE "        - { max: 2 }\n", 11, "services[0].rollout.gates[0].signal", "is missing" },
 	{ GATE "        - { signal: http_5xx, max: 2 }\n", 11, "services[0].rollout.gates[0].signal",
-	  "'http_5xx' is not supported yet; write connect_failure, reset or response_time" },
-	{ GATE "        - { signal: reset }\n", 11, "services[0].rollout.gates[0].max", "to compare reset with stable" },
+	  "'http_5xx' is not supported yet; write connect_failure, reset, response_time, connect_time, no_response" },
 	{ GATE "        - { signal: reset, max: 0 }\n", 11, "services[0].rollout.gates[0].max", "must be from 0.01 to 99.99" },
 	{ GATE "        - { signal: reset, max: 5s }\n", 11, "services[0].rollout.gates[0].max", "'5s' is not understood; write a number" },
 	{ GATE "        - { signal: reset, max: 5, quantile: 0.5 }\n", 11, "services[0].rollout.gates[0].quantile",
@@ -387,7 +390,14 @@ static const struct mistake {
 	  "        - { signal: response_time, quantile: 0.95, max: 1s }\n"
 	  "        - { signal: response_time, quantile: 0.99, max: 1s }\n"
 	  "        - { signal: response_time, quantile: 0.999, max: 1s }\n", 15, "services[0].rollout.gates[4]", "fifth gate" },
-	{ GATE "        - { signal: reset, maxRatio: 1.2 }\n", 11, "services[0].rollout.gates[0].maxRatio", "not supported yet" },
+	{ GATE "        - { signal: reset, maxRatio: 0 }\n", 11, "services[0].rollout.gates[0].maxRatio", "must be from 1 to 1000" },
+	{ GATE "        - { signal: reset, maxSlowdown: 2 }\n", 11, "services[0].rollout.gates[0].maxSlowdown", "for reset write maxRatio" },
+	{ GATE "        - { signal: connect_time, maxRatio: 2 }\n", 11, "services[0].rollout.gates[0].maxRatio", "for connect_time write maxSlowdown" },
+	{ GATE "        - { signal: response_time, quantile: 0.9 }\n", 11, "services[0].rollout.gates[0].quantile", "goes with max" },
+	{ GATE "        - { signal: no_response, max: 2 }\n", 11, "services[0].rollout.gates[0].max", "is not for no_response" },
+	{ GATE "        - { signal: reset, max: 2, maxRatio: 2 }\n", 11, "services[0].rollout.gates[0].maxRatio", "write two gates" },
+	{ GATE "        - { signal: reset }\n        - { signal: reset, maxRatio: 2 }\n", 12, "services[0].rollout.gates[1]",
+	  "reset is compared by a gate already" },
 };
 
 static void test_config_mistake_is_refused_with_line_and_key(void **state)

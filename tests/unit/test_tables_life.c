@@ -185,7 +185,7 @@ static void test_observed_element_has_limits_before_it_is_named(void **state)
 	free(v);
 
 	o->reflex = 7;
-	tables_votes_since(t, 0, 42);
+	tables_compare(t, 0, &(struct comparison){ .since_epoch = 42 });
 	assert_int_equal(o->since_epoch, 42);
 	assert_true(o->reflex == 0);
 	/* a backend that comes later is observed too; the epoch stays */

@@ -37,6 +37,7 @@ void service_delete(struct service *s)
 	for (int i = 0; i < PERCH_SLOTS; i++)
 		free(s->evidence[i].votes);
 	free(s->drains);
+	free(s->compare);
 	outside_free(s->outside);
 	step_gate_free(s->step_gate);
 	free(s);

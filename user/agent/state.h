@@ -50,6 +50,7 @@ enum rollback_by { BACK_COMMAND, BACK_DIRECT, BACK_REFLEX, BACK_DEADMAN, BACK_JU
 const char *rollback_by_name(enum rollback_by by);
 
 struct check;
+struct compare;
 struct outside;
 struct step_gate;
 struct placed_drain;
@@ -70,6 +71,7 @@ struct service {
 	__u64 salt;
 	char salt_for[PERCH_NAME_LEN];	/* the canary it was drawn for */
 	struct rollout_keep keep;
+	struct compare *compare;	/* see rollout/comparing.h */
 	double eta;		/* seconds, NAN: unknown */
 	size_t left;		/* connections, of one that leaves */
 	bool restored;		/* from the store, its rollout not yet under way */

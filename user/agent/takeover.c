@@ -15,6 +15,7 @@
 #include "fault.h"
 #include "pins.h"
 #include "place.h"
+#include "rollout/comparing.h"
 #include "rollout/rollback.h"
 #include "store/save.h"
 
@@ -252,7 +253,7 @@ static void rollout_restart_step(struct agent *a, struct service *s)
 	__u64 now = clock_now();
 
 	r->epoch = perch_word_epoch(s->word);
-	tables_votes_since(a->tables, s->id, r->epoch);
+	comparing_resume(a, s, true);
 	r->step_since = now;
 	k->step_began_at = judge_connections(&k->canary.sum);
 	if (r->phase == ROLLOUT_PAUSED) {
@@ -297,6 +298,7 @@ static void rollout_finish(struct agent *a, struct service *s)
 		rollout_restart_step(a, s);
 	} else {
 		rollout_catch_up(a, s);
+		comparing_resume(a, s, false);
 	}
 	save_rollout(a, s, true);
 }

@@ -76,6 +76,27 @@ void rollout_gates(const json_t *rollout)
 	table_print(t);
 }
 
+/* Of what is compared with stable. */
+void rollout_compared(const json_t *rollout)
+{
+	struct table *t = table_new("  ", "COMPARED", "VERDICT", ">CANARY BAD", ">STABLE BAD", ">MARGIN", ">RATIO", ">E",
+				    ">FAILS AT");
+	const json_t *gate;
+	size_t i;
+
+	json_array_foreach(field_list(rollout, "compared"), i, gate) {
+		table_text(t, gate, "name");
+		table_text(t, gate, "verdict");
+		gate_counts(t, json_object_get(gate, "canary"));
+		gate_counts(t, json_object_get(gate, "stable"));
+		gate_number(t, field_number(gate, "margin"));
+		gate_number(t, field_number(gate, "ratio"));
+		gate_number(t, field_number(gate, "e"));
+		gate_number(t, field_number(gate, "threshold"));
+	}
+	table_print(t);
+}
+
 static void rollout_state(const json_t *rollout)
 {
 	double eta = field_number(rollout, "eta"), wanted = field_number(rollout, "minConnections");
@@ -146,6 +167,7 @@ void rollout_text(const json_t *rollout)
 	rollout_arms(rollout);
 	putchar('\n');
 	rollout_state(rollout);
+	rollout_compared(rollout);
 	rollout_gates(rollout);
 	rollout_outside(rollout);
 }

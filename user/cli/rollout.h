@@ -14,6 +14,7 @@
 void rollout_arms(const json_t *doc);
 void rollout_text(const json_t *rollout);
 void rollout_gates(const json_t *rollout);
+void rollout_compared(const json_t *rollout);
 void rollout_outside(const json_t *rollout);	/* rollout_outside.c */
 /* "Progressing, step 2 of 6 at 5 %: 17 connections (30 at least), the next …" */
 void rollout_line(const json_t *rollout, char out[ROLLOUT_LINE]);

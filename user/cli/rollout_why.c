@@ -58,6 +58,9 @@ static void why_text(const json_t *doc)
 	json_array_foreach(field_list(doc, "decisions"), i, event)
 		if (json_array_size(field_list(doc, "decisions")) > 1)
 			event_line(event);
+	if (json_array_size(field_list(rollout, "compared")))
+		puts("compared with stable (E is the evidence that the canary is worse than the margin; their mean decides):");
+	rollout_compared(rollout);
 	if (json_array_size(field_list(rollout, "gates")))
 		puts("gates (E is the evidence that the canary is over its limit; their mean decides):");
 	rollout_gates(rollout);

@@ -75,8 +75,12 @@ static int check_gates(struct reader *r, bool own, const struct model_service *s
 {
 	const struct model_gate *g = s->rollout.gate;
 
-	if (!s->rollout.n_gates)
+	if (!s->rollout.n_gates && !comparison_any(&s->rollout.compare))
 		return 0;
+	if (own && !s->rollout.n_gates)
+		return reader_fail_at(r, s->line, "rollout.gates",
+				      "forward: %s sees no replies to compare by; take the gates out, and move its weights by hand",
+				      words[s->forward]);
 	if (own)
 		return reader_fail_at(r, g->line, "rollout.gates[0]",
 				      "%s is blind with forward: %s, whose replies do not pass this host; take the gate out, and move its weights by hand",

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /* Owns how a rollout's steps, times and gates are written again. */
 #include <math.h>
+#include <stdio.h>
 
+#include "../core/compare.h"
 #include "../core/freeze.h"
 #include "leaves.h"
 #include "values.h"
@@ -28,6 +30,27 @@ static void steps(struct leaves *l, const struct model_rollout *p)
 	leaves_close(l, "steps", &list);
 }
 
+static void compared(struct leaves_list *list, const struct model_compare *c)
+{
+	for (unsigned g = 0; g < MODEL_EVENTS + MODEL_WAITS; g++) {
+		double own = g < MODEL_EVENTS ? c->max_ratio[g] : c->max_slowdown[g - MODEL_EVENTS];
+
+		if (own > 0)
+			leaves_element(list, "{ signal: %s, %s: %.6g }", compare_gate_name(g),
+				       g < MODEL_EVENTS ? "maxRatio" : "maxSlowdown", own);
+		else if (own != 0)
+			leaves_element(list, "{ signal: %s }", compare_gate_name(g));
+	}
+}
+
+static void margin(struct leaves *l, const char *name, double value)
+{
+	char text[VALUE_TEXT];
+
+	snprintf(text, sizeof(text), "%.6g", value);
+	leaves_add(l, name, text);
+}
+
 static void gates(struct leaves *l, const struct model_rollout *p)
 {
 	char quantile[VALUE_TEXT], max[VALUE_TEXT];
@@ -46,6 +69,7 @@ static void gates(struct leaves *l, const struct model_rollout *p)
 			leaves_element(&list, "{ signal: %s, max: %s }", g->name,
 				       value_format_percent(lround(g->max * PERCH_SHARE_ALL), max));
 	}
+	compared(&list, &p->compare);
 	for (size_t i = 0; i < p->n_outside; i++) {
 		leaves_element(&list, "%s", "");
 		leaves_outside(list.f, &p->outside[i]);
@@ -97,6 +121,12 @@ void leaves_of_rollout(struct leaves *l, const struct model_rollout *p)
 	leaves_percent(l, "holdback", p->holdback);
 	leaves_duration(l, "keepPrevious", p->keep_previous);
 	leaves_add(l, "alpha", value_format_millionths(llround(p->alpha * MILLION), alpha));
+	leaves_add(l, "beta", value_format_millionths(llround(p->compare.beta * MILLION), alpha));
+	margin(l, "maxRatio", p->compare.ratio);
+	margin(l, "maxSlowdown", p->compare.slowdown);
+	leaves_percent(l, "maxLoss", p->compare.max_loss);
+	leaves_count(l, "maxLossPerHour", p->compare.max_loss_per_hour);
+	leaves_duration(l, "warmup", p->compare.warmup);
 	back = leaves_enter(l, "reflex");
 	leaves_count(l, "connectFailures", p->reflex);
 	leaves_leave(l, back);

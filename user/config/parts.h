@@ -74,6 +74,22 @@ int rules_copy(struct reader *r, const struct model_service *from, struct model_
 int rules_check(struct reader *r, const struct model_service *s);
 void rules_free(struct model_service *s);
 
+/* comparison.c: gates without a limit, and their margins. */
+struct comparison_text {
+	enum model_signal signal;
+	const char *name;
+	double ratio, slowdown, quantile;	/* 0: not given */
+	int line;
+};
+void comparison_defaults(struct model_compare *c);
+schema_reader comparison_margin;	/* into a double */
+int comparison_gate(struct reader *r, struct model_compare *c, const struct comparison_text *t);
+bool comparison_any(const struct model_compare *c);
+void comparison_clear(struct model_compare *c);
+
+/* gates.c: a list, into struct model_rollout. */
+schema_reader gates_read;
+
 /* policy.c: a service's rollout, into struct model_rollout. */
 void policy_set_defaults(struct model_rollout *p);
 schema_reader policy_read;

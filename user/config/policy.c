@@ -32,6 +32,7 @@ void policy_set_defaults(struct model_rollout *p)
 		.score_pass = 9500, .score_marginal = 7500,
 	};
 	policy_steps_default(p);
+	comparison_defaults(&p->compare);
 }
 
 static int read_pause(struct reader *r, yaml_node_t *node, void *step)
@@ -64,181 +65,6 @@ static int read_step(struct reader *r, yaml_node_t *node, void *element)
 	if (node->type == YAML_MAPPING_NODE)
 		return schema_read(r, node, &step_schema, s);
 	return schema_field(r, node, &step_keys[0], s);
-}
-
-/* A gate as it is written: what max means depends on the signal. */
-struct gate_text {
-	unsigned signal;
-	double quantile;
-	yaml_node_t *max;
-};
-
-static int read_max(struct reader *r, yaml_node_t *node, void *field)
-{
-	*(yaml_node_t **)field = node;
-	return 0;
-}
-
-static const struct schema_choice signals[] = {
-	SCHEMA_WORD("connect_failure", MODEL_CONNECT_FAILURE),
-	SCHEMA_WORD("reset", MODEL_RESET),
-	SCHEMA_WORD("response_time", MODEL_RESPONSE_TIME),
-	SCHEMA_WORD_LATER("connect_time"), SCHEMA_WORD_LATER("no_response"), SCHEMA_WORD_LATER("retransmits"),
-	SCHEMA_WORD_LATER("http_4xx"), SCHEMA_WORD_LATER("http_5xx"), SCHEMA_WORD_LATER("udp_no_reply"), {}
-};
-
-#define FROM_OUTSIDE "it is for gates from outside, which have a name and a source and no signal"
-static const struct schema_key gate_keys[] = {
-	{ .name = "signal", .type = SCHEMA_CHOICE, .required = true, SCHEMA_FIELD(struct gate_text, signal),
-	  .choices = signals },
-	{ .name = "max", SCHEMA_FIELD(struct gate_text, max), .read = read_max },
-	{ .name = "quantile", .type = SCHEMA_FRACTION, SCHEMA_FIELD(struct gate_text, quantile), .min = 1,
-	  .max = MILLION - 1 },
-	SCHEMA_NOT_HERE("action", FROM_OUTSIDE),
-	SCHEMA_NOT_HERE("caFile", FROM_OUTSIDE),
-	SCHEMA_NOT_HERE("checkInterval", FROM_OUTSIDE),
-	SCHEMA_NOT_HERE("compare", FROM_OUTSIDE),
-	SCHEMA_NOT_HERE("confidence", FROM_OUTSIDE),
-	SCHEMA_NOT_HERE("consecutive", FROM_OUTSIDE),
-	SCHEMA_NOT_HERE("critical", FROM_OUTSIDE),
-	SCHEMA_NOT_HERE("direction", FROM_OUTSIDE),
-	SCHEMA_NOT_HERE("effect", FROM_OUTSIDE),
-	SCHEMA_NOT_HERE("group", FROM_OUTSIDE),
-	SCHEMA_NOT_HERE("headers", FROM_OUTSIDE),
-	SCHEMA_NOT_HERE("initialDelay", FROM_OUTSIDE),
-	SCHEMA_NOT_HERE("maxAge", FROM_OUTSIDE),
-	SCHEMA_NOT_YET("maxRatio", SCHEMA_NO_OFF),
-	SCHEMA_NOT_YET("maxSlowdown", SCHEMA_NO_OFF),
-	SCHEMA_NOT_HERE("metric", FROM_OUTSIDE),
-	SCHEMA_NOT_HERE("min", FROM_OUTSIDE),
-	SCHEMA_NOT_HERE("name", FROM_OUTSIDE),
-	SCHEMA_NOT_HERE("pointer", FROM_OUTSIDE),
-	SCHEMA_NOT_HERE("prometheus", FROM_OUTSIDE),
-	SCHEMA_NOT_HERE("query", FROM_OUTSIDE),
-	SCHEMA_NOT_HERE("threshold", FROM_OUTSIDE),
-	SCHEMA_NOT_HERE("tolerance", FROM_OUTSIDE),
-	SCHEMA_NOT_HERE("url", FROM_OUTSIDE),
-	SCHEMA_NOT_HERE("urlFile", FROM_OUTSIDE),
-	SCHEMA_NOT_HERE("weight", FROM_OUTSIDE),
-	{}
-};
-static const struct schema gate_schema = { "a gate", gate_keys };
-
-/* A share of bad connections; none or all of them is no limit to test. */
-static int gate_share(struct reader *r, const struct gate_text *t, struct model_gate *g)
-{
-	static const struct schema_key range = {
-		.type = SCHEMA_PERCENT, .size = sizeof(__u32), .min = 1, .max = PERCH_SHARE_ALL - 1,
-	};
-	size_t back;
-	__u32 share;
-
-	if (t->quantile)
-		return reader_fail_at(r, g->line, "quantile", "is for response_time only; leave it out");
-	back = reader_enter(r, "max");
-	if (schema_field(r, t->max, &range, &share))
-		return -EINVAL;
-	reader_leave(r, back);
-	g->max = (double)share / PERCH_SHARE_ALL;
-	snprintf(g->name, sizeof(g->name), "%s", signals[t->signal].name);
-	return 0;
-}
-
-static int gate_limit(struct reader *r, const struct gate_text *t, struct model_gate *g)
-{
-	static const struct schema_key range = {
-		.type = SCHEMA_DURATION, .size = sizeof(__u64), .min = NS_PER_MS / 100, .max = NS_PER_M,
-	};
-	size_t back;
-
-	if (!t->quantile)
-		return reader_fail_at(r, g->line, "quantile", "is missing; max of response_time needs it, like 0.99");
-	back = reader_enter(r, "max");
-	if (schema_field(r, t->max, &range, &g->limit))
-		return -EINVAL;
-	reader_leave(r, back);
-	g->quantile = t->quantile;
-	/* 1 - 0.99 is not 0.01 in doubles */
-	g->max = (MILLION - round(t->quantile * MILLION)) / MILLION;
-	snprintf(g->name, sizeof(g->name), "response_time p%g", t->quantile * 100);
-	return 0;
-}
-
-static int read_gate(struct reader *r, yaml_node_t *node, void *element)
-{
-	struct model_gate *g = element;
-	struct gate_text text = {};
-	int err;
-
-	*g = (struct model_gate){ .line = reader_line(node) };
-	err = schema_read(r, node, &gate_schema, &text);
-	if (err)
-		return err;
-	g->signal = text.signal;
-	if (!text.max)
-		return reader_fail_at(r, g->line, "max",
-				      "is missing; to compare %s with stable is not supported yet, an absolute limit is",
-				      signals[text.signal].name);
-	return text.signal == MODEL_RESPONSE_TIME ? gate_limit(r, &text, g) : gate_share(r, &text, g);
-}
-
-/* The list as it is written: gates on signals and from outside. */
-struct gate_nodes {
-	yaml_node_t *gate[MODEL_GATES + MODEL_OUTSIDE];
-	size_t n_gates;
-};
-
-static int keep_node(struct reader *r, yaml_node_t *node, void *element)
-{
-	*(yaml_node_t **)element = node;
-	return 0;
-}
-
-static int read_one(struct reader *r, yaml_node_t *node, struct model_rollout *p, size_t i)
-{
-	int err;
-
-	if (outside_is(r, node)) {
-		if (p->n_outside == MODEL_OUTSIDE)
-			return reader_fail(r, node, "is one gate from outside too many; there may be %d", MODEL_OUTSIDE);
-		err = outside_read(r, node, &p->outside[p->n_outside]);
-		p->outside[p->n_outside++].element = i;
-		return err;
-	}
-	if (p->n_gates == MODEL_GATES)
-		return reader_fail(r, node, "is one gate on a signal too many; there may be %d", MODEL_GATES);
-	err = read_gate(r, node, &p->gate[p->n_gates]);
-	p->gate[p->n_gates++].element = i;
-	return err;
-}
-
-static int read_gates(struct reader *r, yaml_node_t *node, void *rollout)
-{
-	static const struct schema_list list = {
-		.what = "gates", .size = sizeof(yaml_node_t *), .max = MODEL_GATES + MODEL_OUTSIDE, .inlined = true,
-		.read = keep_node,
-	};
-	static const struct schema_key key = {
-		.type = SCHEMA_LIST, .offset = offsetof(struct gate_nodes, gate), .n_offset = offsetof(struct gate_nodes, n_gates),
-		.list = &list,
-	};
-	struct model_rollout *p = rollout;
-	struct gate_nodes nodes = {};
-	int err = schema_field(r, node, &key, &nodes);
-
-	free(p->outside);	/* of the defaults */
-	p->n_gates = p->n_outside = 0;
-	p->outside = nodes.n_gates ? calloc(nodes.n_gates, sizeof(*p->outside)) : NULL;
-	if (nodes.n_gates && !p->outside)
-		return reader_no_memory(r);
-	for (size_t i = 0; !err && i < nodes.n_gates; i++) {
-		size_t back = reader_enter_element(r, i);
-
-		err = read_one(r, nodes.gate[i], p, i);
-		if (!err)
-			reader_leave(r, back);
-	}
-	return err;
 }
 
 static const struct schema_key score_keys[] = {
@@ -308,15 +134,19 @@ static const struct schema_key rollout_keys[] = {
 	{ .name = "alpha", .type = SCHEMA_FRACTION, SCHEMA_FIELD(struct model_rollout, alpha), .min = 1,
 	  .max = MILLION / 2 },
 	{ .name = "reflex", .type = SCHEMA_MAP, .map = &reflex_schema },
-	{ .name = "gates", .read = read_gates },
+	{ .name = "gates", .read = gates_read },
 	{ .name = "webhooks", .read = webhooks_read },
 	{ .name = "score", .type = SCHEMA_MAP, .map = &score_schema },
-	SCHEMA_NOT_YET("beta", SCHEMA_NO_OFF),
-	SCHEMA_NOT_YET("maxLoss", SCHEMA_NO_OFF),
-	SCHEMA_NOT_YET("maxLossPerHour", SCHEMA_NO_OFF),
-	SCHEMA_NOT_YET("maxRatio", SCHEMA_NO_OFF),
-	SCHEMA_NOT_YET("maxSlowdown", SCHEMA_NO_OFF),
-	SCHEMA_NOT_YET("warmup", SCHEMA_OFF_ZERO),
+	{ .name = "beta", .type = SCHEMA_FRACTION, SCHEMA_FIELD(struct model_rollout, compare.beta), .min = 1,
+	  .max = MILLION / 2 },
+	{ .name = "maxLoss", .type = SCHEMA_PERCENT, SCHEMA_FIELD(struct model_rollout, compare.max_loss),
+	  .max = PERCH_SHARE_ALL },
+	{ .name = "maxLossPerHour", .type = SCHEMA_COUNT, SCHEMA_FIELD(struct model_rollout, compare.max_loss_per_hour),
+	  .max = 1000000000 },
+	{ .name = "maxRatio", SCHEMA_FIELD(struct model_rollout, compare.ratio), .read = comparison_margin },
+	{ .name = "maxSlowdown", SCHEMA_FIELD(struct model_rollout, compare.slowdown), .read = comparison_margin },
+	{ .name = "warmup", .type = SCHEMA_DURATION, SCHEMA_FIELD(struct model_rollout, compare.warmup),
+	  .max = TIME_MOST },
 	{}
 };
 static const struct schema rollout_schema = { "a rollout", rollout_keys };

@@ -86,7 +86,11 @@ struct model_health {
 	__u16 expect_low, expect_high;	/* http status, both included */
 };
 
-enum model_signal { MODEL_CONNECT_FAILURE, MODEL_RESET, MODEL_RESPONSE_TIME, MODEL_SIGNALS };
+/* The first ones may have absolute gates; all can be compared. */
+enum model_signal {
+	MODEL_CONNECT_FAILURE, MODEL_RESET, MODEL_RESPONSE_TIME, MODEL_SIGNALS,
+	MODEL_CONNECT_TIME = MODEL_SIGNALS, MODEL_NO_RESPONSE, MODEL_RETRANSMITS, MODEL_UDP_NO_REPLY,
+};
 
 /* An absolute gate: the share of bad connections must stay at most `max`.
  * For response_time a connection is bad when it saw a response slower than
@@ -99,6 +103,28 @@ struct model_gate {
 	__u64 limit;		/* ns; response_time only */
 	int line;
 	unsigned element;	/* of the list */
+};
+
+/* Signals by which the canary is compared with stable: events, which are bad
+ * or not, and waits, which are long or not.  In the order of judge/trial.h. */
+enum model_event {
+	MODEL_EVENT_CONNECT_FAILURE, MODEL_EVENT_RESET, MODEL_EVENT_NO_RESPONSE, MODEL_EVENT_RETRANSMITS,
+	MODEL_EVENT_HTTP_4XX, MODEL_EVENT_HTTP_5XX, MODEL_EVENT_UDP_NO_REPLY, MODEL_EVENTS,
+};
+enum model_wait { MODEL_WAIT_CONNECT_TIME, MODEL_WAIT_RESPONSE_TIME, MODEL_WAITS };
+
+#define MODEL_MARGIN (-1.0)
+
+/* What the comparison takes for worse, and for safe. */
+struct model_compare {
+	/* margins, >= 1; 0: no gate; MODEL_MARGIN: the rollout's */
+	double max_ratio[MODEL_EVENTS], max_slowdown[MODEL_WAITS];
+	double ratio, slowdown;	/* margins of gates that have none of their own */
+	double beta;		/* risk of a false comfort, per gate and step */
+	__u32 max_loss;		/* 0.01 %, of all connections at the next step;
+				 * all: nothing need be shown */
+	__u64 max_loss_per_hour;	/* connections */
+	__u64 warmup;		/* ns at the begin of a step; waits do not vote */
 };
 
 #define MODEL_URL_LENGTH 512
@@ -204,6 +230,7 @@ struct model_rollout {
 	__u32 holdback;		/* share that stays on stable while watching */
 	__u64 keep_previous;
 	double alpha;
+	struct model_compare compare;
 	__u32 reflex;		/* connect failures in a row; 0: off */
 	struct model_gate gate[MODEL_GATES];
 	size_t n_gates;

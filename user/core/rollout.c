@@ -44,10 +44,12 @@ static bool canary_condemned(const struct rollout *r, const struct model_rollout
 		rollout_say(why, sizeof(r->reason), "canary has no live backend");
 		return true;
 	}
-	if (!r->judge.fails && in->outside_fails)
-		rollout_say(why, sizeof(r->reason), "%s", in->outside_fails);
+	if (!r->judge.fails && (in->compare_fails || in->outside_fails)) {
+		rollout_say(why, sizeof(r->reason), "%s", in->compare_fails ? in->compare_fails : in->outside_fails);
+		return true;
+	}
 	if (!r->judge.fails)
-		return in->outside_fails || step_given_up(r, policy, in, why);
+		return step_given_up(r, policy, in, why);
 	gate = &policy->gate[r->judge.fails - 1];
 	judge_gate_counts(policy, r->judge.fails - 1, &in->canary, &bad, &n);
 	rollout_say(why, sizeof(r->reason), "gate %s: %llu of %llu bad (%.3g %%, limit %.3g %%), E %.3g >= %.3g", gate->name,
@@ -84,6 +86,13 @@ __u64 rollout_step_time(const struct rollout *r, const struct model_rollout *pol
 	return pause ? pause : policy->interval;
 }
 
+__u32 rollout_next_share(const struct rollout *r, const struct model_rollout *policy)
+{
+	__u32 index = step_index(r, policy);
+
+	return index + 1 < policy->n_steps ? policy->step[index + 1].share : PERCH_SHARE_ALL;
+}
+
 /* Seconds until the step has had its time and, at the rate seen, its
  * connections. */
 static double step_eta(const struct rollout *r, const struct model_rollout *policy, const struct rollout_input *in)
@@ -93,7 +102,7 @@ static double step_eta(const struct rollout *r, const struct model_rollout *poli
 	double wait = time > spent ? (double)(time - spent) / 1e9 : 0;
 
 	if (r->watching || have >= need)
-		return wait;
+		return in->compare_waits && !(in->compare_eta < wait) ? in->compare_eta : wait;
 	if (!have || !spent)
 		return NAN;
 	return fmax(wait, (double)(need - have) * (double)spent / 1e9 / (double)have);
@@ -137,9 +146,12 @@ static bool step_done(struct rollout *r, const struct model_rollout *policy, con
 		return true;
 	if (elapsed(in->now, r->step_since) < rollout_step_time(r, policy))
 		return false;
-	if (r->watching || in->step_connections >= policy->min_connections)
+	if (!r->watching && in->step_connections < policy->min_connections)
+		BLOCKED(r, "too few connections");
+	else if (in->compare_waits)
+		BLOCKED(r, "%s", in->compare_waits);
+	else
 		return true;
-	BLOCKED(r, "too few connections");
 	return false;
 }
 

@@ -11,7 +11,7 @@
 #include "judge.h"
 #include "model.h"
 
-#define ROLLOUT_LAYOUT 3
+#define ROLLOUT_LAYOUT 4
 
 enum rollout_phase {
 	ROLLOUT_IDLE, ROLLOUT_PROGRESSING, ROLLOUT_PAUSED, ROLLOUT_HOLDING,
@@ -57,6 +57,10 @@ struct rollout_input {
 	const char *outside_fails;	/* why the canary must go back */
 	const char *outside_waits;	/* why it may not go on */
 	bool outside_holds;	/* and this is no matter of waiting */
+	/* the comparison with stable (compare.h); NULL: nothing of the kind */
+	const char *compare_fails;	/* why the canary must go back */
+	const char *compare_waits;	/* why the step is not done */
+	double compare_eta;	/* seconds until it may be; NAN: unknown */
 	const char *step_waits;	/* why the share may not be set yet; NULL: it may */
 };
 
@@ -97,6 +101,8 @@ void rollout_tick(struct rollout *r, const struct model_rollout *policy, const s
 
 /* After SET_SHARE or PROMOTE was carried out: the epoch of the word that did it. */
 void rollout_stepped(struct rollout *r, __u32 epoch, __u64 now);
+/* The share that a step on leads to, 0.01 %; after the last one: all. */
+__u32 rollout_next_share(const struct rollout *r, const struct model_rollout *policy);
 /* ns that the step (or the watch) takes at least. */
 __u64 rollout_step_time(const struct rollout *r, const struct model_rollout *policy);
 /* Gates are numbered: those on signals from 0, those from outside from

@@ -20,7 +20,10 @@ static int observed_owner(const struct tables *t, __u16 id)
 
 int observed_clear(const struct tables *t, __u16 id, unsigned slot)
 {
-	return elements_zero(t, t->m->votes_fd, id * PERCH_SLOTS + slot, sizeof(struct perch_votes));
+	__u32 element = id * PERCH_SLOTS + slot;
+	int err = elements_zero(t, t->m->votes_fd, element, sizeof(struct perch_votes));
+
+	return err ? err : elements_zero(t, t->m->tallies_fd, element, sizeof(struct perch_tallies));
 }
 
 static int observed_take(struct tables *t, __u16 *ret_id)
@@ -63,6 +66,7 @@ void observed_publish(struct tables *t, const struct placed_service *s, __u16 id
 		store(o->reflex, 0);
 		store(o->service, s->id);
 		store(o->since_epoch, 0);
+		store(o->compares, 0);
 	}
 	for (__u32 i = 0; i < PERCH_LIMITS; i++)
 		store(o->limit_us[i], i < s->limits ? s->limit_us[i] : 0);
@@ -70,14 +74,60 @@ void observed_publish(struct tables *t, const struct placed_service *s, __u16 id
 	publish(o->limits, s->limits < PERCH_LIMITS ? s->limits : PERCH_LIMITS);
 }
 
-void tables_votes_since(struct tables *t, unsigned service, __u32 epoch)
+void tables_compare(struct tables *t, unsigned service, const struct comparison *c)
 {
 	__u16 id = t->m->services[service].observed;
+	struct perch_observed *o = &t->m->observed[id];
 
 	if (!id)
 		return;
-	store(t->m->observed[id].since_epoch, epoch);
-	publish(t->m->observed[id].reflex, 0);
+	publish(o->compares, 0);
+	store(o->once, c->once);
+	store(o->canary, c->canary);
+	for (int arm = 0; arm < 2; arm++)
+		for (int w = 0; w < PERCH_WAITS; w++)
+			for (int i = 0; i < PERCH_EDGES; i++)
+				store(o->edge[arm][w][i], c->edge[arm][w][i]);
+	publish(o->since_epoch, c->since_epoch);
+	publish(o->compares, c->on);
+	publish(o->reflex, 0);
+}
+
+/* One CPU's cell: of the newest epoch that any CPU has in this place. */
+static void tally_add(struct perch_tally *to, const struct perch_tally *from)
+{
+	__u64 *a = (__u64 *)to;
+	const __u64 *b = (const __u64 *)from;
+
+	if (!from->epoch || (to->epoch && (__s32)(from->epoch - to->epoch) < 0))
+		return;
+	if (to->epoch != from->epoch)
+		memset(to, 0, sizeof(*to));
+	for (size_t i = 1; i < sizeof(*to) / sizeof(*a); i++)
+		a[i] += b[i];
+	to->epoch = from->epoch;
+}
+
+int tables_tallies(const struct tables *t, unsigned service, unsigned slot, struct perch_tallies *ret)
+{
+	__u32 key = t->m->services[service].observed * PERCH_SLOTS + slot;
+	struct perch_tallies *each;
+	int err;
+
+	if (key < PERCH_SLOTS)
+		return -ENOENT;
+	each = calloc(t->cpus, sizeof(*each));
+	if (!each)
+		return -ENOMEM;
+	err = bpf_map_lookup_elem(t->m->tallies_fd, &key, each);
+	if (!err) {
+		memset(ret, 0, sizeof(*ret));
+		for (int cpu = 0; cpu < t->cpus; cpu++)
+			for (size_t i = 0; i < PERCH_EPOCHS; i++)
+				tally_add(&ret->cell[i], &each[cpu].cell[i]);
+	}
+	free(each);
+	return err;
 }
 
 int tables_votes(const struct tables *t, unsigned service, unsigned slot, struct perch_votes *ret)

@@ -72,6 +72,21 @@ void registry_rollout_drop(const struct maps *m, __u32 id)
 	bpf_map_delete_elem(m->rollouts_fd, &id);
 }
 
+int registry_comparison_put(const struct maps *m, __u32 id, const struct perch_comparison_blob *b)
+{
+	return bpf_map_update_elem(m->comparisons_fd, &id, b, BPF_ANY);
+}
+
+int registry_comparison_get(const struct maps *m, __u32 id, struct perch_comparison_blob *ret)
+{
+	return bpf_map_lookup_elem(m->comparisons_fd, &id, ret);
+}
+
+void registry_comparison_drop(const struct maps *m, __u32 id)
+{
+	bpf_map_delete_elem(m->comparisons_fd, &id);
+}
+
 static struct perch_rejection_key rejection_key(const char *service, const char *version)
 {
 	struct perch_rejection_key key = { 0 };

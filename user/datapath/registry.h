@@ -17,6 +17,10 @@ void registry_name_version(const struct maps *m, unsigned id, unsigned slot, con
 int registry_rollout_put(const struct maps *m, __u32 id, const struct perch_rollout_blob *b, bool replace);
 int registry_rollout_get(const struct maps *m, __u32 id, struct perch_rollout_blob *ret);
 void registry_rollout_drop(const struct maps *m, __u32 id);
+/* Likewise of its comparison, while the rollout lasts. */
+int registry_comparison_put(const struct maps *m, __u32 id, const struct perch_comparison_blob *b);
+int registry_comparison_get(const struct maps *m, __u32 id, struct perch_comparison_blob *ret);
+void registry_comparison_drop(const struct maps *m, __u32 id);
 
 /* How a rollback without an agent ends the reason that it writes down; its
  * comment follows after a colon. */

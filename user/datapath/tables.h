@@ -91,8 +91,20 @@ int tables_hand_back(struct tables *t, unsigned service);
 /* Ports (host order) that a service's listeners with port 0 leave alone, at
  * most `max` of them; how many. */
 size_t tables_excluded(const struct tables *t, unsigned service, __u16 *ports, size_t max);
-/* The epoch from which votes count; clears the reflex' streak. */
-void tables_votes_since(struct tables *t, unsigned service, __u32 epoch);
+/* What the kernel counts for a rollout. */
+struct comparison {
+	__u32 since_epoch;	/* connections from before do not vote */
+	unsigned canary;	/* slot */
+	bool on;		/* tallies are kept */
+	bool once;		/* clients keep their version: each votes once */
+	__u8 edge[2][PERCH_WAITS][PERCH_EDGES];	/* as in struct perch_observed */
+};
+/* Clears the reflex' streak, too. */
+void tables_compare(struct tables *t, unsigned service, const struct comparison *c);
+/* Votes of a slot by epoch; of each place the newest epoch.  Errors as of
+ * tables_votes.  Read while the kernel writes: a count may be less than it was
+ * before, once, when its cell is being taken over. */
+int tables_tallies(const struct tables *t, unsigned service, unsigned slot, struct perch_tallies *ret);
 /* Votes and histograms of a slot up to now, which samples tell later.  0,
  * -ENOENT when the service is not observed, -errno.  A slot's begin at 0 with
  * every version that comes into it. */

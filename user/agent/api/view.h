@@ -27,6 +27,11 @@ const char *view_rollout_canary(const struct service *s);
 json_t *view_percent(__u32 share);
 /* A number, or null when it is none. */
 json_t *view_number(double v);
+/* Bad of so many, and the canary's share of them over stable's (null: unknown). */
+json_t *view_counts(__u64 bad, __u64 n);
+json_t *view_ratio(__u64 canary_bad, __u64 canary_n, __u64 stable_bad, __u64 stable_n);
+/* Signals by which the canary is compared with stable. */
+json_t *view_compared(const struct service *s);
 /* A text, or null when there is none. */
 json_t *view_text(const char *text);
 /* Share of the new and of the live connections in percent, NAN: none. */

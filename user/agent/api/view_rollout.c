@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../../core/compare.h"
 #include "../clock.h"
 #include "../outside/gates.h"
 #include "view.h"
@@ -17,17 +18,17 @@ static const char *signal_name(enum model_signal signal)
 	}
 }
 
-static json_t *view_counts(__u64 bad, __u64 n)
+json_t *view_counts(__u64 bad, __u64 n)
 {
 	return json_pack("{s:I, s:I}", "bad", (json_int_t)bad, "of", (json_int_t)n);
 }
 
 /* Canary's share of bad connections over stable's. */
-static double counts_ratio(__u64 canary_bad, __u64 canary_n, __u64 stable_bad, __u64 stable_n)
+json_t *view_ratio(__u64 canary_bad, __u64 canary_n, __u64 stable_bad, __u64 stable_n)
 {
 	if (!canary_n || !stable_n || !stable_bad)
-		return NAN;
-	return ((double)canary_bad / canary_n) / ((double)stable_bad / stable_n);
+		return json_null();
+	return view_number(((double)canary_bad / canary_n) / ((double)stable_bad / stable_n));
 }
 
 static json_t *view_gate(const struct service *s, unsigned g)
@@ -48,7 +49,7 @@ static json_t *view_gate(const struct service *s, unsigned g)
 	json_object_set_new(o, "limit", gate->limit ? json_real(gate->limit / 1e9) : json_null());
 	json_object_set_new(o, "canary", view_counts(canary_bad, canary_n));
 	json_object_set_new(o, "stable", view_counts(stable_bad, stable_n));
-	json_object_set_new(o, "ratio", view_number(counts_ratio(canary_bad, canary_n, stable_bad, stable_n)));
+	json_object_set_new(o, "ratio", view_ratio(canary_bad, canary_n, stable_bad, stable_n));
 	json_object_set_new(o, "ratioLow", json_null());
 	json_object_set_new(o, "ratioHigh", json_null());
 	json_object_set_new(o, "e", judged ? view_number(exp(fmin(j->log_e, 700))) : json_null());
@@ -119,6 +120,8 @@ json_t *view_rollout(const struct agent *a, const struct service *s)
 	for (unsigned g = 0; g < s->model->rollout.n_gates; g++)
 		json_array_append_new(gates, view_gate(s, g));
 	json_object_set_new(o, "gates", gates);
+	json_object_set_new(o, "compared", view_compared(s));
+	json_object_set_new(o, "comparedLogE", s->compare ? view_number(s->compare->log_e) : json_null());
 	json_object_set_new(o, "outside", outside_json(s));
 	return o;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "../collect.h"
+#include "comparing.h"
 #include "deadman.h"
 #include "../place.h"
 #include "rollback.h"
@@ -92,9 +93,9 @@ static void start_evidence(struct agent *a, struct service *s)
 
 	/* connections of the first step's epoch and later vote; those that did
 	 * until now are what the arms begin at */
-	tables_votes_since(a->tables, s->id, (perch_word_epoch(s->word) | 1) + 1);
 	collect_votes(a, s, k->canary_slot);
 	collect_votes(a, s, k->stable_slot);
+	comparing_begin(a, s, (perch_word_epoch(s->word) | 1) + 1);
 	arm_begin(&k->canary, canary->votes ? canary->votes : &none);
 	arm_begin(&k->stable, stable->votes ? stable->votes : &none);
 	k->step_began_at = 0;
@@ -192,6 +193,7 @@ static int command_start(struct agent *a, struct service *s, bool retry, const s
 	struct perch_rejection rejection;
 	struct rollout_output out;
 	struct rollout_input in;
+	struct compared said;
 	bool rejected;
 	int r, canary;
 
@@ -216,7 +218,7 @@ static int command_start(struct agent *a, struct service *s, bool retry, const s
 		save_unreject(a, s, canary);
 	s->keep.canary_slot = canary;
 	s->keep.stable_slot = slot_of_role(s->slot, PERCH_ROLE_STABLE);
-	rollouts_input(a, s, &in);
+	rollouts_input(a, s, &in, &said);
 	in.rolled_back = false;	/* the first step leaves that word */
 	r = rollout_start(&s->keep.rollout, &s->model->rollout, s->slot[canary].name, &in, &out);
 	if (r)
@@ -242,9 +244,10 @@ static int command_move(struct agent *a, struct service *s, const struct rollout
 	struct rollout *r = &s->keep.rollout;
 	struct rollout_output out = { .action = ROLLOUT_NOTHING };
 	struct rollout_input in;
+	struct compared said;
 	int err;
 
-	rollouts_input(a, s, &in);
+	rollouts_input(a, s, &in, &said);
 	switch (order->verb) {
 	case VERB_PAUSE:
 		err = rollout_pause(r, &in);

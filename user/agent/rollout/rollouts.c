@@ -12,6 +12,7 @@
 
 #include "../alarms.h"
 #include "../clock.h"
+#include "comparing.h"
 #include "deadman.h"
 #include "../fault.h"
 #include "lifecycle.h"
@@ -23,7 +24,7 @@
 
 static const struct asker judge = { .actor = &actor_judge, .flag = PERCH_BY_JUDGE };
 
-void rollouts_input(struct agent *a, struct service *s, struct rollout_input *in)
+void rollouts_input(struct agent *a, struct service *s, struct rollout_input *in, struct compared *said)
 {
 	const struct rollout_keep *k = &s->keep;
 
@@ -39,6 +40,7 @@ void rollouts_input(struct agent *a, struct service *s, struct rollout_input *in
 	};
 	in->step_connections = step_connections(k);
 	outside_input(s, in);
+	comparing_input(s, in, said);
 	if (k->rollout.pending && service_in_rollout(s))
 		in->step_waits = step_gate_closed(a, s);
 }
@@ -70,10 +72,29 @@ static int rollout_set_share(struct agent *a, struct service *s, __u32 share, co
 	rollout_stepped(&s->keep.rollout, perch_word_epoch(s->word), clock_now());
 	s->keep.step_began_at = judge_connections(&s->keep.canary.sum);
 	fault_point("step", "unsaved");
+	comparing_step(s, comparing_warms(s));
 	save_rollout(a, s, true);
 	fault_point("step", "half-saved");
 	save_service(a, s);
 	emit_step(a, s, from, asker);
+	return 0;
+}
+
+/* The warm-up is over: what comes now is of an epoch of its own, and the step's
+ * time begins. */
+static int rollout_warmed(struct agent *a, struct service *s)
+{
+	const struct step step = { .slot = s->slot, .canary_share = s->canary_share, .baseline_share = s->baseline_share,
+				   .in_rollout = true, .flags = PERCH_BY_JUDGE, .window = "warm" };
+	int r = place_step(a, s, &step);
+
+	if (r)
+		return r;
+	rollout_stepped(&s->keep.rollout, perch_word_epoch(s->word), clock_now());
+	s->keep.step_began_at = judge_connections(&s->keep.canary.sum);
+	comparing_step(s, false);
+	save_rollout(a, s, true);
+	save_service(a, s);
 	return 0;
 }
 
@@ -175,12 +196,19 @@ static void emit_phase(struct agent *a, struct service *s, enum rollout_phase be
 
 void rollouts_look(struct agent *a, struct service *s)
 {
-	struct rollout before = s->keep.rollout;
+	struct rollout before;
 	struct rollout_output out = { .eta = NAN };
 	struct rollout_input in;
+	struct compared said;
 
 	outside_look(a, s);
-	rollouts_input(a, s, &in);
+	comparing_look(a, s);
+	if (comparing_warmed(s, clock_now()) && rollout_warmed(a, s) == -ESTALE)
+		rollback_notice(a, s);
+	if (!service_in_rollout(s))
+		return;
+	before = s->keep.rollout;
+	rollouts_input(a, s, &in, &said);
 	rollout_tick(&s->keep.rollout, &s->model->rollout, &in, &out);
 	s->eta = out.eta;
 	rollouts_do(a, s, &out, &before, &judge);
@@ -223,6 +251,7 @@ void rollouts_tick(struct agent *a)
 		if (service_in_rollout(s))
 			rollouts_look(a, s);
 		deadman_follow(a, s);
+		comparing_follow(a, s);
 		if (!service_moves(s))
 			rollouts_unfollow(a, s);
 	}
@@ -232,8 +261,9 @@ void rollouts_rolled_back(struct agent *a, struct service *s, const char *reason
 {
 	struct rollout_output out;
 	struct rollout_input in;
+	struct compared said;
 
-	rollouts_input(a, s, &in);
+	rollouts_input(a, s, &in, &said);
 	in.rolled_back = true;
 	in.rolled_back_why = reason;
 	rollout_tick(&s->keep.rollout, &s->model->rollout, &in, &out);
@@ -244,9 +274,10 @@ void rollouts_rolled_back(struct agent *a, struct service *s, const char *reason
 int rollouts_pause_for_weights(struct agent *a, struct service *s)
 {
 	struct rollout_input in;
+	struct compared said;
 
 	if (s->keep.rollout.phase == ROLLOUT_PAUSED)
 		return 0;
-	rollouts_input(a, s, &in);
+	rollouts_input(a, s, &in, &said);
 	return rollout_pause(&s->keep.rollout, &in);
 }

@@ -48,8 +48,9 @@ struct asker {
 	const char *comment;
 	__u32 flag;		/* enum perch_word_flag */
 };
-/* What the machine is fed now. */
-void rollouts_input(struct agent *a, struct service *s, struct rollout_input *in);
+struct compared;
+/* What the machine is fed now; `said` has room for what the input points to. */
+void rollouts_input(struct agent *a, struct service *s, struct rollout_input *in, struct compared *said);
 /* Carry out what the machine asks for; `before` is its state from before it
  * did.  0, -ESTALE (rolled back meanwhile, and taken over), or -errno. */
 int rollouts_do(struct agent *a, struct service *s, const struct rollout_output *out, const struct rollout *before,

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "../../core/address.h"
+#include "../../core/compare.h"
 #include "../../datapath/registry.h"
 #include "../clock.h"
 #include "../fault.h"
@@ -34,6 +35,7 @@ void save_no_names(struct agent *a, unsigned id)
 	const struct maps *m = &a->datapath.maps;
 
 	registry_rollout_drop(m, id);
+	registry_comparison_drop(m, id);
 	for (unsigned i = 0; i < PERCH_SLOTS; i++)
 		registry_name_version(m, id, i, "", PERCH_ROLE_NONE, 0);
 	registry_name_service(m, id, "");
@@ -154,6 +156,35 @@ static void rollout_to_map(struct agent *a, const struct service *s)
 	registry_rollout_put(&a->datapath.maps, s->id, &b, s->keep.rollout.phase == ROLLOUT_IDLE);
 }
 
+/* Only while the rollout lasts: there is room for those that are in one. */
+static void comparison_to_map(struct agent *a, const struct service *s)
+{
+	struct perch_comparison_blob b = { .version = ROLLOUT_LAYOUT, .length = sizeof(*s->compare) };
+
+	if (!s->compare || !service_in_rollout(s)) {
+		registry_comparison_drop(&a->datapath.maps, s->id);
+		return;
+	}
+	memcpy(b.bytes, s->compare, sizeof(*s->compare));
+	registry_comparison_put(&a->datapath.maps, s->id, &b);
+}
+
+/* To the store: the rollout, and behind it the comparison, if there is one. */
+struct rollout_row {
+	struct rollout_keep keep;
+	struct compare compare;
+};
+
+static int rollout_to_store(struct agent *a, const struct service *s)
+{
+	struct rollout_row row = { .keep = s->keep };
+
+	if (!s->compare)
+		return store_rollout(a->store, s->name, &row, sizeof(row.keep));
+	row.compare = *s->compare;
+	return store_rollout(a->store, s->name, &row, sizeof(row));
+}
+
 int save_rollout(struct agent *a, struct service *s, bool stored)
 {
 	s->keep.saved = clock_now();
@@ -161,10 +192,12 @@ int save_rollout(struct agent *a, struct service *s, bool stored)
 	rollouts_follow(a, s);
 	if (a->datapath_open)
 		rollout_to_map(a, s);
+	if (a->datapath_open)
+		comparison_to_map(a, s);
 	if (!stored)
 		return 0;
 	s->stored_bad = arm_bad(&s->keep.canary);
-	return store_rollout(a->store, s->name, &s->keep, sizeof(s->keep));
+	return rollout_to_store(a, s);
 }
 
 /* A time of a clock that may have been another boot's, by ours: the time in
@@ -191,15 +224,36 @@ static bool rollout_keep_usable(const struct rollout_keep *k)
 	return rollout_valid(&k->rollout) && k->canary_slot < PERCH_SLOTS && k->stable_slot < PERCH_SLOTS;
 }
 
+static void comparison_take(struct service *s, const void *bytes)
+{
+	free(s->compare);
+	s->compare = malloc(sizeof(*s->compare));
+	if (s->compare)
+		memcpy(s->compare, bytes, sizeof(*s->compare));
+}
+
 int save_rollout_stored(struct agent *a, struct service *s)
 {
-	struct rollout_keep keep;
+	struct rollout_row row;
+	int n = store_rollout_load(a->store, s->name, &row, sizeof(row));
 
-	if (store_rollout_load(a->store, s->name, &keep, sizeof(keep)) != (int)sizeof(keep) || !rollout_keep_usable(&keep))
+	if ((n != (int)sizeof(row.keep) && n != (int)sizeof(row)) || !rollout_keep_usable(&row.keep))
 		return -ENOENT;
-	rollout_keep_rebase(&keep);
-	s->keep = keep;
+	rollout_keep_rebase(&row.keep);
+	s->keep = row.keep;
+	if (n == (int)sizeof(row))
+		comparison_take(s, &row.compare);
 	return 0;
+}
+
+/* One that does not go with the rollout is of the rollout before. */
+static void comparison_from_map(struct agent *a, struct service *s)
+{
+	struct perch_comparison_blob b;
+
+	if (!registry_comparison_get(&a->datapath.maps, s->id, &b) && b.version == ROLLOUT_LAYOUT &&
+	    b.length == sizeof(*s->compare))
+		comparison_take(s, b.bytes);
 }
 
 int save_rollout_load(struct agent *a, struct service *s)
@@ -213,6 +267,7 @@ int save_rollout_load(struct agent *a, struct service *s)
 	if (!rollout_keep_usable(&keep))
 		return save_rollout_stored(a, s);
 	s->keep = keep;
+	comparison_from_map(a, s);
 	return 0;
 }
 

@@ -1,0 +1,148 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+# The canary beside stable, with real servers: one that is worse goes back for
+# the signal that shows it, with numbers; one that is not goes on, and waits
+# until enough is known.  Times are short; the defaults' are minutes.
+# modes: tc
+# shellcheck source=lib.sh
+. "$(dirname "$0")/lib.sh"
+
+lab_up 2
+
+# service NAME PORT SERVERPORT ROLLOUT: v1 and v2 on that port of their hosts.
+service() {
+	cat <<-END
+		  - name: $1
+		    listen: ["$VIP4:$2/tcp"]
+		    affinity: connection
+		    versions:
+		      - { name: v1, role: stable, backends: ["10.2.0.11:$3"] }
+		      - { name: v2, role: canary, backends: ["10.2.0.12:$3"] }
+		    rollout:
+		      steps: [50, 100]
+		      interval: 2s
+		      minConnections: 20
+		      warmup: 1s
+		      watch: 0s
+		      reflex: { connectFailures: 0 }
+		      gates: [{ signal: connect_failure }, { signal: reset }, { signal: no_response }, { signal: response_time }]
+		      $4
+	END
+}
+
+services() {
+	service refuses 80 7000 "maxLoss: 100"
+	service resets 81 7001 "maxLoss: 100"
+	service hangs 82 7002 "maxLoss: 100"
+	service slow 83 7003 "maxLoss: 100"
+	service healthy 84 7004 "maxLoss: 2"
+	service alike 85 7005 "maxLoss: 100"
+	service late 86 7006 "maxLoss: 100"
+	service careful 87 7007 $'maxLoss: 0.05\n      maxLossPerHour: 0'
+}
+services | perch_config tc
+
+# server HOST NAME PORT OPTIONS...
+server() {
+	local host=$1 name=$2 port=$3
+	shift 3
+	lab_spawn "$host" "$LAB_DIR/server-$host-$port" "$TOOLS/namesrv" "$@" "$name" "$port"
+}
+
+server s1 v1 7000	# and nobody at 7000 of s2
+server s1 v1 7001 -d 5; server s2 v2 7001 -d 5 -x
+server s1 v1 7002 -d 5; server s2 v2 7002 -b
+server s1 v1 7003 -d 20; server s2 v2 7003 -d 40
+server s1 v1 7004 -d 5; server s2 v2 7004 -d 5
+server s1 v1 7005 -d 5 -x; server s2 v2 7005 -d 5 -x
+server s1 v1 7006 -d 40; server s2 v2 7006 -d 42
+server s1 v1 7007; server s2 v2 7007
+start_perchd
+for port in 80 81 82 83 84 85 86 87; do
+	lab_spawn c "$LAB_DIR/load-$port" "$TOOLS/shortconn" -t 240 -r 60 -j 400 -w 3000 -s 10.1.1.0 -m 2000 "$VIP4" $port
+done
+sleep 8		# waits of stable, of which edges are made
+
+show() {
+	field "$(perch -j rollout show "$1")" "$2"
+}
+
+# is NAME FILTER VALUE: what rollout show says.
+is() {
+	[ "$(show "$1" "$2")" = "$3" ] && return 0
+	echo "$1: $2 is '$(show "$1" "$2")', not '$3' ($(show "$1" .reason); $(show "$1" .blockedBy))"
+	return 1
+}
+
+for name in refuses resets hangs slow healthy alike late careful; do
+	perch rollout start $name > /dev/null || die "no rollout of $name"
+done
+
+# goes_back NAME REASON: rolled back, for that.
+goes_back() {
+	expect wait_for "$3" is "$1" .phase RolledBack
+	expect is "$1" ".reason | test(\"$2\")" true
+	say "$1: $(show "$1" .reason)"
+}
+
+test_a_canary_that_refuses_goes_back() {
+	goes_back refuses "^gate connect_failure: .* of canary's .*, E .* >= 100" 30
+}
+
+test_a_canary_that_resets_goes_back() {
+	goes_back resets "^gate (reset|no_response): " 30
+}
+
+test_a_canary_that_never_answers_goes_back() {
+	goes_back hangs "^gate (no_response|response_time): " 60
+}
+
+test_a_canary_twice_as_slow_goes_back() {
+	goes_back slow "^gate response_time: .* above p" 60
+}
+
+test_why_shows_the_numbers() {
+	perch rollout why slow > "$LAB_DIR/why"
+	expect grep -Eq "^ *response_time +fail +[0-9]+ of [0-9]+" "$LAB_DIR/why"
+	expect grep -Eq "^ *connect_failure +inconclusive" "$LAB_DIR/why"
+	expect is slow '.compared[] | select(.name == "response_time") | .edges[0] | .canary / .stable | . >= 1.25 and . < 1.5' true
+}
+
+test_a_healthy_canary_is_promoted() {
+	expect wait_for 90 is healthy .phase Succeeded
+	expect is healthy .stable v2
+}
+
+test_both_alike_bad_is_no_reason_to_go_back() {
+	expect wait_for 60 is alike .phase Succeeded
+	expect is alike '.compared[] | select(.name == "reset") | .canary.bad > 0 and .stable.bad > 0' true
+}
+
+test_a_little_slower_is_within_the_margin() {
+	expect wait_for 60 is late .phase Succeeded
+	expect is late '.compared[] | select(.name == "response_time") | .canary.of > 30 and .verdict == "inconclusive"' true
+}
+
+# 0.2 % of a step to 100 %: a few thousand connections without a failure.
+test_a_step_waits_until_enough_is_known_and_says_for_how_much() {
+	expect is careful .step 1
+	expect is careful '.blockedBy | test("about [0-9]+ more connections of the canary$")' true
+	expect is careful '.eta > 10 and .eta < 600' true
+}
+
+test_a_rollout_goes_on_where_it_was_after_a_crash() {
+	local before after
+	before=$(show careful .stepConnections)
+	lab_kill KILL "$PERCHD"
+	start_perchd
+	after=$(show careful .stepConnections)
+	expect within "$after" "$before" $((before + 5000))
+	expect is careful .phase Progressing
+	expect wait_for 20 is careful '.blockedBy | test("more connections of the canary$")' true
+}
+
+run test_a_canary_that_refuses_goes_back test_a_canary_that_resets_goes_back test_a_canary_that_never_answers_goes_back \
+	test_a_canary_twice_as_slow_goes_back test_why_shows_the_numbers test_a_healthy_canary_is_promoted test_both_alike_bad_is_no_reason_to_go_back \
+	test_a_little_slower_is_within_the_margin test_a_step_waits_until_enough_is_known_and_says_for_how_much \
+	test_a_rollout_goes_on_where_it_was_after_a_crash
+finish

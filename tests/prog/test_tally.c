@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/* Tallies: what becomes of a connection, as votes of a comparison. */
+#include <arpa/inet.h>
+#include <string.h>
+#include <time.h>
+
+#include "prog.h"
+
+/* A bucket that nothing here takes as long as, and one that all do. */
+#define EDGE_HIGH 180
+#define EDGE_LOW 0
+
+static __u32 epoch_of(struct lab *lab, struct mode m)
+{
+	return perch_word_epoch(split_word(lab_split(lab, m.v6)));
+}
+
+/* The service of this family compares from now on. */
+static void compare(struct lab *lab, struct mode m, bool once)
+{
+	struct comparison c = { .since_epoch = epoch_of(lab, m), .canary = 1, .on = true, .once = once };
+
+	memset(c.edge, PERCH_NO_EDGE, sizeof(c.edge));
+	for (int w = 0; w < PERCH_WAITS; w++) {
+		c.edge[0][w][0] = EDGE_LOW;
+		c.edge[0][w][1] = EDGE_HIGH;
+	}
+	tables_compare(lab->tables, m.v6, &c);
+}
+
+static struct perch_tally tally_of(struct lab *lab, struct mode m, __u32 epoch)
+{
+	static struct perch_tallies t;
+	struct perch_tally none = { 0 };
+
+	assert_int_equal(tables_tallies(lab->tables, m.v6, 0, &t), 0);
+	return t.cell[epoch / 2 % PERCH_EPOCHS].epoch == epoch ? t.cell[epoch / 2 % PERCH_EPOCHS] : none;
+}
+
+/* Votes of the epoch in force, since `before`. */
+static struct perch_tally tally_since(struct lab *lab, struct mode m, const struct perch_tally *before)
+{
+	struct perch_tally now = tally_of(lab, m, epoch_of(lab, m));
+
+	for (unsigned i = 1; before && before->epoch == now.epoch && i < sizeof(now) / 8; i++)
+		((__u64 *)&now)[i] -= ((const __u64 *)before)[i];
+	return now;
+}
+
+#define assert_outcome(t, o, n, bads)                                          \
+	do {                                                                   \
+		assert_int_equal((t).outcome[o].decided, n);                   \
+		assert_int_equal((t).outcome[o].bad, bads);                    \
+		assert_int_equal((t).outcome[o].capped, 0);                    \
+	} while (0)
+
+static struct perch_tally before_of(struct lab *lab, struct mode m)
+{
+	compare(lab, m, false);
+	return tally_since(lab, m, NULL);
+}
+
+static void close_orderly(struct talk *t)
+{
+	assert_int_equal(talk_client(t, TCP_FIN | TCP_ACK, 0), TALK_FORWARDED);
+	assert_int_equal(talk_backend(t, TCP_FIN | TCP_ACK, 0), TALK_FORWARDED);
+}
+
+static void test_a_good_connection_votes_good_as_it_closes(void **state)
+{
+	static struct talk t;
+
+	for_each_mode(m) {
+		struct perch_tally before = before_of(*state, m), now;
+
+		mode_talk(&t, *state, m, IPPROTO_TCP, 1);
+		assert_int_equal(talk_connect(&t), TALK_FORWARDED);
+		now = tally_since(*state, m, &before);
+		assert_outcome(now, PERCH_CONNECT_FAILURE, 1, 0);
+		assert_int_equal(now.wait[PERCH_WAIT_CONNECT].n, 1);
+		assert_int_equal(now.wait[PERCH_WAIT_CONNECT].above[0], 1);
+		assert_int_equal(now.wait[PERCH_WAIT_CONNECT].above[1], 0);
+		assert_int_equal(now.wait[PERCH_WAIT_CONNECT].above[2], 0);
+		assert_int_equal(talk_client(&t, TCP_ACK | TCP_PSH, 100), TALK_FORWARDED);
+		assert_int_equal(talk_backend(&t, TCP_ACK | TCP_PSH, 100), TALK_FORWARDED);
+		assert_outcome(tally_since(*state, m, &before), PERCH_RESET, 0, 0);
+		close_orderly(&t);
+		now = tally_since(*state, m, &before);
+		assert_outcome(now, PERCH_RESET, 1, 0);
+		assert_outcome(now, PERCH_NO_RESPONSE, 1, 0);
+		assert_outcome(now, PERCH_RETRANSMITS, 1, 0);
+		assert_outcome(now, PERCH_UDP_NO_REPLY, 0, 0);
+		assert_int_equal(now.wait[PERCH_WAIT_RESPONSE].n, 1);
+		/* what comes after the end changes nothing */
+		assert_int_equal(talk_client(&t, TCP_RST, 0), TALK_FORWARDED);
+		assert_outcome(tally_since(*state, m, &before), PERCH_RESET, 1, 0);
+	}
+}
+
+static void test_each_bad_outcome_is_told(void **state)
+{
+	static struct talk t;
+
+	for_each_mode(m) {
+		struct perch_tally before = before_of(*state, m), now;
+
+		/* refused */
+		mode_talk(&t, *state, m, IPPROTO_TCP, 2);
+		assert_int_equal(talk_client(&t, TCP_SYN, 0), TALK_FORWARDED);
+		assert_int_equal(talk_backend(&t, TCP_RST | TCP_ACK, 0), TALK_FORWARDED);
+		now = tally_since(*state, m, &before);
+		assert_outcome(now, PERCH_CONNECT_FAILURE, 1, 1);
+		assert_outcome(now, PERCH_RESET, 0, 0);
+		/* reset before it had answered, and the request came twice */
+		mode_talk(&t, *state, m, IPPROTO_TCP, 3);
+		assert_int_equal(talk_connect(&t), TALK_FORWARDED);
+		assert_int_equal(talk_client(&t, TCP_ACK | TCP_PSH, 100), TALK_FORWARDED);
+		t.client.seq -= 100;
+		assert_int_equal(talk_client(&t, TCP_ACK | TCP_PSH, 100), TALK_FORWARDED);
+		assert_int_equal(talk_backend(&t, TCP_RST | TCP_ACK, 0), TALK_FORWARDED);
+		now = tally_since(*state, m, &before);
+		assert_outcome(now, PERCH_CONNECT_FAILURE, 2, 1);
+		assert_outcome(now, PERCH_RESET, 1, 1);
+		assert_outcome(now, PERCH_NO_RESPONSE, 1, 1);
+		assert_outcome(now, PERCH_RETRANSMITS, 1, 1);
+		assert_int_equal(now.wait[PERCH_WAIT_RESPONSE].n, 1);
+	}
+}
+
+/* Who asks nothing gets no answer; a probe of a resting connection repeats a
+ * byte, and means nothing by it. */
+static void test_silence_and_probes_are_no_failures(void **state)
+{
+	static struct talk t;
+
+	for_each_mode(m) {
+		struct perch_tally before = before_of(*state, m), now;
+
+		mode_talk(&t, *state, m, IPPROTO_TCP, 4);
+		assert_int_equal(talk_connect(&t), TALK_FORWARDED);
+		close_orderly(&t);
+		now = tally_since(*state, m, &before);
+		assert_outcome(now, PERCH_NO_RESPONSE, 0, 0);
+		assert_int_equal(now.wait[PERCH_WAIT_RESPONSE].n, 0);
+		mode_talk(&t, *state, m, IPPROTO_TCP, 5);
+		assert_int_equal(talk_connect(&t), TALK_FORWARDED);
+		assert_int_equal(talk_client(&t, TCP_ACK | TCP_PSH, 100), TALK_FORWARDED);
+		assert_int_equal(talk_backend(&t, TCP_ACK | TCP_PSH, 100), TALK_FORWARDED);
+		t.client.seq -= 1;
+		assert_int_equal(talk_client(&t, TCP_ACK, 1), TALK_FORWARDED);
+		close_orderly(&t);
+		assert_outcome(tally_since(*state, m, &before), PERCH_RETRANSMITS, 2, 0);
+	}
+}
+
+/* Refused `n` times from one address: what of it was bad, and what capped. */
+static struct perch_tally refuse(struct lab *lab, struct mode m, __u32 client, unsigned n)
+{
+	struct perch_tally before = tally_since(lab, m, NULL);
+	static struct talk t;
+
+	for (unsigned i = 0; i < n; i++) {
+		mode_talk(&t, lab, m, IPPROTO_TCP, client);
+		t.client.from_port = 30000 + client * 64 + i;
+		assert_int_equal(talk_client(&t, TCP_SYN, 0), TALK_FORWARDED);
+		assert_int_equal(talk_backend(&t, TCP_RST | TCP_ACK, 0), TALK_FORWARDED);
+	}
+	return tally_since(lab, m, &before);
+}
+
+static void test_one_client_has_so_many_bad_votes(void **state)
+{
+	for_each_mode(m) {
+		struct perch_tally now;
+		__u64 period;
+
+		/* 10 s later there are new ones: not across that border */
+		do {
+			compare(*state, m, false);
+			period = lab_now() / PERCH_CAP_NS;
+			now = refuse(*state, m, 10 + period % 100, 7);
+		} while (lab_now() / PERCH_CAP_NS != period);
+		assert_int_equal(now.outcome[PERCH_CONNECT_FAILURE].decided, 7);
+		/* IPv6: the /64 is the client, and others of it were here before */
+		assert_in_range(now.outcome[PERCH_CONNECT_FAILURE].bad, m.v6 ? 0 : PERCH_CAP_VOTES, PERCH_CAP_VOTES);
+		assert_int_equal(now.outcome[PERCH_CONNECT_FAILURE].bad + now.outcome[PERCH_CONNECT_FAILURE].capped, 7);
+	}
+}
+
+static void test_where_clients_keep_their_version_each_votes_once(void **state)
+{
+	struct lab *lab = *state;
+
+	for_each_mode(m) {
+		struct perch_tally now, before;
+		static struct talk t;
+
+		assert_int_equal(lab_step(lab, 0), 0);	/* a rollout that no bit is taken in */
+		compare(lab, m, true);
+		now = refuse(lab, m, 120, 5);
+		assert_int_equal(now.outcome[PERCH_CONNECT_FAILURE].bad, 1);
+		assert_int_equal(now.outcome[PERCH_CONNECT_FAILURE].capped, 4);
+		before = tally_since(lab, m, NULL);
+		for (unsigned i = 0; i < 3; i++) {
+			mode_talk(&t, lab, m, IPPROTO_TCP, 121);
+			t.client.from_port = 50000 + i;
+			assert_int_equal(talk_connect(&t), TALK_FORWARDED);
+		}
+		assert_int_equal(tally_since(lab, m, &before).wait[PERCH_WAIT_CONNECT].n, 1);
+	}
+}
+
+/* A connection votes where it began, and an epoch that is long over not at all. */
+static void test_votes_go_to_the_epoch_of_their_connection(void **state)
+{
+	struct lab *lab = *state;
+	static struct talk t, late;
+
+	for_each_mode(m) {
+		__u32 first = epoch_of(lab, m);
+		struct perch_tally before = before_of(lab, m), now;
+
+		mode_talk(&t, lab, m, IPPROTO_TCP, 130);
+		assert_int_equal(talk_connect(&t), TALK_FORWARDED);
+		mode_talk(&late, lab, m, IPPROTO_TCP, 131);
+		assert_int_equal(talk_connect(&late), TALK_FORWARDED);
+		assert_int_equal(lab_step(lab, 0), 0);
+		assert_int_not_equal(epoch_of(lab, m), first);
+		assert_int_equal(talk_backend(&t, TCP_RST | TCP_ACK, 0), TALK_FORWARDED);
+		now = tally_of(lab, m, first);
+		assert_int_equal(now.outcome[PERCH_RESET].bad - before.outcome[PERCH_RESET].bad, 1);
+		assert_outcome(tally_since(lab, m, NULL), PERCH_RESET, 0, 0);
+		for (unsigned i = 1; i < PERCH_EPOCHS; i++)
+			assert_int_equal(lab_step(lab, 0), 0);
+		mode_talk(&t, lab, m, IPPROTO_TCP, 132);
+		assert_int_equal(talk_connect(&t), TALK_FORWARDED);
+		before = tally_since(lab, m, NULL);
+		assert_int_equal(before.epoch / 2 % PERCH_EPOCHS, first / 2 % PERCH_EPOCHS);
+		assert_int_equal(talk_backend(&late, TCP_RST | TCP_ACK, 0), TALK_FORWARDED);
+		now = tally_since(lab, m, &before);
+		assert_outcome(now, PERCH_RESET, 0, 0);
+		assert_int_equal(now.late, 2);	/* whether it was reset, and whether it sent again */
+	}
+}
+
+/* The entry of a talk's flow, in the table itself. */
+static struct perch_flow *entry_of(struct lab *lab, const struct talk *t)
+{
+	const struct perch_control *c = lab->datapath.maps.control;
+
+	for (__u32 i = 0; i < c->flow_sets * PERCH_WAYS; i++) {
+		struct perch_flow *f = &lab->datapath.maps.flows[i / PERCH_WAYS].flow[i % PERCH_WAYS];
+
+		if (perch_tag_fingerprint(lab->datapath.maps.flows[i / PERCH_WAYS].tag[i % PERCH_WAYS]) &&
+		    !memcmp(&f->key.client, &t->client.from, sizeof(f->key.client)) &&
+		    f->key.client_port == htons(t->client.from_port))
+			return f;
+	}
+	fail_msg("no flow");
+	return NULL;
+}
+
+/* Until the sweep has come by, twice its round. */
+static struct perch_tally tally_wait_for(struct lab *lab, struct mode m, const struct perch_tally *before,
+					 unsigned outcome, unsigned waits)
+{
+	struct perch_tally now;
+
+	for (int i = 0; i < 200; i++) {
+		struct timespec t = { 0, 100000000 };
+
+		now = tally_since(lab, m, before);
+		if (now.outcome[outcome].decided >= 1 && now.wait[PERCH_WAIT_RESPONSE].n >= waits)
+			break;
+		nanosleep(&t, NULL);
+	}
+	return now;
+}
+
+static void test_what_lasts_settles_after_a_while(void **state)
+{
+	static struct talk t, u;
+
+	for_each_mode(m) {
+		struct perch_tally before = before_of(*state, m), now;
+
+		mode_talk(&t, *state, m, IPPROTO_TCP, 140);
+		assert_int_equal(talk_connect(&t), TALK_FORWARDED);
+		assert_int_equal(talk_client(&t, TCP_ACK | TCP_PSH, 100), TALK_FORWARDED);
+		mode_talk(&u, *state, m, IPPROTO_UDP, 141);
+		assert_int_equal(talk_client(&u, 0, 10), TALK_FORWARDED);
+		/* as if they had begun before; their packets are of now */
+		entry_of(*state, &t)->created -= PERCH_SETTLE_NS;
+		entry_of(*state, &u)->created -= PERCH_SETTLE_NS;
+		tally_wait_for(*state, m, &before, PERCH_UDP_NO_REPLY, 2);
+		now = tally_wait_for(*state, m, &before, PERCH_RESET, 2);
+		assert_outcome(now, PERCH_RESET, 1, 0);
+		assert_outcome(now, PERCH_NO_RESPONSE, 1, 1);
+		assert_outcome(now, PERCH_UDP_NO_REPLY, 1, 1);
+		assert_int_equal(now.wait[PERCH_WAIT_RESPONSE].n, 2);
+		assert_int_equal(now.wait[PERCH_WAIT_RESPONSE].above[0], 2);
+		/* once */
+		assert_int_equal(talk_backend(&t, TCP_RST | TCP_ACK, 0), TALK_FORWARDED);
+		assert_outcome(tally_since(*state, m, &before), PERCH_RESET, 1, 0);
+	}
+}
+
+/* A request that hangs for longer than any edge says so before it settles. */
+static void test_what_hangs_says_so_at_once(void **state)
+{
+	static struct talk t;
+
+	for_each_mode(m) {
+		struct comparison c = { .since_epoch = epoch_of(*state, m), .canary = 1, .on = true };
+		struct perch_tally before, now;
+
+		memset(c.edge, PERCH_NO_EDGE, sizeof(c.edge));
+		c.edge[0][PERCH_WAIT_RESPONSE][2] = perch_hist_bucket(20000);
+		tables_compare(((struct lab *)*state)->tables, m.v6, &c);
+		before = tally_since(*state, m, NULL);
+		mode_talk(&t, *state, m, IPPROTO_TCP, 150);
+		assert_int_equal(talk_connect(&t), TALK_FORWARDED);
+		assert_int_equal(talk_client(&t, TCP_ACK | TCP_PSH, 100), TALK_FORWARDED);
+		now = tally_wait_for(*state, m, &before, PERCH_CONNECT_FAILURE, 1);
+		assert_int_equal(now.wait[PERCH_WAIT_RESPONSE].n, 1);
+		assert_int_equal(now.wait[PERCH_WAIT_RESPONSE].above[2], 1);
+		assert_int_equal(now.wait[PERCH_WAIT_RESPONSE].above[1], 0);
+		assert_outcome(now, PERCH_NO_RESPONSE, 0, 0);
+		/* its answer comes after all: the wait has voted, the rest votes now */
+		assert_int_equal(talk_backend(&t, TCP_ACK | TCP_PSH, 100), TALK_FORWARDED);
+		close_orderly(&t);
+		now = tally_since(*state, m, &before);
+		assert_outcome(now, PERCH_NO_RESPONSE, 1, 0);
+		assert_int_equal(now.wait[PERCH_WAIT_RESPONSE].n, 1);
+	}
+}
+
+/* The histogram of waits is there before anything is compared: edges are
+ * frozen from it. */
+static void test_longest_waits_are_known_without_a_comparison(void **state)
+{
+	struct lab *lab = *state;
+	static struct talk t;
+
+	for_each_mode(m) {
+		struct comparison off = { .since_epoch = epoch_of(lab, m) };
+		struct perch_votes before, now;
+		struct timespec nap = { 0, 21000000 };
+		__u64 sum = 0;
+
+		tables_compare(lab->tables, m.v6, &off);
+		lab_votes(lab, m.v6, 0, &before);
+		mode_talk(&t, lab, m, IPPROTO_TCP, 160);
+		assert_int_equal(talk_connect(&t), TALK_FORWARDED);
+		for (int turn = 0; turn < 3; turn++) {
+			assert_int_equal(talk_client(&t, TCP_ACK | TCP_PSH, 100), TALK_FORWARDED);
+			if (turn == 1)
+				nanosleep(&nap, NULL);
+			assert_int_equal(talk_backend(&t, TCP_ACK | TCP_PSH, 100), TALK_FORWARDED);
+		}
+		close_orderly(&t);
+		lab_votes(lab, m.v6, 0, &now);
+		for (unsigned b = perch_hist_bucket(20000); b < PERCH_HIST_BUCKETS; b++)
+			sum += now.longest_wait[b] - before.longest_wait[b];
+		assert_int_equal(sum, 1);
+		assert_int_equal(now.longest_wait[0], before.longest_wait[0]);
+		assert_int_equal(tally_since(lab, m, NULL).epoch, 0);
+		assert_int_equal(lab_step(lab, 0), 0);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		prog_test(test_a_good_connection_votes_good_as_it_closes),
+		prog_test(test_each_bad_outcome_is_told),
+		prog_test(test_silence_and_probes_are_no_failures),
+		prog_test(test_one_client_has_so_many_bad_votes),
+		prog_test(test_where_clients_keep_their_version_each_votes_once),
+		prog_test(test_votes_go_to_the_epoch_of_their_connection),
+		prog_test(test_what_lasts_settles_after_a_while),
+		prog_test(test_what_hangs_says_so_at_once),
+		prog_test(test_longest_waits_are_known_without_a_comparison),
+	};
+
+	if (lab_enter())
+		return 1;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/* Tallies into verdicts: what counts once, what does not, and what is said. */
+#include <math.h>
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "../../user/core/compare.h"
+#include "../../user/core/histogram.h"
+
+#define SECOND 1000000000ull
+#define EPOCH 6
+#define CELL (EPOCH / 2 % PERCH_EPOCHS)
+
+static struct model_compare policy(void)
+{
+	return (struct model_compare){
+		.max_ratio = { [MODEL_EVENT_CONNECT_FAILURE] = MODEL_MARGIN, [MODEL_EVENT_RESET] = 2 },
+		.max_slowdown = { [MODEL_WAIT_RESPONSE_TIME] = MODEL_MARGIN },
+		.ratio = 1.5, .slowdown = 1.25, .beta = 0.05, .max_loss = 20, .max_loss_per_hour = 60,
+	};
+}
+
+/* Waits of stable: 1,000 each of 1 ms to 100 ms. */
+static const struct perch_votes *history(void)
+{
+	static struct perch_votes v;
+
+	memset(&v, 0, sizeof(v));
+	for (unsigned ms = 1; ms <= 100; ms++)
+		v.longest_wait[perch_hist_bucket(ms * 1000)] += 1000;
+	return &v;
+}
+
+struct arms {
+	struct compare c;
+	struct perch_tallies stable, canary;
+};
+
+static struct arms *begun(const struct model_compare *m)
+{
+	static struct arms a;
+
+	memset(&a, 0, sizeof(a));
+	compare_begin(&a.c, m, 0.01, history(), SECOND);
+	compare_step(&a.c, EPOCH, 0.5, false);
+	a.stable.cell[CELL].epoch = a.canary.cell[CELL].epoch = EPOCH;
+	return &a;
+}
+
+static void add(struct perch_tallies *t, unsigned outcome, unsigned bad, unsigned n)
+{
+	t->cell[CELL].outcome[outcome].decided += n;
+	t->cell[CELL].outcome[outcome].bad += bad;
+}
+
+static void look(struct arms *a, __u64 now)
+{
+	compare_take(&a->c, &a->stable, &a->canary, now);
+}
+
+static void test_votes_count_once(void **state)
+{
+	struct model_compare m = policy();
+	struct arms *a = begun(&m);
+	double once;
+
+	add(&a->canary, PERCH_CONNECT_FAILURE, 3, 10);
+	add(&a->stable, PERCH_CONNECT_FAILURE, 1, 10);
+	look(a, 2 * SECOND);
+	once = a->c.log_e;
+	assert_int_equal(a->c.trial.canary.event[TRIAL_CONNECT_FAILURE].bad, 3);
+	assert_int_equal(a->c.trial.canary.event[TRIAL_CONNECT_FAILURE].n, 10);
+	look(a, 3 * SECOND);
+	assert_true(a->c.log_e == once);
+	assert_int_equal(a->c.trial.canary.event[TRIAL_CONNECT_FAILURE].bad, 3);
+	add(&a->canary, PERCH_CONNECT_FAILURE, 1, 1);
+	look(a, 4 * SECOND);
+	assert_int_equal(a->c.trial.canary.event[TRIAL_CONNECT_FAILURE].bad, 4);
+	assert_true(a->c.log_e > once);
+}
+
+/* What was beyond a client's cap is no vote at all. */
+static void test_capped_votes_are_none(void **state)
+{
+	struct model_compare m = policy();
+	struct arms *a = begun(&m);
+
+	add(&a->canary, PERCH_CONNECT_FAILURE, 4, 20);
+	a->canary.cell[CELL].outcome[PERCH_CONNECT_FAILURE].capped = 6;
+	look(a, 2 * SECOND);
+	assert_int_equal(a->c.trial.canary.event[TRIAL_CONNECT_FAILURE].bad, 4);
+	assert_int_equal(a->c.trial.canary.event[TRIAL_CONNECT_FAILURE].n, 14);
+}
+
+/* A reading in which a count went back is of a cell in the making. */
+static void test_a_reading_that_goes_back_is_ignored(void **state)
+{
+	struct model_compare m = policy();
+	struct arms *a = begun(&m);
+	struct perch_tallies torn;
+
+	add(&a->canary, PERCH_RESET, 3, 10);
+	look(a, 2 * SECOND);
+	torn = a->canary;
+	torn.cell[CELL].outcome[PERCH_RESET].bad = 0;
+	torn.cell[CELL].outcome[PERCH_CONNECT_FAILURE].decided = 5;
+	compare_take(&a->c, &a->stable, &torn, 3 * SECOND);
+	assert_int_equal(a->c.trial.canary.event[TRIAL_CONNECT_FAILURE].n, 0);
+	add(&a->canary, PERCH_RESET, 1, 1);
+	look(a, 4 * SECOND);
+	assert_int_equal(a->c.trial.canary.event[TRIAL_RESET].bad, 4);
+}
+
+/* Votes of an epoch whose share is not known do not count; nor do those of
+ * steps at which there is nothing to compare. */
+static void test_votes_need_a_share(void **state)
+{
+	struct model_compare m = policy();
+	struct arms *a = begun(&m);
+
+	a->canary.cell[CELL].epoch = a->stable.cell[CELL].epoch = EPOCH + 2 * PERCH_EPOCHS;
+	add(&a->canary, PERCH_RESET, 3, 10);
+	look(a, 2 * SECOND);
+	assert_int_equal(a->c.trial.canary.event[TRIAL_RESET].n, 0);
+	compare_step(&a->c, EPOCH + 2 * PERCH_EPOCHS, 1, false);
+	look(a, 3 * SECOND);
+	assert_int_equal(a->c.trial.canary.event[TRIAL_RESET].n, 0);
+	compare_step(&a->c, EPOCH + 2 * PERCH_EPOCHS, 0.5, false);
+	look(a, 4 * SECOND);
+	assert_int_equal(a->c.trial.canary.event[TRIAL_RESET].n, 10);
+}
+
+static void test_a_worse_canary_is_named_with_its_numbers(void **state)
+{
+	struct model_compare m = policy();
+	struct arms *a = begun(&m);
+	char why[128] = "";
+
+	assert_false(compare_fails(&a->c, why, sizeof(why)));
+	add(&a->canary, PERCH_RESET, 60, 100);
+	add(&a->stable, PERCH_RESET, 2, 100);
+	look(a, 2 * SECOND);
+	assert_true(compare_fails(&a->c, why, sizeof(why)));
+	assert_ptr_equal(strstr(why, "gate reset: 60 % of canary's 100 bad, 2 % of stable's 100, E "), why);
+	assert_non_null(strstr(why, ">= 100"));
+}
+
+static void test_equal_arms_prove_nothing(void **state)
+{
+	struct model_compare m = policy();
+	struct arms *a = begun(&m);
+	char why[128] = "";
+
+	for (unsigned i = 1; i <= 50; i++) {
+		add(&a->canary, PERCH_RESET, 20, 100);
+		add(&a->stable, PERCH_RESET, 20, 100);
+		look(a, i * 10 * SECOND);
+		assert_false(compare_fails(&a->c, why, sizeof(why)));
+	}
+}
+
+static void test_waits_vote_but_not_in_a_warm_up(void **state)
+{
+	struct model_compare m = policy();
+	struct arms *a = begun(&m);
+	char why[128] = "";
+
+	assert_int_equal(a->c.blind, 0);
+	compare_step(&a->c, EPOCH, 0.5, true);
+	for (int arm = 0; arm < 2; arm++) {
+		struct perch_tally *t = &(arm ? &a->canary : &a->stable)->cell[CELL];
+
+		t->wait[PERCH_WAIT_RESPONSE].n = 200;
+		t->wait[PERCH_WAIT_RESPONSE].above[0] = arm ? 195 : 100;
+		t->wait[PERCH_WAIT_RESPONSE].above[1] = arm ? 150 : 20;
+	}
+	look(a, 2 * SECOND);
+	assert_true(fabs(a->c.log_e) < 1e-9);
+	compare_step(&a->c, EPOCH, 0.5, false);
+	memset(a->c.seen, 0, sizeof(a->c.seen));
+	look(a, 3 * SECOND);
+	assert_true(compare_fails(&a->c, why, sizeof(why)));
+	assert_ptr_equal(strstr(why, "gate response_time: "), why);
+	assert_non_null(strstr(why, " above p"));
+}
+
+/* Edges: in a bucket of stable's quantile, and for the canary so much higher
+ * that no wait of maxSlowdown times the edge is above. */
+static void test_edges_are_stables_quantiles_and_shifted_up(void **state)
+{
+	struct edges e;
+
+	assert_true(edges_freeze(&e, history()->longest_wait, 1.25));
+	for (unsigned i = 0; i < WAIT_EDGES; i++) {
+		double edge, quantile = 0.1 * wait_quantile[i];
+
+		if (e.stable[i] == PERCH_NO_EDGE)
+			continue;
+		edge = histogram_high(e.stable[i]);
+		assert_in_range(e.stable[i], perch_hist_bucket((__u64)(quantile * 1e6) - 1000), perch_hist_bucket((__u64)(quantile * 1e6) + 1000));
+		assert_true(e.beyond[i] > 0 && e.beyond[i] <= 1 - wait_quantile[i] + 1e-9);
+		assert_true(histogram_high(e.canary[i]) >= 1.25 * edge - 1e-9);
+		assert_true(histogram_low(e.canary[i]) < 1.25 * edge);
+	}
+	assert_int_not_equal(e.stable[0], PERCH_NO_EDGE);
+}
+
+static void test_edges_need_a_history(void **state)
+{
+	struct model_compare m = policy();
+	struct perch_votes few = { .longest_wait = { [50] = EDGES_LEAST - 1 } };
+	struct compare c;
+	struct edges e;
+
+	assert_false(edges_freeze(&e, few.longest_wait, 1.25));
+	for (unsigned i = 0; i < WAIT_EDGES; i++)
+		assert_int_equal(e.stable[i], PERCH_NO_EDGE);
+	compare_begin(&c, &m, 0.01, &few, SECOND);
+	assert_int_equal(c.blind, 1u << (TRIAL_EVENTS + TRIAL_RESPONSE_TIME));
+	assert_int_equal(c.gates, 1u << TRIAL_CONNECT_FAILURE | 1u << TRIAL_RESET);
+}
+
+/* Advance: about 5.1/delta canary connections without a failure are enough. */
+static void test_going_on_needs_connections_and_says_how_many(void **state)
+{
+	struct model_compare m = policy();
+	struct arms *a = begun(&m);
+	const struct compare_next next = { .share = 0.5, .rate = 1000, .canary_rate = 100 };
+	char why[64] = "";
+	double eta;
+
+	add(&a->canary, PERCH_CONNECT_FAILURE, 0, 300);
+	add(&a->stable, PERCH_CONNECT_FAILURE, 0, 300);
+	look(a, 2 * SECOND);
+	/* H = 0.2 %, at half of all connections delta = 0.4 % */
+	assert_false(compare_safe(&a->c, &m, &next, why, sizeof(why), &eta));
+	assert_ptr_equal(strstr(why, "connect_failure: about "), why);
+	assert_true(eta > 5 && eta < 20);
+	add(&a->canary, PERCH_CONNECT_FAILURE, 0, 2000);
+	add(&a->stable, PERCH_CONNECT_FAILURE, 0, 2000);
+	look(a, 3 * SECOND);
+	assert_true(compare_safe(&a->c, &m, &next, why, sizeof(why), &eta));
+	/* a step's votes are its own */
+	compare_step(&a->c, EPOCH + 2, 0.5, false);
+	assert_false(compare_safe(&a->c, &m, &next, why, sizeof(why), &eta));
+	m.max_loss = PERCH_SHARE_ALL;
+	assert_true(compare_safe(&a->c, &m, &next, why, sizeof(why), &eta));
+}
+
+static void test_after_a_loss_of_the_tables_counts_begin_anew(void **state)
+{
+	struct model_compare m = policy();
+	struct arms *a = begun(&m);
+
+	add(&a->canary, PERCH_RESET, 5, 50);
+	look(a, 2 * SECOND);
+	compare_restart(&a->c, 3 * SECOND);
+	memset(&a->canary, 0, sizeof(a->canary));
+	memset(&a->stable, 0, sizeof(a->stable));
+	compare_step(&a->c, EPOCH + 2, 0.5, false);
+	a->canary.cell[CELL + 1].epoch = a->stable.cell[CELL + 1].epoch = EPOCH + 2;
+	a->canary.cell[CELL + 1].outcome[PERCH_RESET].decided = 7;
+	look(a, 4 * SECOND);
+	assert_int_equal(a->c.trial.canary.event[TRIAL_RESET].n, 57);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_votes_count_once),
+		cmocka_unit_test(test_capped_votes_are_none),
+		cmocka_unit_test(test_a_reading_that_goes_back_is_ignored),
+		cmocka_unit_test(test_votes_need_a_share),
+		cmocka_unit_test(test_a_worse_canary_is_named_with_its_numbers),
+		cmocka_unit_test(test_equal_arms_prove_nothing),
+		cmocka_unit_test(test_waits_vote_but_not_in_a_warm_up),
+		cmocka_unit_test(test_edges_are_stables_quantiles_and_shifted_up),
+		cmocka_unit_test(test_edges_need_a_history),
+		cmocka_unit_test(test_going_on_needs_connections_and_says_how_many),
+		cmocka_unit_test(test_after_a_loss_of_the_tables_counts_begin_anew),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

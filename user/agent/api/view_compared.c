@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+/* What is compared in a rollout, as JSON: counts, edges, evidence. */
+#include <math.h>
+
+#include "../../core/compare.h"
+#include "../../core/histogram.h"
+#include "view.h"
+
+static json_t *edge_json(const struct compare *c, unsigned w, unsigned i)
+{
+	return json_pack("{s:f, s:f, s:f, s:f, s:I, s:I, s:f}", "quantile", wait_quantile[i],
+			 "stable", histogram_high(c->edges[w].stable[i]), "canary", histogram_high(c->edges[w].canary[i]),
+			 "beyond", c->edges[w].beyond[i], "canaryAbove", (json_int_t)c->trial.canary.wait[w].above[i],
+			 "stableAbove", (json_int_t)c->trial.stable.wait[w].above[i],
+			 "logE", bet_log_e(&c->trial.wait[w].edge[i]));
+}
+
+static json_t *edges_json(const struct compare *c, unsigned w)
+{
+	json_t *edges = json_array();
+
+	for (unsigned i = 0; i < WAIT_EDGES; i++)
+		if (c->edges[w].beyond[i] > 0)
+			json_array_append_new(edges, edge_json(c, w, i));
+	return edges;
+}
+
+static const char *verdict_of(const struct compare *c, unsigned gate)
+{
+	if (c && !(c->gates >> gate & 1))
+		return "blind";
+	return c && compare_failed(c) == gate + 1 ? "fail" : "inconclusive";
+}
+
+static json_t *gate_json(const struct service *s, unsigned gate)
+{
+	const struct model_rollout *policy = &s->model->rollout;
+	const struct compare *c = s->compare;
+	struct loss_counts canary = { 0 }, stable = { 0 };
+	bool judged = c && c->gates >> gate & 1;
+	json_t *o = json_pack("{s:s, s:s, s:f}", "name", compare_gate_name(gate), "verdict", verdict_of(c, gate),
+			      "margin", compare_margin(&policy->compare, gate));
+
+	if (judged)
+		compare_counts(c, gate, &canary, &stable);
+	json_object_set_new(o, "canary", view_counts(canary.bad, canary.n));
+	json_object_set_new(o, "stable", view_counts(stable.bad, stable.n));
+	json_object_set_new(o, "ratio", view_ratio(canary.bad, canary.n, stable.bad, stable.n));
+	json_object_set_new(o, "e", judged ? view_number(exp(fmin(compare_gate_log_e(c, gate), 700))) : json_null());
+	json_object_set_new(o, "logE", judged ? view_number(compare_gate_log_e(c, gate)) : json_null());
+	json_object_set_new(o, "threshold", json_real(1 / policy->alpha));
+	json_object_set_new(o, "edges", judged && gate >= TRIAL_EVENTS ? edges_json(c, gate - TRIAL_EVENTS) : json_null());
+	return o;
+}
+
+json_t *view_compared(const struct service *s)
+{
+	json_t *list = json_array();
+
+	for (unsigned g = 0; g < TRIAL_EVENTS + TRIAL_WAITS; g++)
+		if (compare_margin(&s->model->rollout.compare, g) > 0)
+			json_array_append_new(list, gate_json(s, g));
+	return list;
+}

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/* From tallies to a verdict. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "compare.h"
+
+_Static_assert((int)TRIAL_EVENTS == (int)MODEL_EVENTS && (int)TRIAL_WAITS == (int)MODEL_WAITS &&
+		       (int)TRIAL_WAITS == (int)PERCH_WAITS, "gates");
+
+#define GATES (TRIAL_EVENTS + TRIAL_WAITS)
+
+/* Where the kernel tallies an event; -1: nowhere. */
+static const int outcome_of[TRIAL_EVENTS] = {
+	[TRIAL_CONNECT_FAILURE] = PERCH_CONNECT_FAILURE, [TRIAL_RESET] = PERCH_RESET,
+	[TRIAL_NO_RESPONSE] = PERCH_NO_RESPONSE, [TRIAL_RETRANSMITS] = PERCH_RETRANSMITS,
+	[TRIAL_HTTP_4XX] = -1, [TRIAL_HTTP_5XX] = -1, [TRIAL_UDP_NO_REPLY] = PERCH_UDP_NO_REPLY,
+};
+
+const char *compare_gate_name(unsigned gate)
+{
+	static const char *const name[GATES] = {
+		"connect_failure", "reset", "no_response", "retransmits", "http_4xx", "http_5xx", "udp_no_reply",
+		"connect_time", "response_time",
+	};
+
+	return gate < GATES ? name[gate] : "";
+}
+
+double compare_margin(const struct model_compare *m, unsigned gate)
+{
+	double own = gate < TRIAL_EVENTS ? m->max_ratio[gate] : m->max_slowdown[gate - TRIAL_EVENTS];
+
+	if (own != MODEL_MARGIN)
+		return own;
+	return gate < TRIAL_EVENTS ? m->ratio : m->slowdown;
+}
+
+static void wait_gates(struct compare *c, const struct model_compare *m, const struct perch_votes *history)
+{
+	const __u64 *of[TRIAL_WAITS] = { history->connect_time, history->longest_wait };
+
+	for (unsigned w = 0; w < TRIAL_WAITS; w++) {
+		memset(&c->edges[w], PERCH_NO_EDGE, sizeof(c->edges[w]));
+		if (m->max_slowdown[w] == 0)
+			continue;
+		c->policy.wait[w] = edges_freeze(&c->edges[w], of[w], compare_margin(m, TRIAL_EVENTS + w));
+		memcpy(c->policy.beyond[w], c->edges[w].beyond, sizeof(c->policy.beyond[w]));
+		if (c->policy.wait[w])
+			c->gates |= 1u << (TRIAL_EVENTS + w);
+		else
+			c->blind |= 1u << (TRIAL_EVENTS + w);
+	}
+}
+
+void compare_begin(struct compare *c, const struct model_compare *m, double alpha, const struct perch_votes *history,
+		   __u64 now)
+{
+	memset(c, 0, sizeof(*c));
+	trial_begin(&c->trial, now);
+	c->policy.alpha = alpha;
+	c->policy.beta = m->beta;
+	for (unsigned e = 0; e < TRIAL_EVENTS; e++) {
+		if (m->max_ratio[e] == 0 || outcome_of[e] < 0)
+			continue;
+		c->policy.max_ratio[e] = compare_margin(m, e);
+		c->gates |= 1u << e;
+	}
+	wait_gates(c, m, history);
+}
+
+void compare_step(struct compare *c, __u32 epoch, double w, bool warming)
+{
+	c->epoch[epoch / 2 % PERCH_EPOCHS] = (struct compare_epoch){ epoch, warming, w };
+	trial_step_begin(&c->trial);
+}
+
+void compare_restart(struct compare *c, __u64 now)
+{
+	c->trial.block_since = now;
+	memset(c->seen, 0, sizeof(c->seen));
+	memset(c->epoch, 0, sizeof(c->epoch));
+}
+
+/* New votes of one arm; false, and nothing is taken, when a count is less than
+ * it was: the kernel was at it. */
+static bool arm_new(const struct perch_tally *now, const struct perch_tally *seen, __u32 epoch, struct trial_arm *ret)
+{
+	static const struct perch_tally nothing;
+	const struct perch_tally *before = seen->epoch == epoch ? seen : &nothing;
+
+	if (now->epoch != epoch)
+		return before == &nothing;
+	for (size_t i = 1; i < sizeof(*now) / sizeof(__u64); i++)
+		if (((const __u64 *)now)[i] < ((const __u64 *)before)[i])
+			return false;
+	for (unsigned e = 0; e < TRIAL_EVENTS; e++) {
+		int o = outcome_of[e];
+
+		if (o < 0)
+			continue;
+		ret->event[e].bad = now->outcome[o].bad - before->outcome[o].bad;
+		ret->event[e].n = now->outcome[o].decided - before->outcome[o].decided -
+				  (now->outcome[o].capped - before->outcome[o].capped);
+	}
+	for (unsigned w = 0; w < TRIAL_WAITS; w++) {
+		ret->wait[w].n = now->wait[w].n - before->wait[w].n;
+		for (unsigned i = 0; i < WAIT_EDGES; i++)
+			ret->wait[w].above[i] = now->wait[w].above[i] - before->wait[w].above[i];
+	}
+	return true;
+}
+
+/* What a cell holds of another epoch may yet be told, once its share is known. */
+static void cell_seen(struct perch_tally *seen, const struct perch_tally *now, __u32 epoch)
+{
+	if (now->epoch == epoch)
+		*seen = *now;
+}
+
+void compare_take(struct compare *c, const struct perch_tallies *stable, const struct perch_tallies *canary, __u64 now)
+{
+	trial_time(&c->trial, now);
+	for (unsigned i = 0; i < PERCH_EPOCHS; i++) {
+		const struct compare_epoch *e = &c->epoch[i];
+		struct trial_tally t = { .w = e->w, .warming = e->warming };
+
+		if (!e->epoch || e->w <= 0 || e->w >= 1 ||
+		    !arm_new(&stable->cell[i], &c->seen[0].cell[i], e->epoch, &t.stable) ||
+		    !arm_new(&canary->cell[i], &c->seen[1].cell[i], e->epoch, &t.canary))
+			continue;
+		trial_take(&c->trial, &c->policy, &t);
+		cell_seen(&c->seen[0].cell[i], &stable->cell[i], e->epoch);
+		cell_seen(&c->seen[1].cell[i], &canary->cell[i], e->epoch);
+	}
+	c->log_e = trial_log_e(&c->trial, &c->policy);
+}
+
+double compare_gate_log_e(const struct compare *c, unsigned g)
+{
+	return g < TRIAL_EVENTS ? trial_event_log_e(&c->trial, g) :
+				  trial_wait_log_e(&c->trial, &c->policy, g - TRIAL_EVENTS);
+}
+
+static unsigned gate_worst(const struct compare *c)
+{
+	unsigned worst = 0;
+	double most = -INFINITY;
+
+	for (unsigned g = 0; g < GATES; g++)
+		if (c->gates >> g & 1 && compare_gate_log_e(c, g) > most) {
+			worst = g;
+			most = compare_gate_log_e(c, g);
+		}
+	return worst;
+}
+
+/* The edge that speaks loudest. */
+static unsigned edge_worst(const struct compare *c, unsigned w)
+{
+	unsigned worst = 0;
+	double most = -INFINITY;
+
+	for (unsigned i = 0; i < WAIT_EDGES; i++)
+		if (c->edges[w].beyond[i] > 0 && bet_log_e(&c->trial.wait[w].edge[i]) > most) {
+			worst = i;
+			most = bet_log_e(&c->trial.wait[w].edge[i]);
+		}
+	return worst;
+}
+
+static double percent(__u64 bad, __u64 n)
+{
+	return n ? 100.0 * (double)bad / (double)n : 0;
+}
+
+unsigned compare_counts(const struct compare *c, unsigned g, struct loss_counts *canary, struct loss_counts *stable)
+{
+	unsigned w = g - TRIAL_EVENTS, i;
+
+	if (g < TRIAL_EVENTS) {
+		*canary = c->trial.canary.event[g];
+		*stable = c->trial.stable.event[g];
+		return 0;
+	}
+	i = edge_worst(c, w);
+	*canary = (struct loss_counts){ c->trial.canary.wait[w].above[i], c->trial.canary.wait[w].n };
+	*stable = (struct loss_counts){ c->trial.stable.wait[w].above[i], c->trial.stable.wait[w].n };
+	return i;
+}
+
+unsigned compare_failed(const struct compare *c)
+{
+	return c->gates && c->log_e >= -log(c->policy.alpha) ? gate_worst(c) + 1 : 0;
+}
+
+bool compare_fails(const struct compare *c, char *why, size_t size)
+{
+	unsigned failed = compare_failed(c), edge;
+	struct loss_counts canary, stable;
+	char what[32] = "bad";
+
+	if (!failed)
+		return false;
+	edge = compare_counts(c, failed - 1, &canary, &stable);
+	if (failed > TRIAL_EVENTS)
+		snprintf(what, sizeof(what), "above p%g", 100 * wait_quantile[edge]);
+	snprintf(why, size, "gate %s: %.3g %% of canary's %llu %s, %.3g %% of stable's %llu, E %.3g >= %.3g",
+		 compare_gate_name(failed - 1), percent(canary.bad, canary.n), (unsigned long long)canary.n, what,
+		 percent(stable.bad, stable.n), (unsigned long long)stable.n, exp(fmin(c->log_e, 690)),
+		 1 / c->policy.alpha);
+	return true;
+}
+
+static void needs(char *why, size_t size, unsigned event, double more, double share)
+{
+	if (isnan(more))
+		snprintf(why, size, "%s: more may be lost at %g %% than is allowed", compare_gate_name(event), 100 * share);
+	else
+		snprintf(why, size, "%s: about %.0f more connections of the canary", compare_gate_name(event), more);
+}
+
+bool compare_safe(const struct compare *c, const struct model_compare *m, const struct compare_next *next, char *why,
+		  size_t size, double *eta)
+{
+	double delta = loss_delta(loss_allowed(m->max_loss / (double)PERCH_SHARE_ALL, (double)m->max_loss_per_hour, next->rate), next->share), worst = 0;
+	bool safe = true;
+
+	*eta = 0;
+	for (unsigned e = 0; e < TRIAL_EVENTS && m->max_loss < PERCH_SHARE_ALL; e++) {
+		const struct trial_step *step = &c->trial.step[e];
+		double more;
+
+		/* what neither version had, like responses where nobody asks */
+		if (!(c->gates >> e & 1) || (!c->trial.canary.event[e].n && !c->trial.stable.event[e].n))
+			continue;
+		if (trial_safe(&c->trial, &c->policy, e, delta).safe)
+			continue;
+		more = loss_more(step->canary, step->stable, delta, m->beta);
+		if (safe || isnan(more) || more > worst) {
+			worst = more;
+			needs(why, size, e, more, next->share);
+		}
+		safe = false;
+		if (isnan(more))
+			break;
+	}
+	if (!safe)
+		*eta = worst > 0 && next->canary_rate > 0 ? worst / next->canary_rate : NAN;
+	return safe;
+}

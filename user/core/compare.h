@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * The comparison of a rollout's canary with stable: the kernel's tallies, read
+ * again and again, become votes under the share at which their connections
+ * were assigned, and the trial (judge/trial.h) weighs them.  What decides is
+ * frozen as the rollout begins: which gates there are, their margins, alpha
+ * and the edges.  Plain bytes, kept with the rollout.
+ */
+#ifndef PERCH_CORE_COMPARE_H
+#define PERCH_CORE_COMPARE_H
+
+#include "judge/edges.h"
+#include "judge/trial.h"
+#include "model.h"
+
+/* What the canary's share was while an epoch lasted. */
+struct compare_epoch {
+	__u32 epoch;		/* 0: not known */
+	__u32 warming;		/* a step's begin: waits do not vote */
+	double w;		/* of the hash range that is canary's or stable's */
+};
+
+struct compare {
+	struct trial trial;
+	struct trial_policy policy;
+	struct edges edges[TRIAL_WAITS];
+	struct compare_epoch epoch[PERCH_EPOCHS];	/* by epoch / 2 % PERCH_EPOCHS */
+	struct perch_tallies seen[2];	/* as last read: stable's, the canary's */
+	double log_e;		/* as of the last look */
+	__u32 gates;		/* event gates and, from TRIAL_EVENTS on, waits: a bit each */
+	__u32 blind;		/* waits of which too little was known to freeze edges */
+};
+
+_Static_assert(sizeof(struct compare) <= PERCH_COMPARISON_BYTES - 8, "comparison");
+
+/* Margin of a gate of the policy; 0: there is no such gate. */
+double compare_margin(const struct model_compare *m, unsigned gate);
+const char *compare_gate_name(unsigned gate);	/* "reset" */
+
+/* A rollout begins; `history` is what is known of stable's waits. */
+void compare_begin(struct compare *c, const struct model_compare *m, double alpha, const struct perch_votes *history,
+		   __u64 now);
+/* The word that sets a share was written: votes of its epoch are of this w. */
+void compare_step(struct compare *c, __u32 epoch, double w, bool warming);
+/* The kernel's tables were lost and count from nothing; so may the clock. */
+void compare_restart(struct compare *c, __u64 now);
+/* What the kernel has tallied up to now. */
+void compare_take(struct compare *c, const struct perch_tallies *stable, const struct perch_tallies *canary, __u64 now);
+/* Is the canary proven worse?  The strongest gate + 1, or 0; then the sentence. */
+unsigned compare_failed(const struct compare *c);
+bool compare_fails(const struct compare *c, char *why, size_t size);
+double compare_gate_log_e(const struct compare *c, unsigned gate);
+/* What a gate's versions had; of waits above the edge that speaks loudest,
+ * which is returned. */
+unsigned compare_counts(const struct compare *c, unsigned gate, struct loss_counts *canary, struct loss_counts *stable);
+
+/* What the loss rule is asked. */
+struct compare_next {
+	double share;		/* the next step's, 0..1 */
+	double rate;		/* connections per second, of both versions */
+	double canary_rate;	/* of the canary's */
+};
+/* Is it safe to go on to the next share?  If not, what is missing, and *eta in
+ * seconds or NAN. */
+bool compare_safe(const struct compare *c, const struct model_compare *m, const struct compare_next *next, char *why,
+		  size_t size, double *eta);
+
+#endif

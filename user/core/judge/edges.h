@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * Edges of the latency gate, frozen before the canary's first connection:
+ * buckets of stable's own waits (p50, p90, p95, p99, p99.9), and the canary's,
+ * which lie maxSlowdown higher, rounded up to a bucket in its favour.
+ */
+#ifndef PERCH_CORE_JUDGE_EDGES_H
+#define PERCH_CORE_JUDGE_EDGES_H
+
+#include <stdbool.h>
+
+#include <perch/abi.h>
+
+#include "wait.h"
+
+/* Waits that must be known before edges are worth freezing, and beyond an
+ * edge before it is used. */
+#define EDGES_LEAST 200
+#define EDGES_BEYOND 10
+
+struct edges {
+	double beyond[WAIT_EDGES];	/* stable's share above; 0: the edge is not used */
+	__u8 stable[WAIT_EDGES], canary[WAIT_EDGES];	/* buckets, or PERCH_NO_EDGE */
+};
+
+/* From a histogram of PERCH_HIST_BUCKETS.  False, and no edges, when it has
+ * too little. */
+bool edges_freeze(struct edges *ret, const __u64 *histogram, double slowdown);
+
+#endif
