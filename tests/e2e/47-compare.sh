@@ -9,7 +9,7 @@
 
 lab_up 2
 
-# service NAME PORT SERVERPORT ROLLOUT: v1 and v2 on that port of their hosts.
+# service NAME PORT SERVERPORT ROLLOUT [INTERVAL]: v1 and v2 on that port of their hosts.
 service() {
 	cat <<-END
 		  - name: $1
@@ -20,13 +20,13 @@ service() {
 		      - { name: v2, role: canary, backends: ["10.2.0.12:$3"] }
 		    rollout:
 		      steps: [50, 100]
-		      interval: 2s
 		      minConnections: 20
 		      warmup: 1s
 		      watch: 0s
 		      reflex: { connectFailures: 0 }
 		      gates: [{ signal: connect_failure }, { signal: reset }, { signal: no_response }, { signal: response_time }]
 		      $4
+		      interval: ${5:-2s}
 	END
 }
 
@@ -34,11 +34,13 @@ services() {
 	service refuses 80 7000 "maxLoss: 100"
 	service resets 81 7001 "maxLoss: 100"
 	service hangs 82 7002 "maxLoss: 100"
-	service slow 83 7003 "maxLoss: 100"
+	service slow 83 7003 "maxLoss: 100" 20s
 	service healthy 84 7004 "maxLoss: 2"
 	service alike 85 7005 "maxLoss: 100"
 	service late 86 7006 "maxLoss: 100"
 	service careful 87 7007 $'maxLoss: 0.05\n      maxLossPerHour: 0'
+	service crashes 88 7008 "maxLoss: 100" 5m
+	service walled 89 7009 "maxLoss: 100" 12s
 }
 services | perch_config tc
 
@@ -57,8 +59,23 @@ server s1 v1 7004 -d 5; server s2 v2 7004 -d 5
 server s1 v1 7005 -d 5 -x; server s2 v2 7005 -d 5 -x
 server s1 v1 7006 -d 40; server s2 v2 7006 -d 42
 server s1 v1 7007; server s2 v2 7007
+server s1 v1 7008; server s2 v2 7008
+CRASHES=$SPAWNED
+server s1 v1 7009; server s2 v2 7009
+# one client whom neither version can hear
+for host in s1 s2; do
+	in_ns $host nft -f - <<-END
+		table ip walled {
+			chain in {
+				type filter hook input priority 0;
+				ip saddr 10.1.9.9 tcp dport 7009 drop
+			}
+		}
+	END
+done
 start_perchd
-for port in 80 81 82 83 84 85 86 87; do
+lab_spawn c "$LAB_DIR/load-walled" "$TOOLS/shortconn" -t 240 -r 10 -j 400 -w 8000 -s 10.1.9.9 -m 1 "$VIP4" 89
+for port in 80 81 82 83 84 85 86 87 88 89; do
 	lab_spawn c "$LAB_DIR/load-$port" "$TOOLS/shortconn" -t 240 -r 60 -j 400 -w 3000 -s 10.1.1.0 -m 2000 "$VIP4" $port
 done
 sleep 8		# waits of stable, of which edges are made
@@ -74,7 +91,7 @@ is() {
 	return 1
 }
 
-for name in refuses resets hangs slow healthy alike late careful; do
+for name in refuses resets hangs slow healthy alike late careful crashes walled; do
 	perch rollout start $name > /dev/null || die "no rollout of $name"
 done
 
@@ -106,6 +123,18 @@ test_why_shows_the_numbers() {
 	expect grep -Eq "^ *response_time +fail +[0-9]+ of [0-9]+" "$LAB_DIR/why"
 	expect grep -Eq "^ *connect_failure +inconclusive" "$LAB_DIR/why"
 	expect is slow '.compared[] | select(.name == "response_time") | .edges[0] | .canary / .stable | . >= 1.25 and . < 1.5' true
+}
+
+test_a_canary_that_crashes_in_the_middle_goes_back() {
+	expect is crashes .phase Progressing
+	lab_kill KILL "$CRASHES"
+	goes_back crashes "^gate (connect_failure|reset): " 30
+}
+
+test_one_client_that_neither_hears_is_no_reason() {
+	expect wait_for 90 is walled .phase Succeeded
+	expect is walled '.compared[] | select(.name == "connect_failure") | .canary.bad > 0 and .stable.bad > 0' true
+	say "walled: $(show walled '.compared[] | select(.name == "connect_failure") | "\(.canary.bad) of \(.canary.of), \(.stable.bad) of \(.stable.of)"')"
 }
 
 test_a_healthy_canary_is_promoted() {
@@ -142,7 +171,8 @@ test_a_rollout_goes_on_where_it_was_after_a_crash() {
 }
 
 run test_a_canary_that_refuses_goes_back test_a_canary_that_resets_goes_back test_a_canary_that_never_answers_goes_back \
-	test_a_canary_twice_as_slow_goes_back test_why_shows_the_numbers test_a_healthy_canary_is_promoted test_both_alike_bad_is_no_reason_to_go_back \
+	test_a_canary_twice_as_slow_goes_back test_why_shows_the_numbers test_a_canary_that_crashes_in_the_middle_goes_back \
+	test_one_client_that_neither_hears_is_no_reason test_a_healthy_canary_is_promoted test_both_alike_bad_is_no_reason_to_go_back \
 	test_a_little_slower_is_within_the_margin test_a_step_waits_until_enough_is_known_and_says_for_how_much \
 	test_a_rollout_goes_on_where_it_was_after_a_crash
 finish

@@ -82,6 +82,7 @@ static inline void maps_make(__u32 slice_words)
 			       PERCH_OBSERVED * PERCH_SLOTS);
 	m->tallies_fd = map_make(BPF_MAP_TYPE_PERCPU_ARRAY, "tallies", 4, sizeof(struct perch_tallies),
 				 PERCH_OBSERVED * PERCH_SLOTS);
+	m->caps_fd = map_make(BPF_MAP_TYPE_ARRAY, "caps", 4, sizeof(struct perch_caps), PERCH_OBSERVED);
 	cpus = libbpf_num_possible_cpus();
 	assert_int_equal(tables_open(&t, &d), 0);
 }
@@ -117,6 +118,7 @@ static inline int teardown(void **state)
 	close(m->counters_fd);
 	close(m->votes_fd);
 	close(m->tallies_fd);
+	close(m->caps_fd);
 	return 0;
 }
 

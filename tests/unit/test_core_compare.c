@@ -189,6 +189,22 @@ static void test_waits_vote_but_not_in_a_warm_up(void **state)
 	assert_non_null(strstr(why, " above p"));
 }
 
+/* Votes come as connections end: the faster version's first.  Good ones that
+ * lead prove nothing, else a canary a little slower would go back at a high
+ * rate. */
+static void test_good_waits_that_come_first_prove_nothing(void **state)
+{
+	struct model_compare m = policy();
+	struct arms *a = begun(&m);
+	char why[128] = "";
+
+	a->stable.cell[CELL].wait[PERCH_WAIT_RESPONSE].n = 200;
+	a->stable.cell[CELL].wait[PERCH_WAIT_RESPONSE].above[0] = 60;
+	look(a, 2 * SECOND);
+	assert_false(compare_fails(&a->c, why, sizeof(why)));
+	assert_true(a->c.log_e < 0.1);
+}
+
 /* Edges: in a bucket of stable's quantile, and for the canary so much higher
  * that no wait of maxSlowdown times the edge is above. */
 static void test_edges_are_stables_quantiles_and_shifted_up(void **state)
@@ -206,6 +222,25 @@ static void test_edges_are_stables_quantiles_and_shifted_up(void **state)
 		assert_true(e.beyond[i] > 0 && e.beyond[i] <= 1 - wait_quantile[i] + 1e-9);
 		assert_true(histogram_high(e.canary[i]) >= 1.25 * edge - 1e-9);
 		assert_true(histogram_low(e.canary[i]) < 1.25 * edge);
+	}
+	assert_int_not_equal(e.stable[0], PERCH_NO_EDGE);
+}
+
+/* Of waits of microseconds only what a person could notice is slower. */
+static void test_edges_leave_hosts_a_millisecond(void **state)
+{
+	struct perch_votes fast = { 0 };
+	struct edges e;
+
+	for (unsigned us = 30; us < 60; us++)
+		fast.longest_wait[perch_hist_bucket(us)] += 1000;
+	assert_true(edges_freeze(&e, fast.longest_wait, 1.25));
+	for (unsigned i = 0; i < WAIT_EDGES; i++) {
+		if (e.stable[i] == PERCH_NO_EDGE)
+			continue;
+		assert_true(histogram_high(e.stable[i]) < 70e-6);
+		assert_true(histogram_high(e.canary[i]) >= histogram_high(e.stable[i]) + EDGES_SLACK);
+		assert_true(histogram_high(e.canary[i]) < 1.3 * EDGES_SLACK);
 	}
 	assert_int_not_equal(e.stable[0], PERCH_NO_EDGE);
 }
@@ -279,7 +314,9 @@ int main(void)
 		cmocka_unit_test(test_a_worse_canary_is_named_with_its_numbers),
 		cmocka_unit_test(test_equal_arms_prove_nothing),
 		cmocka_unit_test(test_waits_vote_but_not_in_a_warm_up),
+		cmocka_unit_test(test_good_waits_that_come_first_prove_nothing),
 		cmocka_unit_test(test_edges_are_stables_quantiles_and_shifted_up),
+		cmocka_unit_test(test_edges_leave_hosts_a_millisecond),
 		cmocka_unit_test(test_edges_need_a_history),
 		cmocka_unit_test(test_going_on_needs_connections_and_says_how_many),
 		cmocka_unit_test(test_after_a_loss_of_the_tables_counts_begin_anew),

@@ -210,6 +210,60 @@ static void votes_write(__u32 key, __u64 connects)
 	free(v);
 }
 
+static void tally_write(__u32 key, __u32 epoch, __u64 bad, int cpu)
+{
+	struct perch_tallies *v = calloc(cpus, sizeof(*v));
+
+	assert_int_equal(bpf_map_lookup_elem(m->tallies_fd, &key, v), 0);
+	v[cpu].cell[epoch / 2 % PERCH_EPOCHS].epoch = epoch;
+	v[cpu].cell[epoch / 2 % PERCH_EPOCHS].outcome[PERCH_RESET].bad = bad;
+	assert_int_equal(bpf_map_update_elem(m->tallies_fd, &key, v, BPF_ANY), 0);
+	free(v);
+}
+
+/* Of each place the newest epoch, over those CPUs that have it. */
+static void test_tallies_are_of_one_epoch_over_all_cpus(void **state)
+{
+	struct perch_tallies v;
+	struct place p;
+
+	place_make(&p, 0, 1, 1);
+	assert_int_equal(tables_tallies(t, 0, 1, &v), -ENOENT);
+	p.s.observed = true;
+	apply_new(&p);
+	tally_write(PERCH_SLOTS + 1, 4, 3, 0);
+	tally_write(PERCH_SLOTS + 1, 4, 5, cpus - 1);
+	tally_write(PERCH_SLOTS + 1, 6, 7, 0);
+	tally_write(PERCH_SLOTS + 1, 6 + 2 * PERCH_EPOCHS, 2, cpus - 1);
+	assert_int_equal(tables_tallies(t, 0, 1, &v), 0);
+	assert_int_equal(v.cell[2].epoch, 4);
+	assert_int_equal(v.cell[2].outcome[PERCH_RESET].bad, cpus > 1 ? 8 : 5);
+	assert_int_equal(v.cell[3].epoch, 6 + 2 * PERCH_EPOCHS);
+	assert_int_equal(v.cell[3].outcome[PERCH_RESET].bad, 2);
+}
+
+/* Nothing of the service before: votes, tallies, caps. */
+static void test_an_element_begins_anew_with_its_next_service(void **state)
+{
+	static struct perch_caps caps;
+	struct perch_tallies v;
+	__u32 id = 1;
+	struct place p;
+
+	memset(&caps, 0xff, sizeof(caps));
+	assert_int_equal(bpf_map_update_elem(m->caps_fd, &id, &caps, BPF_ANY), 0);
+	tally_write(PERCH_SLOTS + 1, 4, 3, 0);
+	place_make(&p, 0, 1, 1);
+	p.s.observed = true;
+	apply_new(&p);
+	assert_int_equal(m->services[0].observed, id);
+	assert_int_equal(bpf_map_lookup_elem(m->caps_fd, &id, &caps), 0);
+	for (unsigned i = 0; i < PERCH_CAP_WORDS; i++)
+		assert_int_equal(caps.word[i], 0);
+	assert_int_equal(tables_tallies(t, 0, 1, &v), 0);
+	assert_int_equal(v.cell[2].epoch, 0);
+}
+
 static void test_votes_of_a_slot_begin_anew_with_its_next_version(void **state)
 {
 	struct perch_votes v;
@@ -363,6 +417,8 @@ int main(void)
 		TEST(test_backend_element_is_reused_last_and_counts_from_0),
 		TEST(test_observed_element_has_limits_before_it_is_named),
 		TEST(test_votes_of_a_slot_begin_anew_with_its_next_version),
+		TEST(test_tallies_are_of_one_epoch_over_all_cpus),
+		TEST(test_an_element_begins_anew_with_its_next_service),
 		TEST(test_observed_pool_runs_out_with_an_error),
 		TEST(test_listener_rests_until_no_flow_names_it),
 		TEST(test_listener_ids_run_out_only_for_those_in_use),

@@ -76,12 +76,27 @@ static void outside_line(FILE *to, const json_t *g, bool last)
 	fputc('\n', to);
 }
 
+static void compared_line(FILE *to, const json_t *g, bool last)
+{
+	fprintf(to, "   %s %-24s %s", branch(last), field_line(g, "name"), field_line(g, "verdict"));
+	counts(to, "canary", json_object_get(g, "canary"));
+	counts(to, "stable", json_object_get(g, "stable"));
+	number(to, "margin", field_number(g, "margin"));
+	number(to, "ratio", field_number(g, "ratio"));
+	number(to, "E", field_number(g, "e"));
+	number(to, "fails at", field_number(g, "threshold"));
+	fputc('\n', to);
+}
+
 static void gates(FILE *to, const json_t *rollout)
 {
 	const json_t *list = field_list(rollout, "gates"), *outside = field_list(rollout, "outside"), *g;
-	size_t n = json_array_size(list), m = json_array_size(outside), i;
+	const json_t *compared = field_list(rollout, "compared");
+	size_t n = json_array_size(list), m = json_array_size(outside), c = json_array_size(compared), i;
 
-	fputs(n + m ? "`- gates\n" : "`- no gates\n", to);
+	fputs(n + m + c ? "`- gates\n" : "`- no gates\n", to);
+	json_array_foreach(compared, i, g)
+		compared_line(to, g, i + 1 == c && !n && !m);
 	json_array_foreach(list, i, g)
 		gate_line(to, g, i + 1 == n && !m);
 	json_array_foreach(outside, i, g)

@@ -9,8 +9,6 @@
 _Static_assert((int)TRIAL_EVENTS == (int)MODEL_EVENTS && (int)TRIAL_WAITS == (int)MODEL_WAITS &&
 		       (int)TRIAL_WAITS == (int)PERCH_WAITS, "gates");
 
-#define GATES (TRIAL_EVENTS + TRIAL_WAITS)
-
 /* Where the kernel tallies an event; -1: nowhere. */
 static const int outcome_of[TRIAL_EVENTS] = {
 	[TRIAL_CONNECT_FAILURE] = PERCH_CONNECT_FAILURE, [TRIAL_RESET] = PERCH_RESET,
@@ -20,12 +18,12 @@ static const int outcome_of[TRIAL_EVENTS] = {
 
 const char *compare_gate_name(unsigned gate)
 {
-	static const char *const name[GATES] = {
+	static const char *const name[COMPARE_GATES] = {
 		"connect_failure", "reset", "no_response", "retransmits", "http_4xx", "http_5xx", "udp_no_reply",
 		"connect_time", "response_time",
 	};
 
-	return gate < GATES ? name[gate] : "";
+	return gate < COMPARE_GATES ? name[gate] : "";
 }
 
 double compare_margin(const struct model_compare *m, unsigned gate)
@@ -61,6 +59,7 @@ void compare_begin(struct compare *c, const struct model_compare *m, double alph
 	trial_begin(&c->trial, now);
 	c->policy.alpha = alpha;
 	c->policy.beta = m->beta;
+	c->policy.bad_alone = true;
 	for (unsigned e = 0; e < TRIAL_EVENTS; e++) {
 		if (m->max_ratio[e] == 0 || outcome_of[e] < 0)
 			continue;
@@ -148,7 +147,7 @@ static unsigned gate_worst(const struct compare *c)
 	unsigned worst = 0;
 	double most = -INFINITY;
 
-	for (unsigned g = 0; g < GATES; g++)
+	for (unsigned g = 0; g < COMPARE_GATES; g++)
 		if (c->gates >> g & 1 && compare_gate_log_e(c, g) > most) {
 			worst = g;
 			most = compare_gate_log_e(c, g);

@@ -13,6 +13,8 @@
 #include "judge/trial.h"
 #include "model.h"
 
+#define COMPARE_GATES (TRIAL_EVENTS + TRIAL_WAITS)
+
 /* What the canary's share was while an epoch lasted. */
 struct compare_epoch {
 	__u32 epoch;		/* 0: not known */

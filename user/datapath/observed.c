@@ -39,6 +39,10 @@ static int observed_take(struct tables *t, __u16 *ret_id)
 			if (err)
 				return err;
 		}
+		/* whose bad votes another service took */
+		err = elements_zero(t, t->m->caps_fd, id, sizeof(struct perch_caps));
+		if (err)
+			return err;
 		t->next_observed = id + 1;
 		*ret_id = id;
 		return 0;

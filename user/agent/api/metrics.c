@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "../../core/address.h"
+#include "../../core/compare.h"
 #include "../../core/histogram.h"
 #include "api.h"
 #include "../health/health.h"
@@ -151,6 +152,10 @@ static void page_gates(const struct page *p)
 		for (unsigned g = 0; service_in_rollout(s) && g < j->n && g < s->model->rollout.n_gates; g++)
 			fprintf(p->f, "perch_gate_log_e{service=\"%s\",gate=\"%s\"} %g\n", s->name,
 				s->model->rollout.gate[g].name, j->gate[g].log_e);
+		for (unsigned g = 0; service_in_rollout(s) && s->compare && g < COMPARE_GATES; g++)
+			if (s->compare->gates >> g & 1)
+				fprintf(p->f, "perch_gate_log_e{service=\"%s\",gate=\"%s compared\"} %g\n", s->name,
+					compare_gate_name(g), compare_gate_log_e(s->compare, g));
 	}
 }
 

@@ -57,7 +57,7 @@ json_t *view_compared(const struct service *s)
 {
 	json_t *list = json_array();
 
-	for (unsigned g = 0; g < TRIAL_EVENTS + TRIAL_WAITS; g++)
+	for (unsigned g = 0; g < COMPARE_GATES; g++)
 		if (compare_margin(&s->model->rollout.compare, g) > 0)
 			json_array_append_new(list, gate_json(s, g));
 	return list;

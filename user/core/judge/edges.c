@@ -8,11 +8,11 @@
 
 _Static_assert(WAIT_EDGES == PERCH_EDGES, "edges");
 
-/* The bucket whose end no wait passes that is at most `slowdown` times as long
- * as one that passes the end of `bucket`; the last: none can be told to. */
+/* The bucket whose end no wait passes that is at most `slowdown` times as long,
+ * or the slack longer, as one that ends with `bucket`; the last: none does. */
 static unsigned edge_shifted(unsigned bucket, double slowdown)
 {
-	double us = ceil(histogram_high(bucket) * 1e6 * slowdown - 1e-6) - 1;
+	double edge = histogram_high(bucket), us = ceil(fmax(edge * slowdown, edge + EDGES_SLACK) * 1e6 - 1e-6) - 1;
 
 	return us < 1e15 ? perch_hist_bucket((__u64)us) : PERCH_HIST_BUCKETS - 1;
 }

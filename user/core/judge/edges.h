@@ -2,7 +2,9 @@
 /*
  * Edges of the latency gate, frozen before the canary's first connection:
  * buckets of stable's own waits (p50, p90, p95, p99, p99.9), and the canary's,
- * which lie maxSlowdown higher, rounded up to a bucket in its favour.
+ * which lie maxSlowdown higher, and EDGES_SLACK at least, rounded up to a bucket
+ * in its favour.  Hosts differ by some tens of microseconds for reasons that
+ * are nobody's release.
  */
 #ifndef PERCH_CORE_JUDGE_EDGES_H
 #define PERCH_CORE_JUDGE_EDGES_H
@@ -17,6 +19,7 @@
  * edge before it is used. */
 #define EDGES_LEAST 200
 #define EDGES_BEYOND 10
+#define EDGES_SLACK 0.001	/* s */
 
 struct edges {
 	double beyond[WAIT_EDGES];	/* stable's share above; 0: the edge is not used */

@@ -70,7 +70,8 @@ void trial_take(struct trial *t, const struct trial_policy *policy, const struct
 	}
 	for (unsigned w = 0; w < TRIAL_WAITS && !tally->warming; w++)
 		if (policy->wait[w])
-			wait_votes(&t->wait[w], tally->w, policy->beyond[w], &tally->canary.wait[w], &tally->stable.wait[w]);
+			(policy->bad_alone ? wait_votes_bad : wait_votes)(&t->wait[w], tally->w, policy->beyond[w],
+									  &tally->canary.wait[w], &tally->stable.wait[w]);
 	arm_add(&t->canary, &tally->canary);
 	arm_add(&t->stable, &tally->stable);
 }
