@@ -40,7 +40,7 @@ static void wait_gates(struct compare *c, const struct model_compare *m, const s
 	const __u64 *of[TRIAL_WAITS] = { history->connect_time, history->longest_wait };
 
 	for (unsigned w = 0; w < TRIAL_WAITS; w++) {
-		memset(&c->edges[w], PERCH_NO_EDGE, sizeof(c->edges[w]));
+		edges_none(&c->edges[w]);
 		if (m->max_slowdown[w] == 0)
 			continue;
 		c->policy.wait[w] = edges_freeze(&c->edges[w], of[w], compare_margin(m, TRIAL_EVENTS + w));

@@ -112,46 +112,45 @@ static void tally_add(struct perch_tally *to, const struct perch_tally *from)
 	to->epoch = from->epoch;
 }
 
-int tables_tallies(const struct tables *t, unsigned service, unsigned slot, struct perch_tallies *ret)
+/* What each CPU has of a slot, to be freed; NULL with *ret_err. */
+static void *observed_each(const struct tables *t, int fd, unsigned service, unsigned slot, size_t size, int *ret_err)
 {
 	__u32 key = t->m->services[service].observed * PERCH_SLOTS + slot;
-	struct perch_tallies *each;
-	int err;
+	void *each = key < PERCH_SLOTS ? NULL : calloc(t->cpus, size);
 
-	if (key < PERCH_SLOTS)
-		return -ENOENT;
-	each = calloc(t->cpus, sizeof(*each));
-	if (!each)
-		return -ENOMEM;
-	err = bpf_map_lookup_elem(t->m->tallies_fd, &key, each);
-	if (!err) {
-		memset(ret, 0, sizeof(*ret));
-		for (int cpu = 0; cpu < t->cpus; cpu++)
-			for (size_t i = 0; i < PERCH_EPOCHS; i++)
-				tally_add(&ret->cell[i], &each[cpu].cell[i]);
-	}
+	*ret_err = key < PERCH_SLOTS ? -ENOENT : each ? bpf_map_lookup_elem(fd, &key, each) : -ENOMEM;
+	if (!*ret_err)
+		return each;
 	free(each);
-	return err;
+	return NULL;
+}
+
+int tables_tallies(const struct tables *t, unsigned service, unsigned slot, struct perch_tallies *ret)
+{
+	int err;
+	struct perch_tallies *each = observed_each(t, t->m->tallies_fd, service, slot, sizeof(*each), &err);
+
+	if (!each)
+		return err;
+	memset(ret, 0, sizeof(*ret));
+	for (int cpu = 0; cpu < t->cpus; cpu++)
+		for (size_t i = 0; i < PERCH_EPOCHS; i++)
+			tally_add(&ret->cell[i], &each[cpu].cell[i]);
+	free(each);
+	return 0;
 }
 
 int tables_votes(const struct tables *t, unsigned service, unsigned slot, struct perch_votes *ret)
 {
-	__u32 key = t->m->services[service].observed * PERCH_SLOTS + slot;
-	struct perch_votes *each;
 	int err;
+	struct perch_votes *each = observed_each(t, t->m->votes_fd, service, slot, sizeof(*each), &err);
 
-	if (key < PERCH_SLOTS)
-		return -ENOENT;
-	each = calloc(t->cpus, sizeof(*each));
 	if (!each)
-		return -ENOMEM;
-	err = bpf_map_lookup_elem(t->m->votes_fd, &key, each);
-	if (!err) {
-		memset(ret, 0, sizeof(*ret));
-		for (int cpu = 0; cpu < t->cpus; cpu++)
-			for (size_t i = 0; i < sizeof(*ret) / sizeof(__u64); i++)
-				((__u64 *)ret)[i] += ((__u64 *)&each[cpu])[i];
-	}
+		return err;
+	memset(ret, 0, sizeof(*ret));
+	for (int cpu = 0; cpu < t->cpus; cpu++)
+		for (size_t i = 0; i < sizeof(*ret) / sizeof(__u64); i++)
+			((__u64 *)ret)[i] += ((__u64 *)&each[cpu])[i];
 	free(each);
-	return err;
+	return 0;
 }

@@ -60,6 +60,14 @@ static void emit_step(struct agent *a, struct service *s, __u32 from, const stru
 		   .reason = s->keep.rollout.reason, .comment = asker->comment);
 }
 
+/* The word that sets the share is written: the step's counts and time begin. */
+static void step_begins(struct service *s, bool warming)
+{
+	rollout_stepped(&s->keep.rollout, perch_word_epoch(s->word), clock_now());
+	s->keep.step_began_at = judge_connections(&s->keep.canary.sum);
+	comparing_step(s, warming);
+}
+
 static int rollout_set_share(struct agent *a, struct service *s, __u32 share, const struct asker *asker)
 {
 	const struct step step = { .slot = s->slot, .canary_share = share, .baseline_share = s->baseline_share,
@@ -69,10 +77,8 @@ static int rollout_set_share(struct agent *a, struct service *s, __u32 share, co
 
 	if (r)
 		return r;
-	rollout_stepped(&s->keep.rollout, perch_word_epoch(s->word), clock_now());
-	s->keep.step_began_at = judge_connections(&s->keep.canary.sum);
+	step_begins(s, comparing_warms(s));
 	fault_point("step", "unsaved");
-	comparing_step(s, comparing_warms(s));
 	save_rollout(a, s, true);
 	fault_point("step", "half-saved");
 	save_service(a, s);
@@ -90,9 +96,7 @@ static int rollout_warmed(struct agent *a, struct service *s)
 
 	if (r)
 		return r;
-	rollout_stepped(&s->keep.rollout, perch_word_epoch(s->word), clock_now());
-	s->keep.step_began_at = judge_connections(&s->keep.canary.sum);
-	comparing_step(s, false);
+	step_begins(s, false);
 	save_rollout(a, s, true);
 	save_service(a, s);
 	return 0;

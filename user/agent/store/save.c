@@ -190,10 +190,10 @@ int save_rollout(struct agent *a, struct service *s, bool stored)
 	s->keep.saved = clock_now();
 	s->next_save = s->keep.saved + NS_PER_S;
 	rollouts_follow(a, s);
-	if (a->datapath_open)
+	if (a->datapath_open) {
 		rollout_to_map(a, s);
-	if (a->datapath_open)
 		comparison_to_map(a, s);
+	}
 	if (!stored)
 		return 0;
 	s->stored_bad = arm_bad(&s->keep.canary);

@@ -32,15 +32,20 @@ static unsigned edge_bucket(const __u64 *h, __u64 n, double q, __u64 *ret_above)
 	return b;
 }
 
+void edges_none(struct edges *ret)
+{
+	memset(ret->stable, PERCH_NO_EDGE, sizeof(ret->stable));
+	memset(ret->canary, PERCH_NO_EDGE, sizeof(ret->canary));
+	memset(ret->beyond, 0, sizeof(ret->beyond));
+}
+
 bool edges_freeze(struct edges *ret, const __u64 *histogram, double slowdown)
 {
 	__u64 n = histogram_count(histogram), above;
 	unsigned last = PERCH_HIST_BUCKETS;
 	bool any = false;
 
-	memset(ret->stable, PERCH_NO_EDGE, sizeof(ret->stable));
-	memset(ret->canary, PERCH_NO_EDGE, sizeof(ret->canary));
-	memset(ret->beyond, 0, sizeof(ret->beyond));
+	edges_none(ret);
 	for (unsigned i = 0; i < WAIT_EDGES && n >= EDGES_LEAST; i++) {
 		unsigned b = edge_bucket(histogram, n, wait_quantile[i], &above), shifted;
 

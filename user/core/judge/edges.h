@@ -26,6 +26,8 @@ struct edges {
 	__u8 stable[WAIT_EDGES], canary[WAIT_EDGES];	/* buckets, or PERCH_NO_EDGE */
 };
 
+/* No edges. */
+void edges_none(struct edges *ret);
 /* From a histogram of PERCH_HIST_BUCKETS.  False, and no edges, when it has
  * too little. */
 bool edges_freeze(struct edges *ret, const __u64 *histogram, double slowdown);
