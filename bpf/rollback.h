@@ -10,6 +10,8 @@
 #include "event.h"
 #include "pick.h"
 
+#define ROLLBACK_AHEAD_NS 1000000
+
 /* The rollback itself; the word before it. */
 static __always_inline u64 rollback_write(struct perch_split *s, u32 by)
 {
@@ -43,6 +45,17 @@ static __always_inline void rollback_named(struct perch_split *s, u64 word)
 		__sync_val_compare_and_swap(&s->named, old, epoch << 32 | (u32)(bpf_ktime_get_ns() / 1000000000));
 }
 
+/* The host's word goes first, as in user space.  A little ahead: who gives up
+ * because others raise it has then been told of by them. */
+static __always_inline void rollback_tell(u64 now)
+{
+	struct perch_control *c = element(control, 0);
+
+	if (c)
+		rollback_raise(&c->severed, now + ROLLBACK_AHEAD_NS);
+	barrier();
+}
+
 /* The canary's established flows, as the service wants it. */
 static __always_inline void rollback_established(u32 service, u32 slot)
 {
@@ -53,6 +66,7 @@ static __always_inline void rollback_established(u32 service, u32 slot)
 
 	if (!sv || !v || sv->established == PERCH_KEEP)
 		return;
+	rollback_tell(now);
 	if (sv->established == PERCH_SEVER) {
 		rollback_raise(&v->sever_before, now);
 		return;

@@ -15,11 +15,20 @@
 /* Answers beside enum perch_reason. */
 #define GO -1
 
-static __always_inline bool steer_severed(const struct packet *p, const struct perch_version *v)
+/* Was p's flow ended?  Most are younger than what was ended last on this host,
+ * and need no look at their version, which is a line of memory per service. */
+static __always_inline bool steer_severed(const struct packet *p, u32 version)
 {
+	struct perch_control *c = element(control, 0);
 	u64 created = p->flow.created;
+	struct perch_version *v;
 
-	if (created < READ(v->sever_before) || (p->flow.flags & PERCH_FLOW_SEVERED))
+	if (p->flow.flags & PERCH_FLOW_SEVERED)
+		return true;
+	if (likely(c && created >= READ(c->severed)))
+		return false;
+	v = element(versions, version);
+	if (!v || created < READ(v->sever_before))
 		return true;
 	return created < READ(v->drain_before) && bpf_ktime_get_ns() >= READ(v->drain_at);
 }
@@ -115,11 +124,14 @@ static __always_inline void steer_aim(struct packet *p, const struct perch_backe
 /* The entry in p is there: use it, end it, or decide anew (found stays 0). */
 static __always_inline int steer_hit(struct packet *p)
 {
+	struct perch_counters *c = element(counters, p->flow.backend);
 	struct perch_backend *k = element(backends, p->flow.backend);
-	struct perch_version *v = k ? element(versions, k->version) : NULL;
 	bool forward = p->way == WAY_FORWARD;
 
-	if (!k || !v)
+	if (c)		/* asked for while the backend's line is on its way */
+		(void)READ(c->packets);
+
+	if (!k)
 		return PERCH_R_NOT_OURS;
 	p->service = k->service;
 	p->version = k->version;
@@ -127,7 +139,7 @@ static __always_inline int steer_hit(struct packet *p)
 		p->replace = 1;
 		return forward ? GO : PERCH_R_NOT_OUR_REPLY;
 	}
-	if (steer_severed(p, v) && !steer_last_word(p, k)) {
+	if (steer_severed(p, k->version) && !steer_last_word(p, k)) {
 		if (p->protocol == IPPROTO_TCP && p->piece != PIECE_LATER &&
 		    !(forward && (p->tcp & (TCP_SYN | TCP_ACK)) == TCP_SYN)) {
 			p->found = 1;

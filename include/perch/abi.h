@@ -16,7 +16,7 @@
 
 #include <linux/types.h>
 
-#define PERCH_ABI_VERSION 5
+#define PERCH_ABI_VERSION 6
 
 /* Limits.  Table sizes marked (load) may be set smaller or larger when the
  * object is loaded; MOST is what the types leave room for. */
@@ -37,7 +37,7 @@
 #define PERCH_WAYS 8
 #define PERCH_STRIPES 256
 #define PERCH_FILTER_BITS (1u << 19)
-#define PERCH_PAIRS 8		/* plans with their twins per service */
+#define PERCH_PAIRS 4		/* plans with their twins per service */
 #define PERCH_SHARE_ALL 10000	/* 100 % */
 #define PERCH_HIST_BUCKETS 192
 #define PERCH_LIMITS 4		/* response time limits of one service */
@@ -78,6 +78,8 @@ struct perch_control {
 	__u32 generation;	/* counts loads; goes into timer_generation */
 	__u64 sources;		/* bits of fullnat's source addresses: see
 				 * perch_source_bit */
+	__u64 severed;		/* ns: no version's sever_before or drain_before is
+				 * later, so that flows created since need not ask */
 	__u64 secret[4];	/* keys of every hash below */
 
 	__u32 timer_generation;	/* set by the program that armed the timer last */
@@ -101,7 +103,6 @@ struct perch_control {
 	__u64 traces_lost;	/* traces that found the ring full */
 	__u64 trace_tokens;	/* second << 32 | traces sent in it */
 	__u64 too_big_tokens;	/* second << 32 | told in it: PERCH_TOO_BIG_RATE */
-	__u64 reserved[1];
 };
 _Static_assert(sizeof(struct perch_control) == 192, "control");
 
@@ -272,7 +273,7 @@ struct perch_split {
 	__u64 line[6];
 	struct perch_plan plan[2 * PERCH_PAIRS];
 };
-_Static_assert(sizeof(struct perch_split) == 1088, "split");
+_Static_assert(sizeof(struct perch_split) == 576, "split");
 
 /*
  * A version: element service * PERCH_SLOTS + slot.  Its backends are in one

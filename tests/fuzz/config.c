@@ -218,6 +218,7 @@ static void clear_tables(struct fuzz *z)
 	memset(m->flows, 0, m->control->flow_sets * sizeof(*m->flows));
 	for (unsigned i = 0; i < MODEL_VERSIONS; i++)
 		m->versions[i].sever_before = m->versions[i].drain_before = m->versions[i].drain_at = 0;
+	m->control->severed = 0;
 	for (unsigned i = 1; i < MODEL_LISTENERS; i++)
 		m->listeners[i].leaving = m->listeners[i].adopt_until = 0;
 	for (unsigned i = 1; i < MODEL_BACKENDS; i++) {

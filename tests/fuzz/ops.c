@@ -79,10 +79,10 @@ static int op_sever(struct fuzz *z, const struct input *in)
 	__u64 now = lab_now();
 
 	if (in->op == OP_SEVER) {
-		version_sever(v, now);
+		version_sever(maps_of(z)->control, v, now);
 		return 0;
 	}
-	version_drain(v, now, 3600000);
+	version_drain(maps_of(z)->control, v, now, 3600000);
 	if (in->c & 1)
 		v->drain_at = now - 1;	/* due */
 	return 0;

@@ -94,6 +94,8 @@ int lab_step(struct lab *lab, __u32 share);
 void lab_plan(const struct lab_service *s, struct perch_plan *ret_plan, struct perch_plan *ret_twin);
 struct perch_split *lab_split(const struct lab *lab, bool v6);
 struct perch_version *lab_version(const struct lab *lab, bool v6, unsigned slot);
+struct perch_control *lab_control(const struct lab *lab);
+void lab_sever(const struct lab *lab, bool v6, unsigned slot);	/* now */
 __u32 lab_backend_id(const struct lab *lab, unsigned slot, bool v6, unsigned host);
 
 /* What a run is told besides its bytes. */

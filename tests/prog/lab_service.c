@@ -168,6 +168,16 @@ struct perch_version *lab_version(const struct lab *lab, bool is_v6, unsigned sl
 	return &lab->datapath.maps.versions[is_v6 * PERCH_SLOTS + slot];
 }
 
+struct perch_control *lab_control(const struct lab *lab)
+{
+	return lab->datapath.maps.control;
+}
+
+void lab_sever(const struct lab *lab, bool is_v6, unsigned slot)
+{
+	version_sever(lab_control(lab), lab_version(lab, is_v6, slot), lab_now());
+}
+
 static int apply(struct lab *lab, struct lab_service *s)
 {
 	bool known = lab->datapath.maps.services[s->placed.id].in_use;

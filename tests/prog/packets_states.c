@@ -55,7 +55,7 @@ bool after_first_piece(struct trial *t)
 
 static bool sever(struct trial *t)
 {
-	version_sever(lab_version(t->talk.lab, t->mode.v6, 0), lab_now());
+	lab_sever(t->talk.lab, t->mode.v6, 0);
 	return true;
 }
 

@@ -398,7 +398,7 @@ static void test_edges_answers_keep_tags_and_nothing_else(void **state)
 			t.client.vlans = i % 3;
 			t.client.ip_options = i < 3 ? 0 : 8;
 			assert_int_equal(talk_connect(&t), TALK_FORWARDED);
-			lab_version(lab, m.v6, talk_slot(&t))->sever_before = lab_now();
+			lab_sever(lab, m.v6, talk_slot(&t));
 			assert_reset(&t, i == 5 && m.hook == LAB_XDP ? 8000 : 100 * i);
 		}
 	}

@@ -153,7 +153,7 @@ static void test_explain_finds_the_flow_and_its_end(void **state)
 		assert_int_equal(explain_flow(maps, &tuple, &f), 0);
 		assert_int_equal(f.class, PERCH_TCP);
 		assert_null(explain_flow_ends(maps, &f, lab_now()));
-		version_sever(lab_version(lab, m.v6, 0), lab_now());
+		lab_sever(lab, m.v6, 0);
 		assert_string_equal(explain_flow_ends(maps, &f, lab_now()), "its version was severed");
 	}
 }

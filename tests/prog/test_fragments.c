@@ -310,11 +310,11 @@ static void test_fragments_leave_a_version_that_was_severed(void **state)
 		send_pieces(&t, orders[0]);
 		assert_int_equal(talk_slot(&t), 1);
 		/* anew to the same one, whose replies are no longer severed */
-		lab_version(*state, m.v6, 1)->sever_before = lab_now();
+		lab_sever(*state, m.v6, 1);
 		send_pieces(&t, orders[0]);
 		send_pieces_back(&t, orders[0]);
 		assert_int_equal(lab_step(*state, 0), 0);
-		lab_version(*state, m.v6, 1)->sever_before = lab_now();
+		lab_sever(*state, m.v6, 1);
 		t.known = false;
 		send_pieces(&t, orders[5]);
 		assert_int_equal(talk_slot(&t), 0);

@@ -354,7 +354,7 @@ static void test_severed_both_ends_are_told(void **state)
 		mode_talk(&t, lab, m, IPPROTO_TCP, 1000);
 		assert_int_equal(talk_connect(&t), TALK_FORWARDED);
 		exchange(&t, TCP_ACK);
-		version_sever(lab_version(lab, m.v6, 0), lab_now());
+		lab_sever(lab, m.v6, 0);
 		assert_int_equal(talk_backend(&t, TCP_ACK, 10), TALK_ANSWERED);
 		assert_int_equal(talk_client(&t, TCP_ACK, 10), TALK_ANSWERED);
 		assert_int_equal(talk_class(&t), PERCH_CLOSING);

@@ -200,7 +200,7 @@ static void test_icmp_about_the_severed_passes(void **state)
 			struct case_icmp c;
 
 			icmp_start(&t, lab, m, udp, 130 + udp);
-			lab_version(lab, m.v6, 0)->sever_before = lab_now();
+			lab_sever(lab, m.v6, 0);
 			icmp_from_backend_side(&c, &t, m, &from);
 			icmp_error_type(&c, 0);
 			icmp_passes_built(&c, PERCH_R_NOT_OURS);

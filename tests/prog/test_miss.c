@@ -107,7 +107,7 @@ static void test_miss_in_midstream_never_revives_a_severed_version(void **state)
 	for_each_mode(m) {
 		assert_int_equal(lab_step(*state, 5000), 0);
 		split_rollback(lab_split(*state, m.v6), PERCH_BY_AGENT);
-		version_sever(lab_version(*state, m.v6, 1), lab_now());
+		lab_sever(*state, m.v6, 1);
 		find_client(&t, *state, m, IPPROTO_TCP, 1, 0, 5000);
 		assert_int_equal(talk_client(&t, TCP_ACK, 10), TALK_FORWARDED);
 		assert_int_equal(talk_slot(&t), 0);
@@ -122,7 +122,7 @@ static void test_miss_in_midstream_never_revives_a_drained_version(void **state)
 	for_each_mode(m) {
 		assert_int_equal(lab_step(*state, 5000), 0);
 		split_rollback(lab_split(*state, m.v6), PERCH_BY_AGENT);
-		version_drain(lab_version(*state, m.v6, 1), lab_now(), 0);
+		version_drain(lab_control(*state), lab_version(*state, m.v6, 1), lab_now(), 0);
 		find_client(&t, *state, m, IPPROTO_TCP, 1, 0, 5000);
 		assert_int_equal(talk_client(&t, TCP_ACK, 10), TALK_FORWARDED);
 		assert_int_equal(talk_slot(&t), 0);

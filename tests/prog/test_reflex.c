@@ -287,6 +287,7 @@ static void test_reflex_does_to_established_flows_what_the_service_says(void **s
 		now = lab_now();
 		fire(&s);
 		assert_true(v->drain_before >= now);
+		assert_true(lab_control(*state)->severed >= v->drain_before);
 		assert_in_range(v->drain_at - v->drain_before, 29900000000ull, 30000000000ull);
 		assert_int_equal(v->sever_before, sever);
 		begin_again(&s);
@@ -294,6 +295,7 @@ static void test_reflex_does_to_established_flows_what_the_service_says(void **s
 		now = lab_now();
 		fire(&s);
 		assert_true(v->sever_before >= now);
+		assert_true(lab_control(*state)->severed >= v->sever_before);
 		begin_again(&s);
 		/* for the next hook: a drain of long ago is over */
 		v->drain_at = v->drain_before;

@@ -39,6 +39,7 @@
 static struct maps maps;
 static struct perch_control control = { .flow_sets = SETS, .hz = 250, .tick_shift = 2, .tick = 1000, .backends_n = 4,
 					.listeners_n = 4 };
+static struct perch_control host;
 static struct perch_version versions[PERCH_SLOTS];
 static struct perch_backend backends[4];
 static struct perch_listener listeners[4];
@@ -185,7 +186,7 @@ static void sever_resets_both_ends(int family)
 	connection_open(&c, family);
 	assert_true(connection_works(&c));
 	f = connection_enter(&c, 2, 3, 1000);
-	version_sever(&versions[1], 1001);
+	version_sever(&host, &versions[1], 1001);
 	assert_int_equal(flows_sever(&maps, 5000), 1);
 	assert_int_equal(end_wait(&c.client), ECONNRESET);
 	assert_int_equal(end_wait(&c.server), ECONNRESET);
@@ -221,7 +222,7 @@ static void test_sever_leaves_later_flows_and_other_versions(void **state)
 	connection_enter(&later, 0, 0, 2000);
 	connection_enter(&other, 0, 1, 10)->backend = 2;
 	backends[2] = (struct perch_backend){ .address = other.server.address, .state = PERCH_BACKEND_UP, .version = 2 };
-	version_sever(&versions[1], 2000);
+	version_sever(&host, &versions[1], 2000);
 	assert_int_equal(flows_sever(&maps, 5000), 0);
 	assert_true(connection_works(&later));
 	assert_true(connection_works(&other));
@@ -236,7 +237,7 @@ static void test_drain_severs_when_due_and_not_before(void **state)
 
 	connection_open(&c, AF_INET);
 	connection_enter(&c, 0, 0, 2000);
-	version_drain(&versions[1], 3000, 1);	/* due at 1,003,000 */
+	version_drain(&host, &versions[1], 3000, 1);	/* due at 1,003,000 */
 	assert_int_equal(flows_sever(&maps, 1002999), 0);
 	assert_true(connection_works(&c));
 	connection_enter(&c, 0, 0, 2000);
@@ -252,7 +253,7 @@ static void test_sever_sends_nothing_for_what_has_no_two_ends(void **state)
 	struct perch_flow *f;
 
 	connection_open(&c, AF_INET);
-	version_sever(&versions[1], 9000);
+	version_sever(&host, &versions[1], 9000);
 	f = connection_enter(&c, 0, 0, 1);
 	f->key.protocol = IPPROTO_UDP;
 	table[0].tag[0] = perch_tag(77, 3, PERCH_UDP, 900);
@@ -278,7 +279,7 @@ static void test_sever_tells_only_the_end_that_was_not_told(void **state)
 {
 	struct connection c = { 0 };
 
-	version_sever(&versions[1], 9000);
+	version_sever(&host, &versions[1], 9000);
 	connection_open(&c, AF_INET);
 	connection_enter(&c, 0, 0, 1)->flags |= PERCH_FLOW_SEVERED | PERCH_FLOW_TOLD_BACKEND;
 	table[0].tag[0] = perch_tag(77, 3, PERCH_CLOSING, 900);
@@ -356,7 +357,7 @@ static void test_reset_bytes_are_those_each_end_expects(void **state)
 	};
 	address_parse("127.0.0.9", &table[1].flow[1].key.client);
 	table[1].tag[1] = perch_tag(9, 1, PERCH_TCP, 900);
-	version_sever(&versions[1], 6);
+	version_sever(&host, &versions[1], 6);
 	assert_int_equal(flows_sever(&maps, 7), 1);
 
 	t = capture(fd, AF_INET, htons(80), frame);
@@ -391,7 +392,7 @@ static void test_reset_v6_checksum_is_right(void **state)
 
 	connection_open(&c, AF_INET6);
 	connection_enter(&c, 0, 0, 1);
-	version_sever(&versions[1], 6);
+	version_sever(&host, &versions[1], 6);
 	assert_int_equal(flows_sever(&maps, 7), 1);
 	t = capture(fd, AF_INET6, c.server.port, frame);
 	assert_non_null(t);
@@ -410,7 +411,7 @@ static void test_sever_of_many_tells_every_one(void **state)
 		connection_open(&c[i], AF_INET);
 		connection_enter(&c[i], i / PERCH_WAYS, i % PERCH_WAYS, 1);
 	}
-	version_sever(&versions[1], 6);
+	version_sever(&host, &versions[1], 6);
 	assert_int_equal(flows_sever(&maps, 7), SETS * PERCH_WAYS);
 	for (int i = 0; i < SETS * PERCH_WAYS; i++) {
 		assert_int_equal(end_wait(&c[i].client), ECONNRESET);

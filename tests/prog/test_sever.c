@@ -48,7 +48,7 @@ static void test_sever_answers_both_ends_with_a_reset(void **state)
 			__u64 severed = lab_reason(*state, mode_hook(m), PERCH_R_SEVERED);
 
 			connect_canary(&t, *state, m, n++);
-			version_sever(lab_version(*state, m.v6, 1), lab_now());
+			lab_sever(*state, m.v6, 1);
 			assert_int_equal(talk_client(&t, TCP_ACK | TCP_PSH, payload), TALK_ANSWERED);
 			assert_reset(&t, &t.client);
 			assert_int_equal(talk_class(&t), PERCH_CLOSING);
@@ -66,7 +66,7 @@ static void test_sever_answers_what_has_no_ack(void **state)
 
 	for_each_mode(m) {
 		connect_canary(&t, *state, m, 30);
-		version_sever(lab_version(*state, m.v6, 1), lab_now());
+		lab_sever(*state, m.v6, 1);
 		t.client.tcp_options = 12;
 		assert_int_equal(talk_client(&t, TCP_FIN, 33), TALK_ANSWERED);
 		assert_reset(&t, &t.client);
@@ -80,7 +80,7 @@ static void test_sever_answers_no_reset(void **state)
 
 	for_each_mode(m) {
 		connect_canary(&t, *state, m, 31);
-		version_sever(lab_version(*state, m.v6, 1), lab_now());
+		lab_sever(*state, m.v6, 1);
 		assert_int_equal(talk_client(&t, TCP_RST, 0), TALK_DROPPED);
 		assert_int_equal(talk_backend(&t, TCP_RST | TCP_ACK, 0), TALK_DROPPED);
 		assert_int_equal(lab_reason(*state, mode_hook(m), PERCH_R_SEVERED_DROP), m.v6 ? 4 : 2);
@@ -94,7 +94,7 @@ static void test_sever_answer_keeps_a_complete_checksum_complete(void **state)
 
 	for (unsigned v6 = 0; v6 < 2; v6++) {
 		connect_canary(&t, *state, (struct mode){ LAB_TC, v6 }, 32);
-		version_sever(lab_version(*state, v6, 1), lab_now());
+		lab_sever(*state, v6, 1);
 		t.complete = true;
 		/* with a payload to cut the kernel itself takes the sum for unknown */
 		result = talk_client(&t, TCP_ACK, 0);
@@ -110,7 +110,7 @@ static void test_sever_lets_a_new_connection_in(void **state)
 
 	for_each_mode(m) {
 		connect_canary(&t, *state, m, 33);
-		version_sever(lab_version(*state, m.v6, 1), lab_now());
+		lab_sever(*state, m.v6, 1);
 		t.known = false;
 		t.client.seq += 1000000;
 		assert_int_equal(talk_connect(&t), TALK_FORWARDED);
@@ -129,7 +129,7 @@ static void test_sever_touches_no_other_version(void **state)
 		mode_talk(&stable, *state, m, IPPROTO_TCP, 34);
 		assert_int_equal(talk_connect(&stable), TALK_FORWARDED);
 		connect_canary(&canary, *state, m, 35);
-		version_sever(lab_version(*state, m.v6, 1), lab_now());
+		lab_sever(*state, m.v6, 1);
 		assert_int_equal(talk_client(&stable, TCP_ACK, 10), TALK_FORWARDED);
 		assert_int_equal(talk_backend(&stable, TCP_ACK, 10), TALK_FORWARDED);
 		assert_int_equal(talk_class(&stable), PERCH_TCP);
@@ -150,7 +150,7 @@ static void test_sever_of_udp_decides_anew(void **state)
 		assert_int_equal(talk_slot(&t), 1);
 		backend = t.backend;
 		split_rollback(lab_split(*state, m.v6), PERCH_BY_AGENT);
-		version_sever(lab_version(*state, m.v6, 1), lab_now());
+		lab_sever(*state, m.v6, 1);
 		assert_int_equal(talk_backend(&t, 0, 10), TALK_DROPPED);
 		t.known = false;
 		assert_int_equal(talk_client(&t, 0, 10), TALK_FORWARDED);
@@ -169,7 +169,7 @@ static void test_drain_ends_flows_when_it_is_due_and_not_before(void **state)
 		struct perch_version *v = lab_version(*state, m.v6, 1);
 
 		connect_canary(&t, *state, m, 37);
-		version_drain(v, lab_now(), LATER_MS);
+		version_drain(lab_control(*state), v, lab_now(), LATER_MS);
 		assert_int_equal(talk_client(&t, TCP_ACK, 10), TALK_FORWARDED);
 		assert_int_equal(talk_backend(&t, TCP_ACK, 10), TALK_FORWARDED);
 		/* the time has come */
@@ -184,7 +184,7 @@ static void test_drain_spares_what_came_after_it(void **state)
 	static struct talk t;
 
 	for_each_mode(m) {
-		version_drain(lab_version(*state, m.v6, 1), lab_now(), 0);
+		version_drain(lab_control(*state), lab_version(*state, m.v6, 1), lab_now(), 0);
 		connect_canary(&t, *state, m, 38);
 		assert_int_equal(talk_client(&t, TCP_ACK, 10), TALK_FORWARDED);
 		assert_int_equal(talk_backend(&t, TCP_ACK, 10), TALK_FORWARDED);
@@ -199,12 +199,12 @@ static void test_sever_leaves_the_silent_end_to_user_space(void **state)
 
 	for_each_mode(m) {
 		connect_canary(&t, lab, m, 40);
-		version_sever(lab_version(lab, m.v6, 1), lab_now());
+		lab_sever(lab, m.v6, 1);
 		assert_int_equal(talk_backend(&t, TCP_ACK | TCP_PSH, 100), TALK_ANSWERED);
 		assert_int_equal(flows_sever(&lab->datapath.maps, lab_now()), 1);
 		assert_int_equal(flows_sever(&lab->datapath.maps, lab_now()), 0);
 		connect_canary(&t, lab, m, 41);
-		version_sever(lab_version(lab, m.v6, 1), lab_now());
+		lab_sever(lab, m.v6, 1);
 		assert_int_equal(talk_client(&t, TCP_ACK, 100), TALK_ANSWERED);
 		assert_int_equal(talk_backend(&t, TCP_ACK, 0), TALK_ANSWERED);
 		assert_int_equal(flows_sever(&lab->datapath.maps, lab_now()), 0);
@@ -221,7 +221,7 @@ static void test_sever_mark_of_user_space_ends_a_flow(void **state)
 		size_t by_class[16];
 
 		connect_canary(&t, lab, m, 39);
-		version_sever(lab_version(lab, m.v6, 1), lab_now());
+		lab_sever(lab, m.v6, 1);
 		assert_int_equal(flows_sever(&lab->datapath.maps, lab_now()), 1);
 		assert_int_equal(flows_sever(&lab->datapath.maps, lab_now()), 0);
 		flows_count(&lab->datapath.maps, by_class);

@@ -198,7 +198,7 @@ static void test_tunnel_tells_the_client_of_a_severed_version(void **state)
 	for_each_mode(m) {
 		mode_talk(&t, lab, m, IPPROTO_TCP, 202);
 		assert_int_equal(talk_connect_blind(&t), TALK_FORWARDED);
-		version_sever(lab_version(lab, m.v6, 0), lab_now());
+		lab_sever(lab, m.v6, 0);
 		assert_int_equal(talk_client(&t, TCP_ACK, 10), TALK_ANSWERED);
 		assert_int_equal(talk_client(&t, TCP_RST, 0), TALK_FORWARDED);
 	}

@@ -307,34 +307,40 @@ static void test_plan_overtaken_by_the_ring_is_stale(void **state)
 
 static void test_sever_only_moves_forward(void **state)
 {
+	struct perch_control host = { 0 };
 	struct perch_version v = { 0 };
 
-	version_sever(&v, NOW);
+	version_sever(&host, &v, NOW);
 	assert_int_equal(v.sever_before, NOW);
-	version_sever(&v, NOW - 1);
+	version_sever(&host, &v, NOW - 1);
 	assert_int_equal(v.sever_before, NOW);
-	version_sever(&v, NOW + 1);
+	assert_int_equal(host.severed, NOW);
+	version_sever(&host, &v, NOW + 1);
 	assert_int_equal(v.sever_before, NOW + 1);
+	assert_int_equal(host.severed, NOW + 1);
 }
 
 static void test_pending_drain_keeps_its_time(void **state)
 {
+	struct perch_control host = { 0 };
 	struct perch_version v = { 0 };
 
-	version_drain(&v, NOW, 30000);
+	version_drain(&host, &v, NOW, 30000);
 	assert_int_equal(v.drain_before, NOW);
 	assert_int_equal(v.drain_at, NOW + 30000000000);
-	version_drain(&v, NOW + 10000000000, 30000);
+	version_drain(&host, &v, NOW + 10000000000, 30000);
 	assert_int_equal(v.drain_before, NOW + 10000000000);
+	assert_int_equal(host.severed, NOW + 10000000000);
 	assert_int_equal(v.drain_at, NOW + 30000000000);
 }
 
 static void test_due_drain_stays_done_when_another_begins(void **state)
 {
+	struct perch_control host = { 0 };
 	struct perch_version v = { 0 };
 
-	version_drain(&v, NOW, 1000);
-	version_drain(&v, NOW + 5000000000, 1000);
+	version_drain(&host, &v, NOW, 1000);
+	version_drain(&host, &v, NOW + 5000000000, 1000);
 	assert_int_equal(v.sever_before, NOW);
 	assert_int_equal(v.drain_before, NOW + 5000000000);
 	assert_int_equal(v.drain_at, NOW + 6000000000);
@@ -342,11 +348,12 @@ static void test_due_drain_stays_done_when_another_begins(void **state)
 
 static void test_drain_after_a_sever_has_its_own_time(void **state)
 {
+	struct perch_control host = { 0 };
 	struct perch_version v = { 0 };
 
-	version_drain(&v, NOW, 1000);
-	version_sever(&v, NOW + 500000000);
-	version_drain(&v, NOW + 600000000, 1000);
+	version_drain(&host, &v, NOW, 1000);
+	version_sever(&host, &v, NOW + 500000000);
+	version_drain(&host, &v, NOW + 600000000, 1000);
 	assert_int_equal(v.sever_before, NOW + 500000000);
 	assert_int_equal(v.drain_at, NOW + 1600000000);
 }

@@ -151,9 +151,9 @@ static void end_established(const struct aftermath *a, unsigned slot)
 	struct perch_version *v = &a->m->versions[a->id * PERCH_SLOTS + slot];
 
 	if (a->mode == PERCH_SEVER)
-		version_sever(v, a->now);
+		version_sever(a->m->control, v, a->now);
 	else if (a->mode == PERCH_DRAIN)
-		version_drain(v, a->now, a->m->services[a->id].drain_ms);
+		version_drain(a->m->control, v, a->now, a->m->services[a->id].drain_ms);
 }
 
 /* Who was first is kept: a rollback that is said again changes no record. */

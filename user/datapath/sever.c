@@ -12,8 +12,16 @@ static void move_forward(__u64 *at, __u64 value)
 		;
 }
 
-void version_sever(struct perch_version *v, __u64 now)
+/* The host's word goes first: who sees it asks the version, and where this ends
+ * half-way nothing was ended. */
+static void host_tell(struct perch_control *host, __u64 now)
 {
+	move_forward(&host->severed, now);
+}
+
+void version_sever(struct perch_control *host, struct perch_version *v, __u64 now)
+{
+	host_tell(host, now);
 	move_forward(&v->sever_before, now);
 }
 
@@ -23,12 +31,13 @@ void version_sever(struct perch_version *v, __u64 now)
  * that none of its flows comes back.  The time is written before the flows it
  * is for: the reverse would end them at once.
  */
-void version_drain(struct perch_version *v, __u64 now, __u32 drain_ms)
+void version_drain(struct perch_control *host, struct perch_version *v, __u64 now, __u32 drain_ms)
 {
 	__u64 before = __atomic_load_n(&v->drain_before, __ATOMIC_ACQUIRE);
 	__u64 at = __atomic_load_n(&v->drain_at, __ATOMIC_RELAXED);
 	bool open = before > __atomic_load_n(&v->sever_before, __ATOMIC_RELAXED);
 
+	host_tell(host, now);
 	if (open && at <= now)
 		move_forward(&v->sever_before, before);
 	if (!open || at <= now)

@@ -421,7 +421,7 @@ int tables_remove(struct tables *t, unsigned service)
 	/* Nothing leads to its flows any more: let the sweeper end them. */
 	now = clock_ns();
 	for (unsigned slot = 0; slot < PERCH_SLOTS; slot++)
-		version_sever(&t->m->versions[service * PERCH_SLOTS + slot], now);
+		version_sever(t->m->control, &t->m->versions[service * PERCH_SLOTS + slot], now);
 	service_take_down(t, service);
 	return 0;
 }

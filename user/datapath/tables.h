@@ -111,8 +111,8 @@ int tables_tallies(const struct tables *t, unsigned service, unsigned slot, stru
 int tables_votes(const struct tables *t, unsigned service, unsigned slot, struct perch_votes *ret);
 /* Rollback's second write, for a version: `now` ends its flows created before
  * now (monotonic ns); drain: from now + drain_ms on. */
-void version_sever(struct perch_version *v, __u64 now);
-void version_drain(struct perch_version *v, __u64 now, __u32 drain_ms);
+void version_sever(struct perch_control *host, struct perch_version *v, __u64 now);
+void version_drain(struct perch_control *host, struct perch_version *v, __u64 now, __u32 drain_ms);
 
 /* Backends are held for these reasons (enum perch_backend_held, 0: none).  No
  * packet chooses one before it is UP, nor any more when it is DOWN or DRAINING.
