@@ -122,6 +122,7 @@ struct packet {
 	u8 closed;		/* this packet was its flow's end */
 	u8 source_number;	/* of the source address that was searched out */
 	u64 via;		/* next hop there, 0: not known */
+	u64 path;		/* of a tunnel, as in its backend; else 0 */
 
 	/* an ICMP error: then the ends, ports and protocol above are those of
 	 * the packet that would answer the quoted one, and steer by that */
@@ -134,6 +135,10 @@ struct packet {
 	 * rounds every frame up to 32 bytes */
 	struct bpf_fib_lookup fib;
 };
+
+/* What every host takes, whole or put together again. */
+#define IPV4_MTU_LEAST 576
+#define IPV6_MTU_LEAST 1280
 
 /* The next hop is this host's stack, which gets the packet rewritten. */
 #define VIA_UP ((u64)PERCH_VIA_STACK << 48)

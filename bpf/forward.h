@@ -46,22 +46,49 @@ static __always_inline bool via_shrinks(const struct packet *p)
 	return p->gso && p->protocol == IPPROTO_TCP && p->gso_size > 2 * p->overhead;
 }
 
+/* Does p fit, with what goes in front? */
+static __always_inline bool via_fits(struct packet *p, u32 mtu)
+{
+	u32 size = p->length - p->ip;
+
+	if (p->gso)
+		size = p->ip_length - p->payload + p->gso_size;
+	if (likely(size + p->overhead <= mtu))
+		return true;
+	p->shrinks = via_shrinks(p) && size <= mtu;
+	return p->shrinks;
+}
+
+/* The smaller of `mtu`, of a device, and of what a router has said of the path,
+ * which holds for a time and is never believed below what every host takes, so
+ * that nobody is told of less. */
+GLOBAL u32 via_path_mtu(struct packet *p, u32 mtu)
+{
+	u32 least, path;
+
+	if (!p || p->path < bpf_ktime_get_ns())
+		return mtu;
+	least = (p->v6 ? IPV6_MTU_LEAST : IPV4_MTU_LEAST) + p->overhead;
+	path = perch_path_mtu(p->path);
+	path = path < least ? least : path;
+	return path < mtu ? path : mtu;
+}
+
+static __always_inline u32 via_mtu(struct packet *p, u32 mtu)
+{
+	return likely(!p->path) ? mtu : via_path_mtu(p, mtu);
+}
+
 /* Device of a via, if XDP (or TC) can send p by it: NULL with the reason. */
 static __always_inline struct perch_device *via_device(struct packet *p, u32 *reason)
 {
 	struct perch_device *d = element(devices, perch_via_device(p->via));
-	u32 size = p->length - p->ip;
 
 	*reason = PERCH_R_NO_XMIT;
 	if (!d || !d->in_use || (p->hook == PERCH_HOOK_XDP && !via_takes(d, p)))
 		return NULL;
-	if (p->gso)
-		size = p->ip_length - p->payload + p->gso_size;
 	*reason = PERCH_R_TOO_BIG;
-	if (likely(size + p->overhead <= d->mtu))
-		return d;
-	p->shrinks = via_shrinks(p) && size <= d->mtu;
-	return p->shrinks ? d : NULL;
+	return via_fits(p, via_mtu(p, d->mtu)) ? d : NULL;
 }
 
 static __always_inline struct perch_device *device_by_index(u32 ifindex)

@@ -115,6 +115,8 @@ static __always_inline int icmp_read_quote(void *data, void *end, struct packet 
 	void *ip;
 	int r;
 
+	p->quoted = 0;		/* so far: path.h asks */
+	p->source_port = 0;
 	if (p->protocol != (p->v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP))
 		return PERCH_R_PROTOCOL;
 	if (p->piece != PIECE_WHOLE)
@@ -130,8 +132,11 @@ static __always_inline int icmp_read_quote(void *data, void *end, struct packet 
 	if (p->v6 ? ip + sizeof(struct ipv6hdr) > end : ip + sizeof(struct iphdr) > end)
 		return PERCH_R_MALFORMED;
 	r = p->v6 ? quote_v6(ip, p, &quote_end) : quote_v4(ip, p, &quote_end);
-	if (r == PARSED)
-		r = quote_transport(data, end, p, last < quote_end ? last : quote_end);
+	if (r != PARSED) {
+		p->quoted = 0;
+		return r;
+	}
+	r = quote_transport(data, end, p, last < quote_end ? last : quote_end);
 	if (r != PARSED)
 		return r;
 	/* from here on the answer to the quoted packet is asked about */

@@ -13,6 +13,7 @@
 #include "icmp.h"
 #include "parse.h"
 #include "parse_odd.h"
+#include "path.h"
 #include "toobig.h"
 #include "trace.h"
 #include "unpack.h"
@@ -238,18 +239,21 @@ static __always_inline int tc_next_hop(struct __sk_buff *skb, struct packet *p, 
 		if (r < 0)
 			return tc_too_big(skb, p, -r);
 	}
-	if (!p->via || via_up(p->via))
+	if (!p->via)
+		return via_fits(p, via_mtu(p, ~0u)) ? GO : PERCH_R_TOO_BIG;
+	if (via_up(p->via))
 		return GO;
 	*ret = via_device(p, &reason);
 	return *ret ? GO : tc_too_big(skb, p, reason);
 }
 
 /* What the next hop takes, of a packet that it did not. */
-static __always_inline u32 tc_mtu(const struct packet *p)
+static __always_inline u32 tc_mtu(struct packet *p)
 {
 	struct perch_device *d = p->via ? element(devices, perch_via_device(p->via)) : NULL;
+	u32 mtu = d ? d->mtu : p->fib.mtu_result;
 
-	return d ? d->mtu : p->fib.mtu_result;
+	return via_mtu(p, mtu ? mtu : ~0u);	/* the path alone, if no neighbour was known */
 }
 
 /* A packet that goes nowhere by us: back, away, or as it came up the stack. */
@@ -276,7 +280,7 @@ static __always_inline int tc_other(struct __sk_buff *skb, struct packet *p, int
 	if (r == GO)
 		r = tc_next_hop(skb, p, &d);
 	if (r != GO)
-		return tc_pass(PERCH_HOOK_TC_IN, r);
+		return tc_pass(PERCH_HOOK_TC_IN, path_learn(skb, p, r));
 	icmp_commit(p);
 	reason_count(PERCH_HOOK_TC_IN, PERCH_R_ICMP);
 	if (!(perch_one_sided(p->forward) ? carry_tc(skb, p, d) : icmp_write_tc(skb, p, !via_up(p->via)))) {

@@ -112,6 +112,7 @@ static __always_inline void steer_aim(struct packet *p, const struct perch_backe
 {
 	p->forward = k->forward;
 	p->overhead = tunnel_overhead(k);
+	p->path = READ(k->path);
 	p->new_address = k->address;
 	p->new_port = k->port ? k->port : p->destination_port;
 	p->client_port = p->flow.translated;
@@ -324,6 +325,7 @@ GLOBAL int steer_find(struct packet *p)
 	p->via = 0;
 	p->forward = PERCH_NAT;
 	p->overhead = p->shrinks = 0;
+	p->path = 0;
 	p->alias_tag = 0;
 	if (p->from_backend && source_maybe(&p->destination))
 		r = steer_reply_source(p);

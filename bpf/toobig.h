@@ -18,7 +18,6 @@
 /* Of the packet, from its IP header on: in all less than the 576 bytes that
  * every host takes. */
 #define TOO_BIG_QUOTE 512
-#define IPV6_MTU_LEAST 1280
 
 /* Is it a packet that the stack may take apart?  Then it goes there. */
 GLOBAL int too_big_splits(struct __sk_buff *skb, struct packet *p)

@@ -359,9 +359,17 @@ struct perch_backend {
 	__u8 forward;		/* as in its service */
 	__u8 zero;
 	__u32 port_turn;	/* fullnat: where the search for a source port begins */
-	__u64 reserved;
+	__u64 path;		/* tunnels: what a router has said fits the way there,
+				 * kept by the kernel: see perch_path */
 };
 _Static_assert(sizeof(struct perch_backend) == 64, "backend");
+
+/* A path's MTU and until when it holds, in one word, so that one compare with
+ * the time tells: ns, the last 16 bits of which are the MTU.  RFC 1191 and
+ * RFC 8201 recommend ten minutes. */
+#define PERCH_PATH_NS 600000000000ull
+static inline __u32 perch_path_mtu(__u64 path) { return path & 0xffff; }
+static inline __u64 perch_path(__u64 until, __u32 mtu) { return (until & ~0xffffull) | (mtu & 0xffff); }
 
 #include <perch/flow.h>
 

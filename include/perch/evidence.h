@@ -201,7 +201,10 @@ enum perch_verdict { PERCH_V_PASS, PERCH_V_FORWARD, PERCH_V_DROP, PERCH_V_ANSWER
 	X(NOT_ON_LINK, PASS, "not_on_link", "dsr: its backend is behind a router, where a MAC does not lead") \
 	X(UNPACKED, PASS, "unpacked", "taken out of its tunnel, for this host") \
 	X(NOT_UNPACKED, PASS, "not_unpacked", "in a tunnel that ends here, but damaged or for somebody else") \
-	X(LEFT_WRAPPED, PASS, "left_wrapped", "XDP left it to TC: for a listener here, and chosen already")
+	X(LEFT_WRAPPED, PASS, "left_wrapped", "XDP left it to TC: for a listener here, and chosen already") \
+	X(PATH_MTU, PASS, "path_mtu", "a router said what fits the way to a backend; clients are told") \
+	X(TUNNEL_ERROR, PASS, "tunnel_error", "an ICMP error about a packet in a tunnel: its backend was not reached, or takes none out") \
+	X(TUNNEL_DOUBT, PASS, "tunnel_doubt", "an ICMP error about a packet in a tunnel that quotes too little of it, or of none of ours")
 
 enum perch_reason {
 #define X(name, verdict, word, text) PERCH_R_##name,

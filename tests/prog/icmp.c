@@ -71,19 +71,13 @@ void icmp_sum_ip(struct packet *p)
 	put_sum(at + 10, sum_bytes(at, header_of(p, ip_of(p)), 0));
 }
 
-void icmp_build(struct packet *p, const struct icmp_spec *s)
+void icmp_wrap(struct packet *p, const struct icmp_spec *s, const struct packet *quoted, __u32 n)
 {
-	static struct packet quoted;
 	struct packet_spec outer = s->outer;
-	__u32 n, header, rest = htonl(s->rest);
+	__u32 rest = htonl(s->rest);
 	__u8 *at;
 
-	packet_build(&quoted, &s->quoted);
-	header = header_of(&quoted, ETH_HLEN) + (is_v4(&quoted) || !s->quoted.ip_options ? 0 : s->quoted.ip_options);
-	n = quoted.length - ETH_HLEN;
-	if (s->cut && n > header + s->cut)
-		n = header + s->cut;
-	outer.protocol = is_v4(&quoted) ? IPPROTO_ICMP : IPPROTO_ICMPV6;
+	outer.protocol = lab_is_v6(&outer.to) ? IPPROTO_ICMPV6 : IPPROTO_ICMP;
 	outer.payload = ICMP_HEADER + n + s->padding;
 	packet_build(p, &outer);
 	at = p->byte + icmp_quote(p) - ICMP_HEADER;
@@ -91,8 +85,21 @@ void icmp_build(struct packet *p, const struct icmp_spec *s)
 	at[0] = s->type;
 	at[1] = s->code;
 	memcpy(at + 4, &rest, 4);
-	memcpy(at + ICMP_HEADER, quoted.byte + ETH_HLEN, n);
+	memcpy(at + ICMP_HEADER, quoted->byte + ETH_HLEN, n);
 	icmp_sum(p);
+}
+
+void icmp_build(struct packet *p, const struct icmp_spec *s)
+{
+	static struct packet quoted;
+	__u32 n, header;
+
+	packet_build(&quoted, &s->quoted);
+	header = header_of(&quoted, ETH_HLEN) + (is_v4(&quoted) || !s->quoted.ip_options ? 0 : s->quoted.ip_options);
+	n = quoted.length - ETH_HLEN;
+	if (s->cut && n > header + s->cut)
+		n = header + s->cut;
+	icmp_wrap(p, s, &quoted, n);
 }
 
 void icmp_too_big(struct packet *p, const struct packet_spec *s, const struct perch_address *from, __u32 mtu)

@@ -15,6 +15,8 @@ struct icmp_spec {
 };
 
 void icmp_build(struct packet *p, const struct icmp_spec *s);
+/* The same about the first n bytes of this packet, whatever s says of one. */
+void icmp_wrap(struct packet *p, const struct icmp_spec *s, const struct packet *quoted, __u32 n);
 /* What `from` tells the sender of a packet of `s` that is larger than `mtu`. */
 void icmp_too_big(struct packet *p, const struct packet_spec *s, const struct perch_address *from, __u32 mtu);
 /* Offset of the quoted IP header. */

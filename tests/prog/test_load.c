@@ -95,8 +95,8 @@ static void test_control_holds_sizes_and_ticks(void **state)
 	assert_true(k->timeout[PERCH_EMBRYONIC] * tick >= 6 && k->timeout[PERCH_EMBRYONIC] * tick < 6.1);
 	for (int i = 0; i < 4; i++) {
 		assert_non_null(d.program[i].name);
-		assert_true(d.program[i].verified > 0 && d.program[i].verified < 200000);
 		print_message("%s: %u instructions verified\n", d.program[i].name, d.program[i].verified);
+		assert_true(d.program[i].verified > 0 && d.program[i].verified < 200000);
 	}
 	datapath_close(&d);
 }

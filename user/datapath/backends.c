@@ -140,6 +140,7 @@ static int backend_take(struct tables *t, const struct placed_service *s, unsign
 	b->held = 0;
 	b->local = routes_is_local(&m->address);
 	store(b->via, 0);
+	store(b->path, 0);
 	store(b->incarnation, b->incarnation + 1);
 	t->backend[id] = (struct backend_note){ 0 };
 	index_add(&t->backends, s->id, id, element_hash(b));
