@@ -204,6 +204,19 @@ static bool same_words(struct fuzz *z)
 	return same_versions(z);
 }
 
+/* Changes by user space take the kernel's over, so that later is too late. */
+static bool same_paths(struct fuzz *z)
+{
+	for (__u32 id = 1; id < MODEL_BACKENDS; id++) {
+		__u32 real = perch_path_mtu(z->real.lab.datapath.maps.backends[id].path);
+		__u32 want = perch_path_mtu(z->model.t.backend[id].path);
+
+		if (real != want)
+			return differ(z, "backend %u: path of %u, the model says %u", id, real, want);
+	}
+	return true;
+}
+
 bool compare_step(struct fuzz *z, const struct input *in, const struct model_outcome *o)
 {
 	bool same = true;
@@ -215,7 +228,7 @@ bool compare_step(struct fuzz *z, const struct input *in, const struct model_out
 		same &= same_set(z, o->set[i]);
 	if (o->backend)
 		same &= same_counters(z, o->backend);
-	return same & same_words(z);
+	return same & same_paths(z) & same_words(z);
 }
 
 static bool same_next_hops(struct fuzz *z)

@@ -41,6 +41,7 @@ struct input {
 	enum perch_hook hook;
 	__u8 from_backend;	/* it came in where backends are */
 	bool complete;		/* TC: with a complete checksum */
+	bool tunnel;		/* an ICMP error about one */
 	__u16 gso_size, gso_segs;
 	struct packet *packet;	/* owned by who keeps the input */
 };

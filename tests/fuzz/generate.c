@@ -316,7 +316,8 @@ void generate(struct fuzz *z, struct input *in)
 	if (s.protocol == IPPROTO_UDP && !s.vlans && !s.ip_options && !in->from_backend && c->backend_port && !is_icmp(in->packet) &&
 	    dice_one_in(d, 16))
 		aim_sum(in->packet, c);
-	if (!full && dice_one_in(d, 4))
+	/* nor may a byte make it too big for a tunnel */
+	if (!full && !in->tunnel && dice_one_in(d, 4))
 		mutate(d, in);
 	/* a test run is no ingress to the helper that takes a tag off, and it
 	 * counts the Ethernet header into the sum that has to hold */

@@ -99,20 +99,33 @@ static int hop_look_up(struct model *m, struct seen *p)
 	return ON;
 }
 
+/* What fits, if a router on the way of a tunnel has said less; every host takes
+ * 576 and 1280 bytes. */
+static __u32 hop_mtu(const struct model *m, const struct seen *p, __u32 mtu)
+{
+	__u64 path = p->overhead ? m->t.backend[p->flow.backend].path : 0;
+	__u32 least = (p->v6 ? 1280 : 576) + p->overhead, said = perch_path_mtu(path);
+
+	if (!path)
+		return mtu;
+	said = said < least ? least : said;
+	return said < mtu ? said : mtu;
+}
+
 /* May it leave by this device as it is? */
 static int hop_device(const struct model *m, const struct seen *p)
 {
 	const struct perch_device *d = &m->t.device[perch_via_device(p->via)];
-	__u32 size = p->length - p->ip;
+	__u32 size = p->length - p->ip, mtu = hop_mtu(m, p, d->mtu);
 
 	if (!d->in_use || (m->run->hook == PERCH_HOOK_XDP && !d->xmit))
 		return PERCH_R_NO_XMIT;
 	if (m->run->gso_size)	/* of one segment */
 		size = p->ip_length - p->payload + m->run->gso_size;
-	if (size + p->overhead <= d->mtu)
+	if (size + p->overhead <= mtu)
 		return ON;
 	/* segments of TCP are cut smaller to make room */
-	return m->run->gso_size > 2 * p->overhead && is_tcp(p) && size <= d->mtu ? ON : PERCH_R_TOO_BIG;
+	return m->run->gso_size > 2 * p->overhead && is_tcp(p) && size <= mtu ? ON : PERCH_R_TOO_BIG;
 }
 
 int hop_find(struct model *m, struct seen *p)

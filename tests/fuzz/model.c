@@ -367,15 +367,15 @@ static int step_error(struct model *m, struct seen *p)
 {
 	int r = quote_read(m, p);
 
-	if (r != UNDERSTOOD)
-		return r;
-	r = find(m, p);
-	if (r == PERCH_R_SEVERED_DROP || r == PERCH_R_STABLE_DOWN_DROP || (r == ON && p->answer))
-		return PERCH_R_NOT_OURS;
-	if (r == ON)
-		r = hop_way(m, p);
+	if (r == UNDERSTOOD) {
+		r = find(m, p);
+		if (r == PERCH_R_SEVERED_DROP || r == PERCH_R_STABLE_DOWN_DROP || (r == ON && p->answer))
+			r = PERCH_R_NOT_OURS;
+		if (r == ON)
+			r = hop_way(m, p);
+	}
 	if (r != ON)
-		return r;
+		return quote_tunnel(m, p, r);
 	refuse(m, p);
 	return PERCH_R_ICMP;
 }

@@ -90,7 +90,6 @@ void count(struct model *m, enum perch_reason reason);
 void touched(struct model *m, const struct perch_flow_set *set);
 /* Had `when` come, when the program looked?  or: at `when` itself, too. */
 bool is_past(struct model *m, __u64 when, bool or_now);
-struct perch_backend *backend_of(struct model *m, __u32 id);
 
 /* read.c: UNDERSTOOD, or the reason to pass it. */
 int read_packet(struct model *m, struct seen *p);
@@ -100,6 +99,8 @@ __u32 read_number(const __u8 *at, unsigned bytes);
 
 /* quote.c: an ICMP error, which read_packet does not understand: as that. */
 int quote_read(struct model *m, struct seen *p);
+/* The same, which passes for `reason` so far, about a packet in a tunnel. */
+int quote_tunnel(struct model *m, struct seen *p, int reason);
 
 /* hash.c */
 __u64 hash_connection(const struct model *m, const struct seen *p, __u8 affinity);
