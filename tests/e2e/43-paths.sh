@@ -50,14 +50,6 @@ start_perchd
 [ "$MODE" = tc ] || lab_offload tx off
 head -c 3M /dev/urandom > "$LAB_DIR/sent"
 
-# learned WHO ADDRESS MTU: of the way there.
-learned() {
-	local mtu
-	mtu=$(mtu_of "$1" "$2")
-	echo "$1 to $2: ${mtu:-nothing learned}"
-	[ "$mtu" = "$3" ]
-}
-
 # backend_finds ADDRESS CLIENT: who the backend takes for its client.
 backend_finds() {
 	forget far c s1

@@ -22,6 +22,14 @@ mtu_of() {
 	in_ns "$1" ip route get "$2" | sed -n 's/.* mtu \([0-9]*\).*/\1/p'
 }
 
+# learned WHO ADDRESS MTU: of the way there.
+learned() {
+	local mtu
+	mtu=$(mtu_of "$1" "$2")
+	echo "$1 to $2: ${mtu:-nothing learned}"
+	[ "$mtu" = "$3" ]
+}
+
 # forget NS...: what they have learned.
 forget() {
 	local ns
@@ -31,10 +39,10 @@ forget() {
 	done
 }
 
-# small_link ROUTER NS NET MTU: of the router's link to a host behind it.
+# small_link ROUTER NS NET MTU [MTU6]: of the router's link to a host behind it.
 small_link() {
 	in_ns "$1" ip route replace "10.$3.0.2" dev "$2" mtu "$4"
-	in_ns "$1" ip -6 route replace "fd0$3::2" dev "$2" mtu "$4"
+	in_ns "$1" ip -6 route replace "fd0$3::2" dev "$2" mtu "${5:-$4}"
 }
 
 # own_link DEV MTU: of the balancer's.

@@ -11,19 +11,30 @@ ADDRESSES6=(2001:db8::21 2001:db8::22 2001:db8::23)
 # The backends' side: addresses that they answer for to nobody, a link with
 # room for the outer header, and a perchd that unpacks.
 prepare_backend() {
-	local ns=$1 i
-	for ((i = 0; i < ${#WAYS[@]}; i++)); do
-		in_ns "$ns" ip addr add "${ADDRESSES4[i]}/32" dev lo
-		in_ns "$ns" ip addr add "${ADDRESSES6[i]}/128" dev lo
-	done
+	local ns=$1
+	take_listeners "$ns"
 	# arp_ignore does not know an address with a peer for its own
 	in_ns "$ns" ip addr add "10.2.0.1${ns#s}/24" dev eth0
-	in_ns "$ns" sysctl -qw net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf.all.arp_announce=2
 	in_ns "$ns" ip link set eth0 mtu 1600
 	in_ns lb ip link set "$ns" mtu 1600
 	# replies are as large as the clients' link takes
 	in_ns "$ns" ip route change default via 10.2.0.1 dev eth0 mtu 1500 onlink
 	in_ns "$ns" ip -6 route change default via fd02::1 dev eth0 mtu 1500 onlink
+	unpack "$ns"
+}
+
+take_listeners() {
+	local ns=$1 i
+	for ((i = 0; i < ${#WAYS[@]}; i++)); do
+		in_ns "$ns" ip addr add "${ADDRESSES4[i]}/32" dev lo
+		in_ns "$ns" ip addr add "${ADDRESSES6[i]}/128" dev lo
+	done
+	in_ns "$ns" sysctl -qw net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf.all.arp_announce=2
+}
+
+# unpack NS: a perchd there that takes packets out of tunnels.
+unpack() {
+	local ns=$1
 	mkdir "$LAB_DIR/$ns"
 	cat > "$LAB_DIR/$ns/perch.yaml" <<-END
 		schema: 1
