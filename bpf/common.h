@@ -120,6 +120,7 @@ struct packet {
 	struct perch_address client_address;	/* and this, if both ends change */
 	u8 both;
 	u8 closed;		/* this packet was its flow's end */
+	u8 responds;		/* a response begins, whose status is to be read */
 	u8 source_number;	/* of the source address that was searched out */
 	u64 via;		/* next hop there, 0: not known */
 	u64 path;		/* of a tunnel, as in its backend; else 0 */

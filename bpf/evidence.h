@@ -23,6 +23,7 @@ GLOBAL int evidence_connect_failed(struct perch_flow *f)
 		w.votes->connects++;
 		w.votes->connect_failures++;
 		reflex_vote(w.backend, evidence_client(f), true);
+		tally_came(f);
 		tally_outcome(f, PERCH_CONNECT_FAILURE, true);
 	}
 	witness_tell(&w);
@@ -42,6 +43,7 @@ GLOBAL int evidence_connected(struct perch_flow *f)
 	if (w.counts) {
 		w.votes->connects++;
 		reflex_vote(w.backend, evidence_client(f), false);
+		tally_came(f);
 		tally_outcome(f, PERCH_CONNECT_FAILURE, false);
 		tally_wait(f, PERCH_WAIT_CONNECT, perch_hist_bucket(us));
 	}
@@ -57,6 +59,7 @@ GLOBAL int evidence_udp_began(struct perch_flow *f)
 	if (!f || !witness_call(f, &w) || !w.votes || !w.counts)
 		return 0;
 	w.votes->udp_flows++;
+	tally_came(f);
 	witness_tell(&w);
 	return 0;
 }
@@ -72,7 +75,7 @@ GLOBAL int evidence_established(struct perch_flow *f)
 	return 0;
 }
 
-/* The backend reset an established connection before its client's FIN. */
+/* The backend reset an established connection before anybody's FIN. */
 GLOBAL int evidence_reset(struct packet *p)
 {
 	struct witness w;
@@ -93,13 +96,13 @@ GLOBAL int evidence_reset(struct packet *p)
  * yet, and the limits that it is over. */
 static __always_inline u32 evidence_remembered(u32 flags, u32 us, const struct witness *w)
 {
-	u32 bucket = perch_hist_bucket(us), want = flags | PERCH_FLOW_TURN;
+	u32 bucket = perch_hist_bucket(us), want = flags;
 
 #pragma unroll
 	for (u32 i = 0; i < PERCH_LIMITS; i++)
 		if (w->counts && i < w->observed->limits && us > w->observed->limit_us[i])
 			want |= PERCH_FLOW_OVER << i;
-	return bucket > perch_flow_wait(flags) ? perch_flow_with_wait(want, bucket) : want;
+	return bucket + 1 > flags >> 24 ? perch_flow_with_wait(want, bucket) : want;
 }
 
 /* A connection votes once that it responds, and once per limit that it was
@@ -107,6 +110,7 @@ static __always_inline u32 evidence_remembered(u32 flags, u32 us, const struct w
 static __always_inline void evidence_wait(u32 *flags, u32 us, const struct witness *w)
 {
 	u32 was = READ(*flags), want = was, news = 0;
+	bool first = false;
 
 #pragma unroll
 	for (int i = 0; i < WAIT_TRIES; i++) {
@@ -118,13 +122,14 @@ static __always_inline void evidence_wait(u32 *flags, u32 us, const struct witne
 		got = __sync_val_compare_and_swap(flags, was, want);
 		if (got == was) {
 			news = want & ~was;
+			first = !perch_flow_turned(was);
 			break;
 		}
 		was = got;
 	}
 	if (!w->counts)
 		return;
-	if (news & PERCH_FLOW_TURN)
+	if (first)
 		w->votes->responders++;
 #pragma unroll
 	for (u32 i = 0; i < PERCH_LIMITS; i++)
@@ -133,12 +138,13 @@ static __always_inline void evidence_wait(u32 *flags, u32 us, const struct witne
 }
 
 /* A response came `us` after its request. */
-static __always_inline void evidence_response(const struct perch_flow *f, u32 *flags, u32 us)
+static __always_inline void evidence_response(struct packet *p, u32 *flags, u32 us)
 {
 	struct witness w;
 
-	if (!witness_call(f, &w) || !w.votes)
+	if (!witness_call(&p->flow, &w) || !w.votes)
 		return;
+	p->responds = w.observed->http;
 	evidence_bucket(w.votes->response_time, us);
 	evidence_wait(flags, us, &w);
 	witness_tell(&w);

@@ -205,12 +205,12 @@ GLOBAL int icmp_commit(struct packet *p)
 	if (!p || !p->refuses || !p->found || p->way != WAY_REPLY || p->protocol != IPPROTO_TCP)
 		return 0;
 	if (perch_tag_class(p->tag) != PERCH_EMBRYONIC || p->seq + 1 != p->flow.client_next ||
-	    (p->flow.flags & (PERCH_FLOW_ANSWERED | PERCH_FLOW_MIDSTREAM)))
+	    (p->flow.flags & (PERCH_FLOW_ANSWERED | PERCH_FLOW_UNANSWERED)))
 		return 0;
 	f = flow_touch(p, PERCH_CLOSING, &changed);
 	if (p->alias_tag)
 		flow_alias_touch(p, PERCH_CLOSING);
-	if (f && track_flag(f, p->flow.flags, PERCH_FLOW_RESET) && !(p->flow.flags & PERCH_FLOW_UNANSWERED))
+	if (f && track_flag(f, p->flow.flags, PERCH_FLOW_RESET))
 		evidence_connect_failed(&p->flow);
 	return 0;
 }

@@ -10,6 +10,7 @@
 #include "carry.h"
 #include "clockwork.h"
 #include "commit.h"
+#include "http.h"
 #include "icmp.h"
 #include "parse.h"
 #include "parse_odd.h"
@@ -161,6 +162,8 @@ int perch_xdp(struct xdp_md *ctx)
 		reason_count(PERCH_HOOK_XDP, PERCH_R_REWRITE_FAILED);
 		return XDP_DROP;
 	}
+	if (unlikely(p->responds))
+		http_read_xdp(ctx, p);
 	if (!d)
 		return XDP_PASS;
 	/* never XDP_TX: a veth whose peer has GRO but no program lets it lie */
@@ -321,6 +324,8 @@ int perch_tc_in(struct __sk_buff *skb)
 		reason_count(PERCH_HOOK_TC_IN, PERCH_R_REWRITE_FAILED);
 		return TC_ACT_SHOT;
 	}
+	if (unlikely(p->responds))
+		http_read_tc(skb, p);
 	if (via_up(p->via))
 		return TC_ACT_UNSPEC;
 	return d ? bpf_redirect(d->ifindex, 0) : tc_redirect_neighbour(&p->fib);
@@ -367,6 +372,8 @@ int perch_tc_out(struct __sk_buff *skb)
 		reason_count(PERCH_HOOK_TC_OUT, PERCH_R_REWRITE_FAILED);
 		return TC_ACT_SHOT;
 	}
+	if (unlikely(p->responds))
+		http_read_tc(skb, p);
 	return TC_ACT_UNSPEC;
 }
 

@@ -229,7 +229,7 @@ static __always_inline void steer_entry(struct packet *p, u32 listener)
 	p->flow.request_at = p->payload ? p->flow.created >> 10 | 1 : 0;
 	p->flow.flags = p->votes ? PERCH_FLOW_VOTES : 0;
 	if (tcp && !(p->tcp & TCP_SYN))
-		p->flow.flags |= PERCH_FLOW_MIDSTREAM;
+		p->flow.flags |= PERCH_FLOW_UNANSWERED;	/* no connect to vote on */
 }
 
 /* No good flow: a listener's packet gets its backend by pick. */
@@ -321,7 +321,7 @@ GLOBAL int steer_find(struct packet *p)
 	if (!p)
 		return r;
 	p->now = tick_now();
-	p->found = p->replace = p->answer = p->votes = p->moved = p->both = p->closed = 0;
+	p->found = p->replace = p->answer = p->votes = p->moved = p->both = p->closed = p->responds = 0;
 	p->via = 0;
 	p->forward = PERCH_NAT;
 	p->overhead = p->shrinks = 0;

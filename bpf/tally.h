@@ -63,12 +63,17 @@ static __always_inline bool cap_take_of(u64 *word, u32 period, u64 bits)
 	return false;
 }
 
+static __always_inline u64 cap_hash(const struct perch_flow *f, u32 kind)
+{
+	return hash_mix(((u64)evidence_client(f) << 8 | kind) + constants.secret[2]);
+}
+
 /* May this client cast one more bad vote of this kind?  The version is not
  * asked, so that the cap takes from both alike. */
 static __always_inline bool cap_take(const struct perch_flow *f, const struct witness *w, u32 kind)
 {
 	struct perch_caps *c = element(caps, w->id / PERCH_SLOTS);
-	u64 h = hash_mix(((u64)evidence_client(f) << 8 | kind) + constants.secret[2]);
+	u64 h = cap_hash(f, kind);
 	u32 bit = h >> 32 & 0xffff, period = w->observed->since_epoch & 0xffff;
 	u64 bits;
 
@@ -101,23 +106,55 @@ GLOBAL int tally_outcome(struct perch_flow *f, u32 outcome, bool bad)
 	return 0;
 }
 
+/* A connection is there, whatever becomes of it: was its client before? */
+GLOBAL int tally_came(struct perch_flow *f)
+{
+	struct perch_tally *cell;
+	struct perch_caps *c;
+	struct witness w;
+	u64 h;
+
+	if (!f || !tally_call(f, &w))
+		return 0;
+	cell = tally_cell(f, &w);
+	c = element(caps, w.id / PERCH_SLOTS);
+	if (!cell || !c)
+		return 0;
+	h = cap_hash(f, PERCH_OUTCOMES + PERCH_WAITS);
+	if (cap_take_of(&c->client[h & (PERCH_CLIENT_WORDS - 1)], w.observed->since_epoch & 0xffff,
+			1ull << (h >> 32 & 0xffff) % 48))
+		cell->clients++;
+	return 0;
+}
+
+/* May one more long wait vote in this moment? */
+static __always_inline bool stall_take(u64 *last, u64 moment)
+{
+	u64 was = READ(*last);
+
+	return was != moment && __sync_val_compare_and_swap(last, was, moment) == was;
+}
+
 /* Where a client's waits count once, its first one does, long or short. */
 GLOBAL int tally_wait(struct perch_flow *f, u32 wait, u32 bucket)
 {
+	u64 moment = bpf_ktime_get_ns() / PERCH_STALL_NS;
 	struct perch_tally *cell;
+	struct perch_caps *c;
 	struct witness w;
 	const u8 *edge;
 
 	if (!f || wait >= PERCH_WAITS || !tally_call(f, &w))
 		return 0;
 	cell = tally_cell(f, &w);
-	if (!cell || (w.observed->once && !cap_take(f, &w, PERCH_OUTCOMES + wait)))
+	c = element(caps, w.id / PERCH_SLOTS);
+	if (!cell || !c || (w.observed->once && !cap_take(f, &w, PERCH_OUTCOMES + wait)))
 		return 0;
 	cell->wait[wait].n++;
 	edge = w.observed->edge[w.slot == w.observed->canary][wait];
 #pragma unroll
 	for (u32 i = 0; i < PERCH_EDGES; i++)
-		if (bucket > edge[i])
+		if (bucket > edge[i] && stall_take(&c->stall[wait][i], moment))
 			cell->wait[wait].above[i]++;
 	return 0;
 }
@@ -133,15 +170,27 @@ static __always_inline u32 tally_pending(const struct perch_flow *f)
 /* The longest wait, into the histogram and, unless it has, the tally. */
 static __always_inline void tally_longest(struct perch_flow *f, struct witness *w)
 {
-	u32 pending = tally_pending(f), longest = perch_flow_wait(f->flags);
+	u32 pending = tally_pending(f), longest = f->flags >> 24;
 
-	if (!f->request_at && !(f->flags & PERCH_FLOW_TURN))
+	if (!f->request_at && !longest)
 		return;
-	longest = longest > pending ? longest : pending;
+	longest = longest > pending ? longest - 1 : pending;
 	if (longest < PERCH_HIST_BUCKETS)
 		w->votes->longest_wait[longest]++;
 	if (!(f->flags & PERCH_FLOW_WAITED))
 		tally_wait(f, PERCH_WAIT_RESPONSE, longest);
+}
+
+/* An error of the server's has been told as it came. */
+static __always_inline void tally_http(struct perch_flow *f)
+{
+	u32 worst = perch_flow_http(f->flags);
+
+	if (!worst)
+		return;
+	tally_outcome(f, PERCH_HTTP_4XX, worst == PERCH_HTTP_CLIENT_ERROR);
+	if (worst != PERCH_HTTP_SERVER_ERROR)
+		tally_outcome(f, PERCH_HTTP_5XX, false);
 }
 
 /* A connection settles; `f` says what has become of it. */
@@ -158,8 +207,9 @@ GLOBAL int tally_settle(struct perch_flow *f, bool reset)
 			return 0;
 		tally_outcome(f, PERCH_RESET, reset);
 		tally_outcome(f, PERCH_RETRANSMITS, f->flags & PERCH_FLOW_AGAIN);
-		if (f->request_at || f->flags & PERCH_FLOW_TURN)
-			tally_outcome(f, PERCH_NO_RESPONSE, !(f->flags & PERCH_FLOW_TURN));
+		if (f->request_at || perch_flow_turned(f->flags))
+			tally_outcome(f, PERCH_NO_RESPONSE, !perch_flow_turned(f->flags));
+		tally_http(f);
 	}
 	tally_longest(f, &w);
 	witness_tell(&w);

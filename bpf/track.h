@@ -63,7 +63,7 @@ GLOBAL int track_turn(struct packet *p)
 	f = &fs->flow[p->found_way & (PERCH_WAYS - 1)];
 	since = __sync_lock_test_and_set(&f->request_at, 0);
 	if (since)
-		evidence_response(&p->flow, &f->flags, (u64)(u32)(track_clock() - since) * 1024 / 1000);
+		evidence_response(p, &f->flags, (u64)(u32)(track_clock() - since) * 1024 / 1000);
 	return 0;
 }
 
@@ -192,7 +192,8 @@ static __always_inline void track_tcp_reply(struct packet *p)
 			WRITE(f->backend_next, track_end(p));
 	}
 	if (want == PERCH_CLOSING && (p->tcp & TCP_RST)) {
-		if (track_flag(f, have, PERCH_FLOW_RESET) && !(have & PERCH_FLOW_FIN_CLIENT) && class == PERCH_TCP)
+		if (track_flag(f, have, PERCH_FLOW_RESET) && !(have & (PERCH_FLOW_FIN_CLIENT | PERCH_FLOW_FIN_BACKEND)) &&
+		    class == PERCH_TCP)
 			evidence_reset(p);
 		return;
 	}

@@ -19,7 +19,7 @@ struct perch_counters {
 	__u64 packets;		/* both directions; GSO counted by segment */
 	__u64 bytes;		/* both directions, from the Ethernet header on */
 	__u64 connect_failures;
-	__u64 resets;		/* RST by the backend before the client's FIN */
+	__u64 resets;		/* RST by the backend before anybody's FIN */
 	__u64 reserved;
 };
 _Static_assert(sizeof(struct perch_counters) == 64, "counters");
@@ -37,12 +37,13 @@ struct perch_votes {
 	__u64 responders;	/* connections with a timed response */
 	__u64 over[PERCH_LIMITS];	/* of these, with one above the limit */
 	__u64 udp_flows;	/* connections of UDP, which nothing decides */
-	__u64 reserved[2];
+	__u64 http[5];		/* responses by their status's first digit, 1..5 */
+	__u64 reserved;
 	__u64 connect_time[PERCH_HIST_BUCKETS];	/* SYN to SYN-ACK */
 	__u64 response_time[PERCH_HIST_BUCKETS];	/* per turn */
 	__u64 longest_wait[PERCH_HIST_BUCKETS];	/* per connection, as it settles */
 };
-_Static_assert(sizeof(struct perch_votes) == 96 + 24 * PERCH_HIST_BUCKETS, "votes");
+_Static_assert(sizeof(struct perch_votes) == 128 + 24 * PERCH_HIST_BUCKETS, "votes");
 
 /*
  * Histogram buckets, in microseconds: 0..7 exact, then eight per octave up to
@@ -72,9 +73,12 @@ static inline __u32 perch_hist_bucket(__u64 us)
 #define PERCH_SETTLE_NS 30000000000ull
 enum perch_outcome {
 	PERCH_CONNECT_FAILURE,	/* of connects answered or failed */
-	PERCH_RESET,		/* by the backend before the client's FIN */
+	PERCH_RESET,		/* by the backend before anybody's FIN */
 	PERCH_NO_RESPONSE,	/* of connections that asked something */
 	PERCH_RETRANSMITS,	/* the client had to send again */
+	PERCH_HTTP_4XX,		/* the worst status was one; of connections with a
+				 * response in HTTP/1 */
+	PERCH_HTTP_5XX,		/* likewise; told as it comes */
 	PERCH_UDP_NO_REPLY,	/* of flows of UDP */
 	PERCH_OUTCOMES
 };
@@ -88,6 +92,7 @@ enum perch_wait {
 struct perch_tally {
 	__u64 epoch;		/* 0: empty, or being emptied */
 	__u64 late;		/* votes of an epoch whose cell was gone: not taken */
+	__u64 clients;		/* never seen in this rollout before */
 	struct {
 		__u64 decided;
 		__u64 bad;	/* of these */
@@ -96,10 +101,10 @@ struct perch_tally {
 	} outcome[PERCH_OUTCOMES];
 	struct {
 		__u64 n;
-		__u64 above[PERCH_EDGES];	/* of these, above edge j of its arm */
+		__u64 above[PERCH_EDGES];	/* above edge j of its arm, as capped */
 	} wait[PERCH_WAITS];
 };
-_Static_assert(sizeof(struct perch_tally) == 232, "tally");
+_Static_assert(sizeof(struct perch_tally) == 288, "tally");
 
 struct perch_tallies {
 	struct perch_tally cell[PERCH_EPOCHS];
@@ -108,13 +113,19 @@ struct perch_tallies {
 /*
  * Caps of bad votes, by client address and outcome, of both arms alike: a word
  * {used:48, period:16} has room for 12 groups of PERCH_CAP_VOTES per period of
- * PERCH_CAP_NS, or, for `once`, for 48 clients per rollout.
+ * PERCH_CAP_NS, or, for `once`, for 48 clients per rollout.  Those who were
+ * seen have words of their own.  Who stalls for a moment makes all wait that
+ * are with him: one wait above an edge votes per PERCH_STALL_NS, of either arm.
  */
 #define PERCH_CAP_VOTES 4
 #define PERCH_CAP_NS 10000000000ull
 #define PERCH_CAP_WORDS 2048
+#define PERCH_CLIENT_WORDS 1024
+#define PERCH_STALL_NS 1000000000ull
 struct perch_caps {
 	__u64 word[PERCH_CAP_WORDS];
+	__u64 client[PERCH_CLIENT_WORDS];
+	__u64 stall[PERCH_WAITS][PERCH_EDGES];	/* PERCH_STALL_NS since boot, of the last */
 };
 
 /*
@@ -135,7 +146,7 @@ struct perch_observed {
 	__u8 once;		/* a client's bad votes count once per rollout, and
 				 * its waits too: it keeps its version */
 	__u8 canary;		/* slot; the others' edges are stable's */
-	__u8 zero;
+	__u8 http;		/* statuses of HTTP/1 are read */
 	/* histogram buckets that a wait is above or not; PERCH_NO_EDGE: unused.
 	 * [0] stable's, [1] the canary's */
 	__u8 edge[2][PERCH_WAITS][PERCH_EDGES];

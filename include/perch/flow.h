@@ -67,24 +67,28 @@ enum perch_flow_flag {
 	PERCH_FLOW_FIN_BACKEND = 1 << 3,
 	PERCH_FLOW_RESET = 1 << 4,	/* a RST was believed */
 	PERCH_FLOW_VOTES = 1 << 5,	/* chosen by the hash */
-	PERCH_FLOW_TURN = 1 << 6,	/* at least one response was timed */
-	PERCH_FLOW_MIDSTREAM = 1 << 7,	/* entered without its SYN */
+	PERCH_FLOW_HTTP = 1 << 6,	/* .. << 7: enum perch_http, the worst yet */
 	PERCH_FLOW_SEVERED = 1 << 8,
 	PERCH_FLOW_OVER = 1 << 9,	/* .. << 12: a response above limit 0..3 */
 	PERCH_FLOW_TOLD_CLIENT = 1 << 13,	/* severed: this end was sent a RST */
 	PERCH_FLOW_TOLD_BACKEND = 1 << 14,
-	PERCH_FLOW_UNANSWERED = 1 << 15,	/* its connect has counted as failed */
+	PERCH_FLOW_UNANSWERED = 1 << 15,	/* its connect has counted as failed, or it
+					 * was entered without its SYN */
 	PERCH_FLOW_UP = 1 << 16,	/* goes through this host's stack */
 	PERCH_FLOW_WAITED = 1 << 17,	/* its longest wait has voted */
 	PERCH_FLOW_AGAIN = 1 << 18,	/* the client sent something again */
 	PERCH_FLOW_FULLNAT = 1 << 19,	/* its source is translated too, */
 	PERCH_FLOW_SOURCE = 1 << 20,	/* .. << 22: to the address of this number */
 	PERCH_FLOW_SETTLED = 1 << 23,	/* its outcomes have voted */
-	PERCH_FLOW_WAIT = 1 << 24,	/* .. << 31: histogram bucket of its longest wait */
+	PERCH_FLOW_WAIT = 1 << 24,	/* .. << 31: histogram bucket of its longest wait
+					 * + 1; 0: no response was timed yet */
 };
+enum perch_http { PERCH_HTTP_NONE, PERCH_HTTP_GOOD, PERCH_HTTP_CLIENT_ERROR, PERCH_HTTP_SERVER_ERROR };
 static inline __u32 perch_flow_source(__u32 flags) { return flags >> 20 & (PERCH_SOURCES - 1); }
-static inline __u32 perch_flow_wait(__u32 flags) { return flags >> 24; }
-static inline __u32 perch_flow_with_wait(__u32 flags, __u32 bucket) { return (flags & 0xffffff) | bucket << 24; }
+static inline __u32 perch_flow_http(__u32 flags) { return flags >> 6 & 3; }
+static inline __u32 perch_flow_with_http(__u32 flags, __u32 http) { return (flags & ~0xc0u) | http << 6; }
+static inline int perch_flow_turned(__u32 flags) { return flags >> 24 != 0; }
+static inline __u32 perch_flow_with_wait(__u32 flags, __u32 bucket) { return (flags & 0xffffff) | (bucket + 1) << 24; }
 
 struct perch_flow {
 	struct perch_flow_key key;

@@ -120,7 +120,7 @@ test_body_limit_is_raised_for_configurations_alone() {
 test_defaults_of_the_file_hold_for_applied_services_too() {
 	cp "$LAB_DIR/perch.yaml" "$LAB_DIR/before.yaml"
 	expect established app drain
-	{ cat "$LAB_DIR/perch.yaml"; echo 'defaults: { rollback: { established: sever } }'; } > "$LAB_DIR/new.yaml"
+	sed 's/^defaults: .*/defaults: { rollback: { established: sever } }/' "$LAB_DIR/perch.yaml" > "$LAB_DIR/new.yaml"
 	expect perch config apply "$LAB_DIR/new.yaml"
 	expect established app sever
 	expect established web sever

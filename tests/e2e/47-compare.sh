@@ -115,7 +115,7 @@ test_a_canary_that_never_answers_goes_back() {
 }
 
 test_a_canary_twice_as_slow_goes_back() {
-	goes_back slow "^gate response_time: .* above p" 60
+	goes_back slow "^gate response_time: .*[(]above p" 60
 }
 
 test_why_shows_the_numbers() {

@@ -111,7 +111,7 @@ static void new_flow(struct model *m, struct seen *p)
 
 	p->class = PERCH_FREE;
 	if (is_tcp(p) && !(p->flags & TCP_SYN))
-		flags |= PERCH_FLOW_MIDSTREAM;
+		flags |= PERCH_FLOW_UNANSWERED;	/* there is no connect to vote on */
 	p->flow.key = (struct perch_flow_key){
 		.client = p->source, .client_port = p->source_port, .port = p->destination_port,
 		.listener = p->listener, .protocol = p->protocol,
@@ -351,13 +351,13 @@ static void refuse(struct model *m, struct seen *p)
 
 	if (!p->refuses || !p->reply || !is_tcp(p) || p->class != PERCH_EMBRYONIC)
 		return;
-	if (p->seq + 1 != p->flow.client_next || (had & (PERCH_FLOW_ANSWERED | PERCH_FLOW_MIDSTREAM)))
+	if (p->seq + 1 != p->flow.client_next || (had & (PERCH_FLOW_ANSWERED | PERCH_FLOW_UNANSWERED)))
 		return;
 	table_touch(m, p->at, PERCH_CLOSING);
 	if (p->alias.set)
 		table_touch_alias(m, p->alias, PERCH_CLOSING);
 	slot_flow(p->at)->flags |= PERCH_FLOW_RESET;
-	if (!(had & (PERCH_FLOW_RESET | PERCH_FLOW_UNANSWERED)))
+	if (!(had & PERCH_FLOW_RESET))
 		witness_failed(m, &p->flow);
 }
 

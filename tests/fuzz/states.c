@@ -48,14 +48,15 @@ static void request(struct model *m, struct seen *p)
 static void waited(struct model *m, struct slot s, __u32 least, __u32 most)
 {
 	struct perch_flow *f = slot_flow(s);
-	__u32 real = perch_flow_wait(m->run->told[s.set - m->sets].flow[s.way].flags), yet = perch_flow_wait(f->flags);
+	__u32 told = m->run->told[s.set - m->sets].flow[s.way].flags;
+	/* -1: none yet */
+	int real = (int)(told >> 24) - 1, yet = (int)(f->flags >> 24) - 1;
 
 	if (!witness_observed(m, f))
 		return;
-	f->flags |= PERCH_FLOW_TURN;
-	if (least <= real && real <= most && real > yet)
+	if ((int)least <= real && real <= (int)most && real > yet)
 		f->flags = perch_flow_with_wait(f->flags, real);
-	else if (least > yet)
+	else if ((int)least > yet)
 		f->flags = perch_flow_with_wait(f->flags, least);
 }
 
@@ -160,7 +161,7 @@ static void reply_tcp(struct model *m, struct seen *p)
 			f->backend_next = states_end(p);
 	}
 	if (class == PERCH_CLOSING && (p->flags & TCP_RST)) {
-		if (p->class == PERCH_TCP && !(f->flags & (PERCH_FLOW_RESET | PERCH_FLOW_FIN_CLIENT)))
+		if (p->class == PERCH_TCP && !(f->flags & (PERCH_FLOW_RESET | FINS)))
 			witness_reset(m, &p->flow);
 		f->flags |= PERCH_FLOW_RESET;
 		return;

@@ -210,7 +210,7 @@ void witness_response(struct model *m, const struct perch_flow *before, struct p
 		v->response_times++;
 	if (!counts(m, before))
 		return;
-	v->responders += !(f->flags & PERCH_FLOW_TURN);
+	v->responders += !perch_flow_turned(f->flags);
 	for (unsigned i = 0; i < o->limits && i < PERCH_LIMITS; i++) {
 		if (us <= o->limit_us[i] || (f->flags & PERCH_FLOW_OVER << i))
 			continue;
@@ -235,5 +235,5 @@ void witness_settled(struct model *m, struct perch_flow *f)
 	f->flags |= PERCH_FLOW_SETTLED;
 	if (settled || (f->key.protocol == IPPROTO_TCP && !(f->flags & PERCH_FLOW_ANSWERED)))
 		return;
-	v->longest_waits += f->request_at || (f->flags & PERCH_FLOW_TURN);
+	v->longest_waits += f->request_at || perch_flow_turned(f->flags);
 }

@@ -148,6 +148,8 @@ static void push_payload(struct packet *p, const struct packet_spec *s)
 		x = x * 1664525 + 1013904223;
 		at[i] = x >> 24;
 	}
+	for (unsigned i = 0; s->text && s->text[i] && i < s->payload; i++)
+		at[i] = s->text[i];
 }
 
 static void push_tcp(struct packet *p, const struct packet_spec *s)

@@ -37,6 +37,7 @@ struct packet_spec {
 	__u16 window;
 	__u16 payload;			/* bytes, made from seed */
 	__u32 seed;
+	const char *text;		/* what they begin with; NULL: nothing said */
 	bool unsummed;			/* UDP without a checksum */
 };
 

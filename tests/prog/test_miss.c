@@ -38,7 +38,7 @@ static void test_miss_in_midstream_asks_the_previous_plan_while_it_is_fresh(void
 		assert_int_equal(talk_slot(&t), 0);
 		assert_int_equal(lab_reasons(*state, PERCH_R_AMBIGUOUS), ambiguous + 1);
 		assert_int_equal(talk_flow(&t, &f), 0);
-		assert_true(f.flow.flags & PERCH_FLOW_MIDSTREAM);
+		assert_true(f.flow.flags & PERCH_FLOW_UNANSWERED);
 		assert_false(f.flow.flags & PERCH_FLOW_VOTES);
 		/* the other way round */
 		assert_int_equal(lab_step(*state, 0), 0);

@@ -62,7 +62,7 @@ static const char full[] =
 	"    forward: nat\n"
 	"    fragments: false\n"
 	"    affinity: connection\n"
-	"    observe: []\n"
+	"    observe: [udpReply]\n"
 	"    adopt: 0s\n"
 	"    rules: []\n"
 	"    healthCheck: { type: none }\n"

@@ -101,11 +101,11 @@ static void test_diff_names_each_key_with_both_values(void **state)
 		    "services.web.rollback.established: drain -> sever\n"
 		    "services.web.rollout.steps: [1, 5, 10, 25, 50, 100] -> "
 		    "[2.5, { weight: 50, pause: manual }, { weight: 60, pause: 90s }]\n"
+		    "services.web.rollout.gates: every signal that is seen -> "
+		    "[{ signal: reset, max: 0.05 }, { signal: response_time, quantile: 0.999, max: 500ms }]\n"
 		    "services.web.exclude: (none) -> [22, 53]\n"
 		    "services.web.versions.v2.door: (none) -> [\"192.0.2.10:81/tcp\"]\n"
 		    "services.web.versions.v2.labels.commit: (none) -> ab12\n"
-		    "services.web.rollout.gates: (none) -> "
-		    "[{ signal: reset, max: 0.05 }, { signal: response_time, quantile: 0.999, max: 500ms }]\n"
 		    "services.web.rules[10.9.0.0/16]: (none) -> canary\n"
 		    "services.web.rules[dscp 10]: (none) -> v2\n");
 }

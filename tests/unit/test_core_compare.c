@@ -97,6 +97,31 @@ static void test_capped_votes_are_none(void **state)
 	assert_int_equal(a->c.trial.canary.event[TRIAL_CONNECT_FAILURE].n, 14);
 }
 
+/* Clients that come for the first time; what was off stays off. */
+static void test_clients_come_as_the_share_says_or_not(void **state)
+{
+	struct model_compare m = policy();
+	struct arms *a = begun(&m);
+	char why[128];
+
+	a->canary.cell[CELL].clients = 510;
+	a->stable.cell[CELL].clients = 490;
+	look(a, 2 * SECOND);
+	look(a, 3 * SECOND);
+	assert_int_equal(a->c.clients.canary, 510);
+	assert_int_equal(a->c.clients.stable, 490);
+	assert_false(compare_off(&a->c, why, sizeof(why)));
+	a->canary.cell[CELL].clients = 1200;
+	a->stable.cell[CELL].clients = 800;
+	look(a, 4 * SECOND);
+	assert_true(compare_off(&a->c, why, sizeof(why)));
+	assert_ptr_equal(strstr(why, "sample ratio: 1200 of 2000 new clients came to the canary, 1000 should have"), why);
+	assert_false(compare_fails(&a->c, why, sizeof(why)));
+	a->stable.cell[CELL].clients = 1200;
+	look(a, 5 * SECOND);
+	assert_true(compare_off(&a->c, why, sizeof(why)));
+}
+
 /* A reading in which a count went back is of a cell in the making. */
 static void test_a_reading_that_goes_back_is_ignored(void **state)
 {
@@ -186,7 +211,7 @@ static void test_waits_vote_but_not_in_a_warm_up(void **state)
 	look(a, 3 * SECOND);
 	assert_true(compare_fails(&a->c, why, sizeof(why)));
 	assert_ptr_equal(strstr(why, "gate response_time: "), why);
-	assert_non_null(strstr(why, " above p"));
+	assert_non_null(strstr(why, "(above p"));
 }
 
 /* Votes come as connections end: the faster version's first.  Good ones that
@@ -243,6 +268,31 @@ static void test_edges_leave_hosts_a_millisecond(void **state)
 		assert_true(histogram_high(e.canary[i]) < 1.3 * EDGES_SLACK);
 	}
 	assert_int_not_equal(e.stable[0], PERCH_NO_EDGE);
+}
+
+/* Waits that are all alike have one edge, which nobody is beyond: who is twice
+ * as slow is found by it. */
+static void test_waits_in_one_bucket_are_enough(void **state)
+{
+	struct perch_votes alike = { 0 };
+	struct model_compare m = policy();
+	struct arms *a = begun(&m);
+	struct perch_tally *t;
+	char why[128];
+
+	alike.longest_wait[perch_hist_bucket(20000)] = 480;
+	compare_begin(&a->c, &m, 0.01, &alike, SECOND);
+	compare_step(&a->c, EPOCH, 0.5, false);
+	assert_int_equal(a->c.edges[TRIAL_RESPONSE_TIME].stable[0], perch_hist_bucket(20000));
+	for (unsigned i = 1; i < WAIT_EDGES; i++)
+		assert_int_equal(a->c.edges[TRIAL_RESPONSE_TIME].stable[i], PERCH_NO_EDGE);
+	for (int arm = 0; arm < 2; arm++) {
+		t = &(arm ? &a->canary : &a->stable)->cell[CELL];
+		t->wait[PERCH_WAIT_RESPONSE].n = 100;
+		t->wait[PERCH_WAIT_RESPONSE].above[0] = arm ? 20 : 0;
+	}
+	look(a, 2 * SECOND);
+	assert_true(compare_fails(&a->c, why, sizeof(why)));
 }
 
 static void test_edges_need_a_history(void **state)
@@ -309,6 +359,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_votes_count_once),
 		cmocka_unit_test(test_capped_votes_are_none),
+		cmocka_unit_test(test_clients_come_as_the_share_says_or_not),
 		cmocka_unit_test(test_a_reading_that_goes_back_is_ignored),
 		cmocka_unit_test(test_votes_need_a_share),
 		cmocka_unit_test(test_a_worse_canary_is_named_with_its_numbers),
@@ -317,6 +368,7 @@ int main(void)
 		cmocka_unit_test(test_good_waits_that_come_first_prove_nothing),
 		cmocka_unit_test(test_edges_are_stables_quantiles_and_shifted_up),
 		cmocka_unit_test(test_edges_leave_hosts_a_millisecond),
+		cmocka_unit_test(test_waits_in_one_bucket_are_enough),
 		cmocka_unit_test(test_edges_need_a_history),
 		cmocka_unit_test(test_going_on_needs_connections_and_says_how_many),
 		cmocka_unit_test(test_after_a_loss_of_the_tables_counts_begin_anew),

@@ -46,7 +46,7 @@ static double latency_run(struct random *r, double rate, double w, double (*slow
 		if (t < warmup)
 			continue;
 		wait_votes(&b, w, beyond, &c, &s);
-		if (wait_log_e(&b) >= -log(ALPHA))
+		if (wait_log_e(&b, beyond) >= -log(ALPHA))
 			return t + 1;
 	}
 	return most;

@@ -97,6 +97,16 @@ void rollout_compared(const json_t *rollout)
 	table_print(t);
 }
 
+/* Did new clients come as the shares said? */
+static void rollout_sample_ratio(const json_t *rollout)
+{
+	const json_t *o = json_object_get(rollout, "sampleRatio");
+	double canary = field_number(o, "canary"), all = canary + field_number(o, "stable");
+
+	if (json_is_object(o) && all > 0)
+		printf("  new clients: %.0f of %.0f to the canary, %.0f expected\n", canary, all, field_number(o, "expected"));
+}
+
 static void rollout_state(const json_t *rollout)
 {
 	double eta = field_number(rollout, "eta"), wanted = field_number(rollout, "minConnections");
@@ -167,6 +177,7 @@ void rollout_text(const json_t *rollout)
 	rollout_arms(rollout);
 	putchar('\n');
 	rollout_state(rollout);
+	rollout_sample_ratio(rollout);
 	rollout_compared(rollout);
 	rollout_gates(rollout);
 	rollout_outside(rollout);

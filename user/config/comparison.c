@@ -3,6 +3,7 @@
  * on signals without a limit, and their margins. */
 #include <errno.h>
 #include <math.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 
 #include "parts.h"
@@ -45,6 +46,8 @@ static double *margin_of(struct model_compare *c, enum model_signal signal)
 	case MODEL_RESET: return &c->max_ratio[MODEL_EVENT_RESET];
 	case MODEL_NO_RESPONSE: return &c->max_ratio[MODEL_EVENT_NO_RESPONSE];
 	case MODEL_RETRANSMITS: return &c->max_ratio[MODEL_EVENT_RETRANSMITS];
+	case MODEL_HTTP_4XX: return &c->max_ratio[MODEL_EVENT_HTTP_4XX];
+	case MODEL_HTTP_5XX: return &c->max_ratio[MODEL_EVENT_HTTP_5XX];
 	case MODEL_UDP_NO_REPLY: return &c->max_ratio[MODEL_EVENT_UDP_NO_REPLY];
 	case MODEL_CONNECT_TIME: return &c->max_slowdown[MODEL_WAIT_CONNECT_TIME];
 	case MODEL_RESPONSE_TIME: return &c->max_slowdown[MODEL_WAIT_RESPONSE_TIME];
@@ -69,6 +72,29 @@ int comparison_gate(struct reader *r, struct model_compare *c, const struct comp
 	return 0;
 }
 
+/* What the kernel sees of a service that nobody wrote gates for. */
+void comparison_default(struct model_service *s)
+{
+	static const enum model_event of_tcp[] = {
+		MODEL_EVENT_CONNECT_FAILURE, MODEL_EVENT_RESET, MODEL_EVENT_NO_RESPONSE, MODEL_EVENT_RETRANSMITS,
+	};
+	struct model_compare *c = &s->rollout.compare;
+	bool tcp = false;
+
+	if (c->given || perch_one_sided(s->forward))
+		return;
+	for (size_t l = 0; l < s->n_listen; l++)
+		tcp |= s->listen[l].protocol == IPPROTO_TCP;
+	for (size_t e = 0; tcp && e < sizeof(of_tcp) / sizeof(*of_tcp); e++)
+		c->max_ratio[of_tcp[e]] = MODEL_MARGIN;
+	if (tcp && s->observe & MODEL_OBSERVE_HTTP1)
+		c->max_ratio[MODEL_EVENT_HTTP_4XX] = c->max_ratio[MODEL_EVENT_HTTP_5XX] = MODEL_MARGIN;
+	if (s->observe & MODEL_OBSERVE_UDP_REPLY)
+		c->max_ratio[MODEL_EVENT_UDP_NO_REPLY] = MODEL_MARGIN;
+	c->max_slowdown[MODEL_WAIT_CONNECT_TIME] = tcp ? MODEL_MARGIN : 0;
+	c->max_slowdown[MODEL_WAIT_RESPONSE_TIME] = MODEL_MARGIN;
+}
+
 bool comparison_any(const struct model_compare *c)
 {
 	bool any = false;
@@ -82,6 +108,7 @@ bool comparison_any(const struct model_compare *c)
 
 void comparison_clear(struct model_compare *c)
 {
+	c->given = true;
 	for (unsigned e = 0; e < MODEL_EVENTS; e++)
 		c->max_ratio[e] = 0;
 	for (unsigned w = 0; w < MODEL_WAITS; w++)

@@ -148,6 +148,7 @@ static int diff_service(const struct diff *d, const char *name, const struct mod
 
 	snprintf(built_in.name, sizeof(built_in.name), "%s", name);
 	service_set_built_in(&built_in);
+	comparison_default(&built_in);
 	leaves_of_service(&c, &built_in);
 	if (from)
 		leaves_of_service(&a, from);

@@ -25,6 +25,7 @@ static int read_max(struct reader *r, yaml_node_t *node, void *field)
 	return 0;
 }
 
+/* In their order. */
 static const struct schema_choice signals[] = {
 	SCHEMA_WORD("connect_failure", MODEL_CONNECT_FAILURE),
 	SCHEMA_WORD("reset", MODEL_RESET),
@@ -32,8 +33,9 @@ static const struct schema_choice signals[] = {
 	SCHEMA_WORD("connect_time", MODEL_CONNECT_TIME),
 	SCHEMA_WORD("no_response", MODEL_NO_RESPONSE),
 	SCHEMA_WORD("retransmits", MODEL_RETRANSMITS),
-	SCHEMA_WORD("udp_no_reply", MODEL_UDP_NO_REPLY),
-	SCHEMA_WORD_LATER("http_4xx"), SCHEMA_WORD_LATER("http_5xx"), {}
+	SCHEMA_WORD("http_4xx", MODEL_HTTP_4XX),
+	SCHEMA_WORD("http_5xx", MODEL_HTTP_5XX),
+	SCHEMA_WORD("udp_no_reply", MODEL_UDP_NO_REPLY), {}
 };
 
 #define FROM_OUTSIDE "it is for gates from outside, which have a name and a source and no signal"

@@ -7,6 +7,7 @@
 #include "../core/address.h"
 #include "config.h"
 #include "leaves.h"
+#include "parts.h"
 #include "values.h"
 
 static const char *const affinity_words[] = {
@@ -140,6 +141,7 @@ static void health(struct leaves *l, const struct model_health *h)
 void leaves_of_service(struct leaves *l, const struct model_service *s)
 {
 	size_t back = leaves_enter(l, "services"), up;
+	struct leaves_list list;
 
 	leaves_enter(l, s->name);
 	endpoints(l, "listen", s->listen, s->n_listen);
@@ -149,6 +151,10 @@ void leaves_of_service(struct leaves *l, const struct model_service *s)
 	fullnat(l, s);
 	leaves_add(l, "affinity", affinity_words[s->affinity]);
 	leaves_add(l, "fragments", s->fragments ? "true" : "false");
+	if (!leaves_open(l, &list)) {
+		observe_words(&list, s->observe);
+		leaves_close(l, "observe", &list);
+	}
 	leaves_duration(l, "adopt", s->adopt);
 	leaves_add(l, "onStableDown", down_words[s->stable_down]);
 	health(l, &s->health);

@@ -74,6 +74,13 @@ int rules_copy(struct reader *r, const struct model_service *from, struct model_
 int rules_check(struct reader *r, const struct model_service *s);
 void rules_free(struct model_service *s);
 
+struct leaves_list;
+
+/* observe.c: bits of enum model_observe; the gates that need them. */
+schema_reader observe_read;
+int observe_check(struct reader *r, yaml_node_t *node, struct model_service *s);
+void observe_words(struct leaves_list *list, __u32 observe);
+
 /* comparison.c: gates without a limit, and their margins. */
 struct comparison_text {
 	enum model_signal signal;
@@ -84,8 +91,9 @@ struct comparison_text {
 void comparison_defaults(struct model_compare *c);
 schema_reader comparison_margin;	/* into a double */
 int comparison_gate(struct reader *r, struct model_compare *c, const struct comparison_text *t);
+void comparison_default(struct model_service *s);
 bool comparison_any(const struct model_compare *c);
-void comparison_clear(struct model_compare *c);
+void comparison_clear(struct model_compare *c);	/* a list begins */
 
 /* gates.c: a list, into struct model_rollout. */
 schema_reader gates_read;

@@ -221,8 +221,6 @@ static bool is_off(const yaml_node_t *node, enum schema_off off)
 		return is_plain(node) && !strcmp(scalar(node), "false");
 	case SCHEMA_OFF_ZERO:
 		return is_plain(node) && !config_duration(scalar(node), &ns) && !ns;
-	case SCHEMA_OFF_LIST:
-		return node->type == YAML_SEQUENCE_NODE && !elements_of(node);
 	case SCHEMA_OFF_MAP:
 		return node->type == YAML_MAPPING_NODE && !pairs_of(node);
 	case SCHEMA_NO_OFF:
@@ -235,7 +233,7 @@ static int read_later(struct reader *r, const yaml_node_t *node, const struct sc
 {
 	static const char *const remedy[] = {
 		[SCHEMA_NO_OFF] = "", [SCHEMA_OFF_FALSE] = " or write false", [SCHEMA_OFF_ZERO] = " or write 0s",
-		[SCHEMA_OFF_LIST] = " or write []", [SCHEMA_OFF_MAP] = " or write {}",
+		[SCHEMA_OFF_MAP] = " or write {}",
 	};
 
 	if (is_off(node, key->off))
@@ -337,4 +335,48 @@ yaml_node_t *schema_value(const struct reader *r, const yaml_node_t *map, const 
 			return reader_node(r, p->value);
 	}
 	return NULL;
+}
+
+#define BITS_MOST 32
+
+struct nodes {
+	yaml_node_t *node[BITS_MOST];
+	size_t n;
+};
+
+static int keep_node(struct reader *r, yaml_node_t *node, void *element)
+{
+	*(yaml_node_t **)element = node;
+	return 0;
+}
+
+int schema_bits(struct reader *r, yaml_node_t *node, const char *what, const struct schema_choice *choices, bool none,
+		__u32 *ret)
+{
+	struct schema_list list = {
+		.what = what, .size = sizeof(yaml_node_t *), .min = !none, .inlined = true, .read = keep_node,
+	};
+	const struct schema_key key = {
+		.type = SCHEMA_LIST, .offset = offsetof(struct nodes, node), .n_offset = offsetof(struct nodes, n), .list = &list,
+	};
+	const struct schema_key word = { .type = SCHEMA_CHOICE, .size = sizeof(__u32), .choices = choices };
+	struct nodes read = {};
+	int err;
+
+	while (list.max < BITS_MOST && choices[list.max].name)
+		list.max++;
+	err = schema_field(r, node, &key, &read);
+	*ret = 0;
+	for (size_t i = 0; !err && i < read.n; i++) {
+		size_t back = reader_enter_element(r, i);
+		__u32 bit = 0;
+
+		err = schema_field(r, read.node[i], &word, &bit);
+		if (!err && *ret & bit)
+			err = reader_fail(r, read.node[i], "is here twice; keep one");
+		*ret |= bit;
+		if (!err)
+			reader_leave(r, back);
+	}
+	return err;
 }

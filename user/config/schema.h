@@ -26,7 +26,7 @@ enum schema_type {
 };
 
 /* The value of a key not built yet that asks for nothing, and is taken. */
-enum schema_off { SCHEMA_NO_OFF, SCHEMA_OFF_FALSE, SCHEMA_OFF_ZERO, SCHEMA_OFF_LIST, SCHEMA_OFF_MAP };
+enum schema_off { SCHEMA_NO_OFF, SCHEMA_OFF_FALSE, SCHEMA_OFF_ZERO, SCHEMA_OFF_MAP };
 
 struct schema_choice {
 	const char *name;
@@ -90,5 +90,8 @@ int schema_text(struct reader *r, const yaml_node_t *node, const char *what, con
 int schema_misread(struct reader *r, const yaml_node_t *node, const char *what);
 /* Read one value by the type, bounds and choices of `key`. */
 int schema_field(struct reader *r, yaml_node_t *node, const struct schema_key *key, void *target);
+/* A list of words, each a bit of *ret; an empty one only if `none`. */
+int schema_bits(struct reader *r, yaml_node_t *node, const char *what, const struct schema_choice *choices, bool none,
+		__u32 *ret);
 
 #endif

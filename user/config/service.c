@@ -88,7 +88,7 @@ static const struct schema_list version_list = {
 	  .choices = stable_downs },                                                                              \
 	{ .name = "healthCheck", SCHEMA_FIELD(struct model_service, health), .read = health_read },               \
 	{ .name = "rollout", SCHEMA_FIELD(struct model_service, rollout), .read = policy_read },                  \
-	SCHEMA_NOT_YET("observe", SCHEMA_OFF_LIST), {}
+	{ .name = "observe", SCHEMA_FIELD(struct model_service, observe), .read = observe_read }, {}
 
 static const struct schema_key service_keys[] = {
 	{ .name = "name", .required = true, SCHEMA_FIELD(struct model_service, name), .read = read_service_name },
@@ -127,6 +127,7 @@ static int copy_policy(struct reader *r, const struct model_service *from, struc
 	to->source_last = from->source_last;
 	to->affinity = from->affinity;
 	to->fragments = from->fragments;
+	to->observe = from->observe;
 	to->adopt = from->adopt;
 	to->established = from->established;
 	to->drain_timeout = from->drain_timeout;
@@ -163,6 +164,7 @@ static int check_keys(struct reader *r, yaml_node_t *node, struct model_service 
 
 	return exclude_check(r, schema_value(r, node, "exclude"), s) ?:
 	       health_check(r, reader_line(health ?: node), s) ?: rules_check(r, s) ?: forward_check(r, node, s) ?:
+	       observe_check(r, schema_value(r, node, "observe"), s) ?:
 	       fullnat_check(r, schema_value(r, node, "fullnat"), s);
 }
 
@@ -186,6 +188,8 @@ int service_read(struct reader *r, yaml_node_t *node, void *element)
 		service_set_built_in(s);
 	if (!err)
 		err = schema_read(r, node, &service_schema, s);
+	if (!err)
+		comparison_default(s);
 	return err ?: check_keys(r, node, s);
 }
 

@@ -20,38 +20,9 @@ static const struct schema_choice formats[] = {
 };
 static const struct schema_choice gates[] = { SCHEMA_WORD("step", true), {} };
 
-static int read_event(struct reader *r, yaml_node_t *node, void *element)
-{
-	static const struct schema_key word = { .type = SCHEMA_CHOICE, .size = sizeof(__u32), .choices = events };
-
-	return schema_field(r, node, &word, element);
-}
-
-struct events_text {
-	__u32 event[MODEL_TELLS];
-	size_t n_event;
-};
-
 static int read_events(struct reader *r, yaml_node_t *node, void *field)
 {
-	static const struct schema_list list = {
-		.what = "events", .size = sizeof(__u32), .min = 1, .max = MODEL_TELLS, .inlined = true, .read = read_event,
-	};
-	static const struct schema_key key = {
-		.type = SCHEMA_LIST, .offset = offsetof(struct events_text, event), .n_offset = offsetof(struct events_text, n_event),
-		.list = &list,
-	};
-	struct events_text read = {};
-	__u32 *told = field;
-	int err = schema_field(r, node, &key, &read);
-
-	*told = 0;
-	for (size_t i = 0; !err && i < read.n_event; i++) {
-		if (*told & read.event[i])
-			return reader_fail(r, node, "has the same event twice; keep one");
-		*told |= read.event[i];
-	}
-	return err;
+	return schema_bits(r, node, "events", events, false, field);
 }
 
 static const struct schema_key webhook_keys[] = {

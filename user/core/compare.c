@@ -13,7 +13,7 @@ _Static_assert((int)TRIAL_EVENTS == (int)MODEL_EVENTS && (int)TRIAL_WAITS == (in
 static const int outcome_of[TRIAL_EVENTS] = {
 	[TRIAL_CONNECT_FAILURE] = PERCH_CONNECT_FAILURE, [TRIAL_RESET] = PERCH_RESET,
 	[TRIAL_NO_RESPONSE] = PERCH_NO_RESPONSE, [TRIAL_RETRANSMITS] = PERCH_RETRANSMITS,
-	[TRIAL_HTTP_4XX] = -1, [TRIAL_HTTP_5XX] = -1, [TRIAL_UDP_NO_REPLY] = PERCH_UDP_NO_REPLY,
+	[TRIAL_HTTP_4XX] = PERCH_HTTP_4XX, [TRIAL_HTTP_5XX] = PERCH_HTTP_5XX, [TRIAL_UDP_NO_REPLY] = PERCH_UDP_NO_REPLY,
 };
 
 const char *compare_gate_name(unsigned gate)
@@ -82,9 +82,14 @@ void compare_restart(struct compare *c, __u64 now)
 	memset(c->epoch, 0, sizeof(c->epoch));
 }
 
+struct arm_news {
+	struct trial_arm votes;
+	__u64 clients;
+};
+
 /* New votes of one arm; false, and nothing is taken, when a count is less than
  * it was: the kernel was at it. */
-static bool arm_new(const struct perch_tally *now, const struct perch_tally *seen, __u32 epoch, struct trial_arm *ret)
+static bool arm_new(const struct perch_tally *now, const struct perch_tally *seen, __u32 epoch, struct arm_news *ret)
 {
 	static const struct perch_tally nothing;
 	const struct perch_tally *before = seen->epoch == epoch ? seen : &nothing;
@@ -99,15 +104,16 @@ static bool arm_new(const struct perch_tally *now, const struct perch_tally *see
 
 		if (o < 0)
 			continue;
-		ret->event[e].bad = now->outcome[o].bad - before->outcome[o].bad;
-		ret->event[e].n = now->outcome[o].decided - before->outcome[o].decided -
+		ret->votes.event[e].bad = now->outcome[o].bad - before->outcome[o].bad;
+		ret->votes.event[e].n = now->outcome[o].decided - before->outcome[o].decided -
 				  (now->outcome[o].capped - before->outcome[o].capped);
 	}
 	for (unsigned w = 0; w < TRIAL_WAITS; w++) {
-		ret->wait[w].n = now->wait[w].n - before->wait[w].n;
+		ret->votes.wait[w].n = now->wait[w].n - before->wait[w].n;
 		for (unsigned i = 0; i < WAIT_EDGES; i++)
-			ret->wait[w].above[i] = now->wait[w].above[i] - before->wait[w].above[i];
+			ret->votes.wait[w].above[i] = now->wait[w].above[i] - before->wait[w].above[i];
 	}
+	ret->clients = now->clients - before->clients;
 	return true;
 }
 
@@ -123,13 +129,17 @@ void compare_take(struct compare *c, const struct perch_tallies *stable, const s
 	trial_time(&c->trial, now);
 	for (unsigned i = 0; i < PERCH_EPOCHS; i++) {
 		const struct compare_epoch *e = &c->epoch[i];
+		struct arm_news s = {}, k = {};
 		struct trial_tally t = { .w = e->w, .warming = e->warming };
 
 		if (!e->epoch || e->w <= 0 || e->w >= 1 ||
-		    !arm_new(&stable->cell[i], &c->seen[0].cell[i], e->epoch, &t.stable) ||
-		    !arm_new(&canary->cell[i], &c->seen[1].cell[i], e->epoch, &t.canary))
+		    !arm_new(&stable->cell[i], &c->seen[0].cell[i], e->epoch, &s) ||
+		    !arm_new(&canary->cell[i], &c->seen[1].cell[i], e->epoch, &k))
 			continue;
+		t.stable = s.votes;
+		t.canary = k.votes;
 		trial_take(&c->trial, &c->policy, &t);
+		ratio_clients(&c->clients, e->w, k.clients, s.clients);
 		cell_seen(&c->seen[0].cell[i], &stable->cell[i], e->epoch);
 		cell_seen(&c->seen[1].cell[i], &canary->cell[i], e->epoch);
 	}
@@ -198,17 +208,31 @@ bool compare_fails(const struct compare *c, char *why, size_t size)
 {
 	unsigned failed = compare_failed(c), edge;
 	struct loss_counts canary, stable;
-	char what[32] = "bad";
+	double e = exp(fmin(c->log_e, 690)), most = 1 / c->policy.alpha;
 
 	if (!failed)
 		return false;
 	edge = compare_counts(c, failed - 1, &canary, &stable);
 	if (failed > TRIAL_EVENTS)
-		snprintf(what, sizeof(what), "above p%g", 100 * wait_quantile[edge]);
-	snprintf(why, size, "gate %s: %.3g %% of canary's %llu %s, %.3g %% of stable's %llu, E %.3g >= %.3g",
-		 compare_gate_name(failed - 1), percent(canary.bad, canary.n), (unsigned long long)canary.n, what,
-		 percent(stable.bad, stable.n), (unsigned long long)stable.n, exp(fmin(c->log_e, 690)),
-		 1 / c->policy.alpha);
+		snprintf(why, size, "gate %s: %llu long waits of canary's %llu, %llu of stable's %llu (above p%g), E %.3g >= %.3g",
+			 compare_gate_name(failed - 1), (unsigned long long)canary.bad, (unsigned long long)canary.n,
+			 (unsigned long long)stable.bad, (unsigned long long)stable.n, 100 * wait_quantile[edge], e, most);
+	else
+		snprintf(why, size, "gate %s: %.3g %% of canary's %llu bad, %.3g %% of stable's %llu, E %.3g >= %.3g",
+			 compare_gate_name(failed - 1), percent(canary.bad, canary.n), (unsigned long long)canary.n,
+			 percent(stable.bad, stable.n), (unsigned long long)stable.n, e, most);
+	return true;
+}
+
+bool compare_off(const struct compare *c, char *why, size_t size)
+{
+	const struct ratio *r = &c->clients;
+
+	if (r->most < -log(c->policy.alpha))
+		return false;
+	snprintf(why, size, "sample ratio: %llu of %llu new clients came to the canary, %.0f should have (E was %.3g)",
+		 (unsigned long long)r->canary, (unsigned long long)(r->canary + r->stable), r->expected,
+		 exp(fmin(r->most, 690)));
 	return true;
 }
 

@@ -10,6 +10,7 @@
 #define PERCH_CORE_COMPARE_H
 
 #include "judge/edges.h"
+#include "judge/ratio.h"
 #include "judge/trial.h"
 #include "model.h"
 
@@ -26,6 +27,7 @@ struct compare {
 	struct trial trial;
 	struct trial_policy policy;
 	struct edges edges[TRIAL_WAITS];
+	struct ratio clients;	/* who came for the first time */
 	struct compare_epoch epoch[PERCH_EPOCHS];	/* by epoch / 2 % PERCH_EPOCHS */
 	struct perch_tallies seen[2];	/* as last read: stable's, the canary's */
 	double log_e;		/* as of the last look */
@@ -55,6 +57,9 @@ double compare_gate_log_e(const struct compare *c, unsigned gate);
 /* What a gate's versions had; of waits above the edge that speaks loudest,
  * which is returned. */
 unsigned compare_counts(const struct compare *c, unsigned gate, struct loss_counts *canary, struct loss_counts *stable);
+
+/* Do clients come as the shares say, or did they ever not?  The sentence. */
+bool compare_off(const struct compare *c, char *why, size_t size);
 
 /* What the loss rule is asked. */
 struct compare_next {

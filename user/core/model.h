@@ -89,7 +89,8 @@ struct model_health {
 /* The first ones may have absolute gates; all can be compared. */
 enum model_signal {
 	MODEL_CONNECT_FAILURE, MODEL_RESET, MODEL_RESPONSE_TIME, MODEL_SIGNALS,
-	MODEL_CONNECT_TIME = MODEL_SIGNALS, MODEL_NO_RESPONSE, MODEL_RETRANSMITS, MODEL_UDP_NO_REPLY,
+	MODEL_CONNECT_TIME = MODEL_SIGNALS, MODEL_NO_RESPONSE, MODEL_RETRANSMITS, MODEL_HTTP_4XX, MODEL_HTTP_5XX,
+	MODEL_UDP_NO_REPLY,
 };
 
 /* An absolute gate: the share of bad connections must stay at most `max`.
@@ -117,6 +118,7 @@ enum model_wait { MODEL_WAIT_CONNECT_TIME, MODEL_WAIT_RESPONSE_TIME, MODEL_WAITS
 
 /* What the comparison takes for worse, and for safe. */
 struct model_compare {
+	bool given;		/* a list of gates was written, be it empty */
 	/* margins, >= 1; 0: no gate; MODEL_MARGIN: the rollout's */
 	double max_ratio[MODEL_EVENTS], max_slowdown[MODEL_WAITS];
 	double ratio, slowdown;	/* margins of gates that have none of their own */
@@ -243,6 +245,8 @@ struct model_rollout {
 
 #define MODEL_AT 32
 
+enum model_observe { MODEL_OBSERVE_HTTP1 = 1, MODEL_OBSERVE_UDP_REPLY = 2 };
+
 struct model_service {
 	char name[PERCH_NAME_LEN];
 	struct perch_endpoint *listen;
@@ -258,6 +262,7 @@ struct model_service {
 	struct perch_address tunnel[PERCH_FAMILIES];	/* outer sources; 0: this host's
 							 * towards the backend */
 	bool fragments;
+	__u32 observe;		/* enum model_observe */
 	enum perch_affinity affinity;
 	__u64 adopt;		/* ns */
 	enum perch_stable_down stable_down;

@@ -74,6 +74,7 @@ void observed_publish(struct tables *t, const struct placed_service *s, __u16 id
 	}
 	for (__u32 i = 0; i < PERCH_LIMITS; i++)
 		store(o->limit_us[i], i < s->limits ? s->limit_us[i] : 0);
+	store(o->http, s->http);
 	store(o->reflex_limit, s->reflex_limit);
 	publish(o->limits, s->limits < PERCH_LIMITS ? s->limits : PERCH_LIMITS);
 }

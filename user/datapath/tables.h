@@ -53,7 +53,8 @@ struct placed_service {
 	const struct placed_drain *drains;
 	size_t n_drains;
 	bool sampling;		/* in a rollout */
-	bool observed;		/* wants votes and histograms */
+	bool observed;		/* wants votes and histograms, */
+	bool http;		/* and statuses of HTTP/1 */
 	__u32 reflex_limit;
 	__u32 limit_us[PERCH_LIMITS];
 	__u32 limits;

@@ -124,6 +124,18 @@ static void page_histograms(const struct page *p)
 				histogram(p, "perch_response_seconds", s, i, s->evidence[i].votes->response_time);
 }
 
+static void page_statuses(const struct page *p)
+{
+	static const char name[] = "perch_http_responses_total";
+
+	family(p, name, "counter", "Responses in HTTP/1 whose status was read.");
+	for (const struct service *s = p->a->services; s; s = s->next)
+		for (int i = -1; s->model->observe & MODEL_OBSERVE_HTTP1 && (i = view_next_slot(s, i)) >= 0;)
+			for (unsigned c = 0; s->evidence[i].votes && c < 5; c++)
+				fprintf(p->f, "%s{service=\"%s\",version=\"%s\",code_class=\"%uxx\"} %llu\n", name, s->name,
+					s->slot[i].name, c + 1, (unsigned long long)s->evidence[i].votes->http[c]);
+}
+
 static void page_shares(const struct page *p)
 {
 	family(p, "perch_weight_ratio", "gauge", "Share of the hash range, 0 to 1.");
@@ -245,6 +257,7 @@ void api_metrics(struct request *q)
 	page_backends(&p);
 	page_checks(&p);
 	page_histograms(&p);
+	page_statuses(&p);
 	page_shares(&p);
 	page_rollouts(&p);
 	page_host(&p);

@@ -32,6 +32,8 @@ json_t *view_counts(__u64 bad, __u64 n);
 json_t *view_ratio(__u64 canary_bad, __u64 canary_n, __u64 stable_bad, __u64 stable_n);
 /* Signals by which the canary is compared with stable. */
 json_t *view_compared(const struct service *s);
+/* New clients by version, against the shares; null: nothing is compared. */
+json_t *view_sample_ratio(const struct service *s);
 /* A text, or null when there is none. */
 json_t *view_text(const char *text);
 /* Share of the new and of the live connections in percent, NAN: none. */

@@ -62,3 +62,14 @@ json_t *view_compared(const struct service *s)
 			json_array_append_new(list, gate_json(s, g));
 	return list;
 }
+
+json_t *view_sample_ratio(const struct service *s)
+{
+	const struct compare *c = s->compare;
+
+	if (!c)
+		return json_null();
+	return json_pack("{s:I, s:I, s:f, s:f, s:f}", "canary", (json_int_t)c->clients.canary, "stable",
+			 (json_int_t)c->clients.stable, "expected", c->clients.expected, "logE", ratio_log_e(&c->clients),
+			 "mostLogE", c->clients.most);
+}

@@ -8,6 +8,7 @@
 
 #include "../../core/compare.h"
 #include "../../datapath/tables.h"
+#include "../alarms.h"
 #include "../clock.h"
 
 /* What the kernel is to count. */
@@ -86,11 +87,15 @@ bool comparing_warmed(const struct service *s, __u64 now)
 void comparing_look(struct agent *a, struct service *s)
 {
 	struct perch_tallies stable, canary;
+	char why[128];
 
 	if (!s->compare || !s->compare->gates || tables_tallies(a->tables, s->id, s->keep.stable_slot, &stable) ||
 	    tables_tallies(a->tables, s->id, s->keep.canary_slot, &canary))
 		return;
 	compare_take(s->compare, &stable, &canary, clock_now());
+	if (compare_off(s->compare, why, sizeof(why)))
+		alarm_raise(a, "sample_ratio", s->name, s->name,
+			    "look for what keeps clients from one of the versions; `perch rollout advance` goes on all the same", "%s", why);
 }
 
 static double per_second(__u64 n, __u64 since, __u64 now)
@@ -114,7 +119,9 @@ void comparing_input(struct service *s, struct rollout_input *in, struct compare
 		return;
 	if (compare_fails(s->compare, said->fails, sizeof(said->fails)))
 		in->compare_fails = said->fails;
-	if (e && e->warming)
+	if (compare_off(s->compare, said->waits, sizeof(said->waits)))
+		in->compare_waits = said->waits;
+	else if (e && e->warming)
 		in->compare_waits = "warming up";
 	else if (in_comparison(s) &&
 		 !compare_safe(s->compare, &policy->compare, &next, said->waits, sizeof(said->waits), &in->compare_eta))
@@ -125,8 +132,10 @@ void comparing_follow(struct agent *a, struct service *s)
 {
 	const struct maps *m = &a->datapath.maps;
 
-	if (!service_in_rollout(s) && m->observed[m->services[s->id].observed].compares)
+	if (!service_in_rollout(s) && m->observed[m->services[s->id].observed].compares) {
 		kernel_set(a, s, m->observed[m->services[s->id].observed].since_epoch, false);
+		alarm_clear(a, "sample_ratio", s->name);
+	}
 }
 
 void comparing_resume(struct agent *a, struct service *s, bool restored)

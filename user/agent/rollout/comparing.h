@@ -11,7 +11,7 @@
 
 /* Room for what a look has to say. */
 struct compared {
-	char fails[128], waits[64];
+	char fails[160], waits[128];
 };
 
 /* A rollout begins: connections of `since` and later epochs vote. */

@@ -49,7 +49,7 @@ bool edges_freeze(struct edges *ret, const __u64 *histogram, double slowdown)
 	for (unsigned i = 0; i < WAIT_EDGES && n >= EDGES_LEAST; i++) {
 		unsigned b = edge_bucket(histogram, n, wait_quantile[i], &above), shifted;
 
-		if (b == last || above < EDGES_BEYOND)
+		if (b == last)
 			continue;
 		shifted = edge_shifted(b, slowdown);
 		if (shifted >= PERCH_HIST_BUCKETS - 1)
@@ -57,7 +57,7 @@ bool edges_freeze(struct edges *ret, const __u64 *histogram, double slowdown)
 		last = b;
 		ret->stable[i] = b;
 		ret->canary[i] = shifted;
-		ret->beyond[i] = (double)above / (double)n;
+		ret->beyond[i] = fmax((double)above, 0.5) / (double)n;	/* 0 is for none */
 		any = true;
 	}
 	return any;

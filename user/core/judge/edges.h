@@ -15,10 +15,10 @@
 
 #include "wait.h"
 
-/* Waits that must be known before edges are worth freezing, and beyond an
- * edge before it is used. */
-#define EDGES_LEAST 200
-#define EDGES_BEYOND 10
+/* Waits that must be known before edges are worth freezing.  Long waits are
+ * evidence at any edge, also at one that nobody was beyond: of who is now, the
+ * canary has its share at most. */
+#define EDGES_LEAST 50
 #define EDGES_SLACK 0.001	/* s */
 
 struct edges {

@@ -89,7 +89,7 @@ double trial_event_log_e(const struct trial *t, enum trial_event e)
 /* Response times have three voices, of which none may be left out later. */
 double trial_wait_log_e(const struct trial *t, const struct trial_policy *policy, enum trial_wait w)
 {
-	double log_e[] = { wait_log_e(&t->wait[w]), log(t->pool.level), log(t->pool.change) };
+	double log_e[] = { wait_log_e(&t->wait[w], policy->beyond[w]), log(t->pool.level), log(t->pool.change) };
 
 	return sequential_log_mean(log_e, w == TRIAL_RESPONSE_TIME && policy->pools ? 3 : 1);
 }

@@ -59,11 +59,13 @@ void wait_votes_bad(struct wait_bet *b, double w, const double beyond[WAIT_EDGES
 			bet_votes(&b->edge[i], w, 1, canary->above[i], stable->above[i]);
 }
 
-double wait_log_e(const struct wait_bet *b)
+double wait_log_e(const struct wait_bet *b, const double beyond[WAIT_EDGES])
 {
 	double log_e[WAIT_EDGES];
+	unsigned n = 0;
 
 	for (unsigned i = 0; i < WAIT_EDGES; i++)
-		log_e[i] = bet_log_e(&b->edge[i]);
-	return sequential_log_mean(log_e, WAIT_EDGES);
+		if (beyond[i] > 0 && beyond[i] < 1)
+			log_e[n++] = bet_log_e(&b->edge[i]);
+	return sequential_log_mean(log_e, n);
 }

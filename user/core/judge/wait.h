@@ -5,7 +5,7 @@
  * they were before the canary's first connection.  A stable connection is bad
  * above x, a canary's above maxSlowdown x; good votes count too.  Valid for
  * every canary no slower than maxSlowdown.  The gate's E is the average over
- * the edges.
+ * the edges that are used, which is known before the first vote.
  */
 #ifndef PERCH_CORE_JUDGE_WAIT_H
 #define PERCH_CORE_JUDGE_WAIT_H
@@ -37,6 +37,6 @@ void wait_votes(struct wait_bet *b, double w, const double beyond[WAIT_EDGES],
  * other's, would speak against that. */
 void wait_votes_bad(struct wait_bet *b, double w, const double beyond[WAIT_EDGES],
 		    const struct wait_votes *canary, const struct wait_votes *stable);
-double wait_log_e(const struct wait_bet *b);
+double wait_log_e(const struct wait_bet *b, const double beyond[WAIT_EDGES]);
 
 #endif
