@@ -34,7 +34,7 @@ services() {
 	service refuses 80 7000 "maxLoss: 100"
 	service resets 81 7001 "maxLoss: 100"
 	service hangs 82 7002 "maxLoss: 100"
-	service slow 83 7003 "maxLoss: 100" 20s
+	service slow 83 7003 "maxLoss: 100" 40s
 	service healthy 84 7004 "maxLoss: 2"
 	service alike 85 7005 "maxLoss: 100"
 	service late 86 7006 "maxLoss: 100"
@@ -152,6 +152,13 @@ test_a_little_slower_is_within_the_margin() {
 	expect is late '.compared[] | select(.name == "response_time") | .canary.of > 30 and .verdict == "inconclusive"' true
 }
 
+test_the_interval_begins_after_the_warm_up() {
+	local took
+	took=$(field "$(perch -j event show service walled limit 100)" '[.[] | select(.kind == "step") | .time] | sort | .[1] - .[0]')
+	say "walled: its first step took $took s, of warmup 1s and interval 12s"
+	expect awk -v took="$took" 'BEGIN { exit !(took >= 12.9) }'
+}
+
 # 0.2 % of a step to 100 %: a few thousand connections without a failure.
 test_a_step_waits_until_enough_is_known_and_says_for_how_much() {
 	expect is careful .step 1
@@ -173,6 +180,6 @@ test_a_rollout_goes_on_where_it_was_after_a_crash() {
 run test_a_canary_that_refuses_goes_back test_a_canary_that_resets_goes_back test_a_canary_that_never_answers_goes_back \
 	test_a_canary_twice_as_slow_goes_back test_why_shows_the_numbers test_a_canary_that_crashes_in_the_middle_goes_back \
 	test_one_client_that_neither_hears_is_no_reason test_a_healthy_canary_is_promoted test_both_alike_bad_is_no_reason_to_go_back \
-	test_a_little_slower_is_within_the_margin test_a_step_waits_until_enough_is_known_and_says_for_how_much \
+	test_the_interval_begins_after_the_warm_up test_a_little_slower_is_within_the_margin test_a_step_waits_until_enough_is_known_and_says_for_how_much \
 	test_a_rollout_goes_on_where_it_was_after_a_crash
 finish

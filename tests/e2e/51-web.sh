@@ -89,6 +89,7 @@ nginx() {
 
 OK='location / { echo_sleep 0.005; echo ok; }'
 LONG='location / { echo_duplicate 200000 x; }'
+# shellcheck disable=SC2016 # nginx's variables
 BUSY='if ($one_in_20) { return 503; } '$OK
 {
 	site 80 "" "$OK"
@@ -102,8 +103,10 @@ BUSY='if ($one_in_20) { return 503; } '$OK
 } | nginx s1 v1
 {
 	site 80 "" "$BUSY"
+	# shellcheck disable=SC2016
 	site 81 "" 'if ($one_in_20) { return 404; } '"$OK"
 	site 82 "" "$BUSY"
+	# shellcheck disable=SC2016
 	site 83 "" 'if ($one_in_25) { rewrite ^ /slow; } location = /slow { echo_sleep 0.1; echo ok; } '"$OK"
 	site 443 ssl 'location / { echo_sleep 0.04; echo ok; }'
 	site 444 ssl "$LONG"
@@ -203,7 +206,7 @@ test_a_canary_that_swallows_connects_goes_back() {
 
 test_one_that_gets_slow_after_three_minutes_goes_back() {
 	local left=$((LATE - (SECONDS - BEGAN)))
-	[ $left -le 0 ] || sleep $left
+	[ "$left" -le 0 ] || sleep "$left"
 	expect is ages .phase Progressing
 	expect is ages '.compared[] | select(.name == "response_time") | .canary.of > 1000' true
 	touch "$LAB_DIR/aged"

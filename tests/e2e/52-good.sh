@@ -60,7 +60,7 @@ services | perch_config tc
 server() {
 	local kind=$1 host=$2 version=$3
 	shift 3
-	lab_spawn "$host" "$LAB_DIR/server-$kind-$version" "$TOOLS/namesrv" "$@" $version $((7000 + $(port_of "$kind")))
+	lab_spawn "$host" "$LAB_DIR/server-$kind-$version" "$TOOLS/namesrv" "$@" "$version" $((7000 + $(port_of "$kind")))
 }
 for kind in fast rare; do
 	server $kind s1 v1
@@ -122,6 +122,7 @@ start() {
 
 # votes NAME: "connections of the canary that voted, the most bad ones of a signal".
 votes() {
+	# shellcheck disable=SC2016 # jq's
 	show "$1" '[.compared[] | select(.name == "connect_failure") | .canary.of][0] as $n | "\($n) votes of the canary, E \(.comparedLogE | exp * 1000 | round / 1000)"'
 }
 
@@ -172,10 +173,10 @@ test_healthy_ones_are_promoted_at_1000_a_second() {
 		lab_spawn c "$LAB_DIR/load" "$TOOLS/shortconn" -t 60 -r 1000 -j 800 -w 3000 -s 10.1.16.0 -m 4000 "$VIP4" $(($(port_of fast) + run))
 		sleep 1
 		began=$(date +%s%N)
-		expect perch rollout start fast-$run
-		expect wait_for 60 is fast-$run .phase Succeeded
-		say "fast-$run: promoted after $((($(date +%s%N) - began) / 1000000)) ms, $(votes fast-$run)"
-		expect is fast-$run '[.compared[] | .canary.of] | max > 1000' true
+		expect perch rollout start "fast-$run"
+		expect wait_for 60 is "fast-$run" .phase Succeeded
+		say "fast-$run: promoted after $((($(date +%s%N) - began) / 1000000)) ms, $(votes "fast-$run")"
+		expect is "fast-$run" '[.compared[] | .canary.of] | max > 1000' true
 		lab_kill TERM "$SPAWNED"
 	done
 }
@@ -212,10 +213,10 @@ test_one_client_that_nobody_hears_does_not_matter() {
 test_connections_that_last_do_not_matter() {
 	local run
 	for ((run = 0; run < RUNS; run++)); do
-		expect wait_for 60 is lasting-$run .step 2
-		expect is lasting-$run .phase Progressing
-		expect is lasting-$run '[.compared[] | select(.name == "reset") | .canary.of][0] >= 10' true
-		say "lasting-$run: $(votes lasting-$run); $(show lasting-$run .blockedBy)"
+		expect wait_for 60 is "lasting-$run" .step 2
+		expect is "lasting-$run" .phase Progressing
+		expect is "lasting-$run" '[.compared[] | select(.name == "reset") | .canary.of][0] >= 10' true
+		say "lasting-$run: $(votes "lasting-$run"); $(show "lasting-$run" .blockedBy)"
 	done
 }
 
@@ -223,11 +224,11 @@ test_connections_that_last_do_not_matter() {
 test_few_connections_hold_a_step_with_an_estimate() {
 	local run
 	for ((run = 0; run < RUNS; run++)); do
-		expect is rare-$run .phase Progressing
-		expect is rare-$run '.blockedBy | test("about [0-9]+ more connections of the canary$")' true
-		expect is rare-$run '.eta > 60' true
-		expect is rare-$run '[.compared[] | .canary.of] | max > 20' true
-		say "rare-$run: $(show rare-$run .blockedBy), $(show rare-$run '.eta | round') s"
+		expect is "rare-$run" .phase Progressing
+		expect is "rare-$run" '.blockedBy | test("about [0-9]+ more connections of the canary$")' true
+		expect is "rare-$run" '.eta > 60' true
+		expect is "rare-$run" '[.compared[] | .canary.of] | max > 20' true
+		say "rare-$run: $(show "rare-$run" .blockedBy), $(show "rare-$run" '.eta | round') s"
 	done
 }
 

@@ -333,7 +333,7 @@ static const struct mistake {
 	{ ROLLOUT "      strategy: red\n", 10, "services[0].rollout.strategy", "write canary, blueGreen or experiment" },
 	{ ROLLOUT "      strategy: blueGreen\n      steps: [5, 100]\n", 11, "services[0].rollout.steps", "does not belong to strategy blueGreen" },
 	{ ROLLOUT "      stepWeight: 10\n      strategy: blueGreen\n", 10, "services[0].rollout.stepWeight", "does not belong to strategy" },
-	{ ROLLOUT "      mode: observe\n", 10, "services[0].rollout.mode", "not supported yet; write act" },
+	{ ROLLOUT "      mode: watch\n", 10, "services[0].rollout.mode", "write act or observe" },
 	{ ROLLOUT "      onInconclusive: wait\n", 10, "services[0].rollout.onInconclusive", "write hold, advance or rollback" },
 	{ ROLLOUT "      steps: []\n", 10, "services[0].rollout.steps", "from 1 to 32" },
 	{ ROLLOUT "      steps: [5, 25, 25]\n", 10, "services[0].rollout.steps[2]", "25 is not above the step before (25)" },

@@ -86,9 +86,25 @@ static void test_plan_without_steps_is_empty(void **state)
 	assert_int_equal(rollout_plan(&w.policy, stage), 0);
 }
 
+/* A step begins with a warm-up where there is somebody to compare with. */
+static void test_plan_has_the_warm_ups(void **state)
+{
+	struct rollout_stage stage[ROLLOUT_STAGES];
+	struct world w = world_make();
+
+	w.policy.compare.warmup = 30 * SECOND;
+	assert_int_equal(rollout_plan(&w.policy, stage), 4);
+	assert_int_equal(stage[0].time, 60 * SECOND);
+	w.policy.compare.max_slowdown[MODEL_WAIT_RESPONSE_TIME] = MODEL_MARGIN;
+	assert_int_equal(rollout_plan(&w.policy, stage), 4);
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(stage[i].time, (i < 3 ? 90 : 60) * SECOND);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_plan_has_the_warm_ups),
 		cmocka_unit_test(test_plan_is_what_a_healthy_canary_goes_through),
 		cmocka_unit_test(test_plan_knows_pauses_and_manual_steps),
 		cmocka_unit_test(test_plan_watches_a_last_step_of_all_at_what_holdback_leaves),

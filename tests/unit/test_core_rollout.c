@@ -387,9 +387,27 @@ static void test_policy_that_lost_steps_ends_with_its_last(void **state)
 	assert_int_equal(w.word_share, 500);
 }
 
+/* A warm-up is before the step's interval, not part of it. */
+static void test_rollout_interval_begins_after_the_warm_up(void **state)
+{
+	struct world w = world_make();
+
+	world_start(&w);
+	w.in.compare_waits = "warming up";
+	world_run(&w, 60);
+	w.in.compare_waits = NULL;
+	w.in.epoch += 2;
+	rollout_warmed_up(&w.r, w.in.epoch, w.in.now);
+	world_run(&w, 58);
+	assert_int_equal(w.steps, 1);
+	world_run(&w, 4);
+	assert_int_equal(w.steps, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_rollout_interval_begins_after_the_warm_up),
 		cmocka_unit_test(test_start_asks_for_the_first_step),
 		cmocka_unit_test(test_start_is_refused_while_one_runs_or_nothing_lives),
 		cmocka_unit_test(test_healthy_canary_goes_through_every_step),

@@ -115,6 +115,7 @@ void leaves_of_rollout(struct leaves *l, const struct model_rollout *p)
 	size_t back;
 
 	leaves_add(l, "strategy", strategies[p->strategy]);
+	leaves_add(l, "mode", p->observe ? "observe" : "act");
 	steps(l, p);
 	leaves_add(l, "onInconclusive", inconclusives[p->on_inconclusive]);
 	freezes(l, p);

@@ -77,7 +77,7 @@ static const struct schema_choice strategies[] = {
 	SCHEMA_WORD("canary", MODEL_CANARY), SCHEMA_WORD("blueGreen", MODEL_BLUE_GREEN),
 	SCHEMA_WORD("experiment", MODEL_EXPERIMENT), {}
 };
-static const struct schema_choice modes[] = { SCHEMA_WORD("act", 0), SCHEMA_WORD_LATER("observe"), {} };
+static const struct schema_choice modes[] = { SCHEMA_WORD("act", false), SCHEMA_WORD("observe", true), {} };
 static const struct schema_choice inconclusives[] = {
 	SCHEMA_WORD("hold", MODEL_HOLD), SCHEMA_WORD("advance", MODEL_ADVANCE), SCHEMA_WORD("rollback", MODEL_ROLL_BACK), {}
 };
@@ -107,7 +107,7 @@ static const struct schema_list freeze_list = {
 
 static const struct schema_key rollout_keys[] = {
 	{ .name = "strategy", .type = SCHEMA_CHOICE, SCHEMA_FIELD(struct model_rollout, strategy), .choices = strategies },
-	{ .name = "mode", .type = SCHEMA_CHOICE, .choices = modes },
+	{ .name = "mode", .type = SCHEMA_CHOICE, SCHEMA_FIELD(struct model_rollout, observe), .choices = modes },
 	{ .name = "steps", .type = SCHEMA_LIST, .offset = offsetof(struct model_rollout, step),
 	  .n_offset = offsetof(struct model_rollout, n_steps), .list = &step_list },
 	{ .name = "interval", .type = SCHEMA_DURATION, SCHEMA_FIELD(struct model_rollout, interval),

@@ -174,8 +174,6 @@ static int read_choice(struct reader *r, yaml_node_t *node, const struct schema_
 	for (const struct schema_choice *c = key->choices; c->name; c++) {
 		if (strcmp(c->name, text))
 			continue;
-		if (c->later)
-			return reader_fail(r, node, "'%s' is not supported yet; write %s", text, built);
 		store(field, key->size, c->value);
 		return 0;
 	}

@@ -31,11 +31,9 @@ enum schema_off { SCHEMA_NO_OFF, SCHEMA_OFF_FALSE, SCHEMA_OFF_ZERO, SCHEMA_OFF_M
 struct schema_choice {
 	const char *name;
 	unsigned value;
-	bool later;
 };
 
 #define SCHEMA_WORD(name_, value_) { .name = (name_), .value = (value_) }
-#define SCHEMA_WORD_LATER(name_) { .name = (name_), .later = true }
 
 struct schema;
 /* Fill the field a key or an element stands for.  0 or -errno, error said. */

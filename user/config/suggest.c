@@ -100,8 +100,6 @@ const char *suggest_choices(const struct schema_choice *c, char out[SUGGEST_TEXT
 
 	*out = 0;
 	for (; c->name; c++) {
-		if (c->later)
-			continue;
 		if (last)
 			append(out, *out ? ", " : "", last);
 		last = c->name;

@@ -59,7 +59,7 @@ void compare_begin(struct compare *c, const struct model_compare *m, double alph
 	trial_begin(&c->trial, now);
 	c->policy.alpha = alpha;
 	c->policy.beta = m->beta;
-	c->policy.bad_alone = true;
+	c->policy.wait_ratio = m->ratio;
 	for (unsigned e = 0; e < TRIAL_EVENTS; e++) {
 		if (m->max_ratio[e] == 0 || outcome_of[e] < 0)
 			continue;

@@ -218,6 +218,7 @@ struct model_freeze {
 
 struct model_rollout {
 	enum model_strategy strategy;
+	bool observe;		/* judge and tell, change nothing */
 	enum model_inconclusive on_inconclusive;
 	struct model_step step[MODEL_STEPS];
 	size_t n_steps;

@@ -226,6 +226,38 @@ static void go_on(struct rollout *r, const struct model_rollout *policy, const s
 	}
 }
 
+/* What would be done?  It is told as it turns so, not with each count. */
+static void look_on(struct rollout *r, const struct model_rollout *policy, const struct rollout_input *in,
+		    struct rollout_output *out)
+{
+	enum rollout_would would = ROLLOUT_WOULD_STAY, before = r->would;
+	char why[sizeof(r->reason)];
+
+	if (r->phase == ROLLOUT_PAUSED)
+		return;
+	if (r->pending) {
+		ask_share(r, out);
+		return;
+	}
+	if (canary_condemned(r, policy, in, why))
+		would = ROLLOUT_WOULD_ROLL_BACK;
+	else if (!step_blocked(r, policy, in) && step_done(r, policy, in))
+		would = ROLLOUT_WOULD_GO_ON;
+	if (would != ROLLOUT_WOULD_STAY)
+		BLOCKED(r, "mode: observe");
+	else
+		out->eta = step_eta(r, policy, in);
+	if (would == before)
+		return;
+	r->would = would;
+	if (would == ROLLOUT_WOULD_ROLL_BACK)
+		REASON(r, "would roll back: %s", why);
+	else if (would == ROLLOUT_WOULD_GO_ON)
+		REASON(r, "would go on");
+	else
+		REASON(r, "observed at %u.%02u %%", r->share / 100, r->share % 100);
+}
+
 static void look(struct rollout *r, const struct model_rollout *policy, const struct rollout_input *in,
 		 struct rollout_output *out)
 {
@@ -235,6 +267,10 @@ static void look(struct rollout *r, const struct model_rollout *policy, const st
 	if (r->phase != ROLLOUT_PAUSED)
 		freeze_follow(r, freeze_at(policy, in->minute), in->now);
 	judge_look(&r->judge, policy, r->skipped, &in->canary, &in->stable);
+	if (policy->observe) {
+		look_on(r, policy, in, out);
+		return;
+	}
 	if (!canary_condemned(r, policy, in, why)) {
 		go_on(r, policy, in, out);
 	} else if (in->stable_live) {

@@ -11,13 +11,16 @@
 #include "judge.h"
 #include "model.h"
 
-#define ROLLOUT_LAYOUT 4
+#define ROLLOUT_LAYOUT 5
 
 enum rollout_phase {
 	ROLLOUT_IDLE, ROLLOUT_PROGRESSING, ROLLOUT_PAUSED, ROLLOUT_HOLDING,
 	ROLLOUT_WATCHING, ROLLOUT_SUCCEEDED, ROLLOUT_ROLLED_BACK,
 };
 const char *rollout_phase_name(enum rollout_phase p);	/* "Progressing" */
+
+/* What is told and not done where the policy only observes. */
+enum rollout_would { ROLLOUT_WOULD_STAY, ROLLOUT_WOULD_GO_ON, ROLLOUT_WOULD_ROLL_BACK };
 
 struct rollout {
 	__u32 phase;		/* enum rollout_phase */
@@ -35,6 +38,8 @@ struct rollout {
 	__u32 ending;		/* an experiment on its way back to 0 */
 	__u32 skipped;		/* a bit for each gate that a person took out, */
 	__u32 skipped_of;	/* of the gates whose names hash to this */
+	__u32 would;		/* enum rollout_would */
+	__u32 zero;
 	__u64 paused;		/* ns spent paused or frozen, not counted by the deadline */
 	__u64 frozen_since;	/* ns; 0: not frozen */
 	char canary[PERCH_NAME_LEN];
@@ -47,6 +52,7 @@ _Static_assert(sizeof(struct rollout) <= PERCH_ROLLOUT_BYTES - 8, "rollout");
 struct rollout_input {
 	__u64 now;		/* ns */
 	__u32 epoch;		/* of the word in force */
+	__u32 share;		/* that it gives the canary, 0.01 % */
 	__u32 minute;		/* of the week, local time (freeze.h) */
 	bool rolled_back;	/* the word says so (reflex, direct, a person) */
 	const char *rolled_back_why;	/* what to tell then; NULL: not known */
@@ -99,6 +105,11 @@ int rollout_abort(struct rollout *r, const struct rollout_input *in, const char 
 void rollout_tick(struct rollout *r, const struct model_rollout *policy, const struct rollout_input *in,
 		  struct rollout_output *ret_out);
 
+/* A word of the same share: the step's warm-up is over, and its time begins. */
+void rollout_warmed_up(struct rollout *r, __u32 epoch, __u64 now);
+/* A person moved the canary's share while the policy only observes: what comes
+ * now is judged under that. */
+void rollout_moved(struct rollout *r, __u32 epoch, __u32 share, __u64 now);
 /* After SET_SHARE or PROMOTE was carried out: the epoch of the word that did it. */
 void rollout_stepped(struct rollout *r, __u32 epoch, __u64 now);
 /* The share that a step on leads to, 0.01 %; after the last one: all. */

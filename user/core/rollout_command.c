@@ -19,7 +19,10 @@ int rollout_start(struct rollout *r, const struct model_rollout *policy, const c
 	r->started = in->now;
 	r->stable_backends = in->stable_live;
 	*ret_out = (struct rollout_output){ .changed = true, .eta = NAN };
-	step_enter(r, policy, 0, in->now, ret_out);
+	if (policy->observe)
+		observe_enter(r, in, ret_out);
+	else
+		step_enter(r, policy, 0, in->now, ret_out);
 	return 0;
 }
 

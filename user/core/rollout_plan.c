@@ -10,6 +10,18 @@ static __u64 longer(__u64 a, __u64 b)
 	return a > b ? a : b;
 }
 
+/* A step begins with a warm-up where there is somebody to compare with. */
+static __u64 warm_up(const struct model_compare *c, __u32 share)
+{
+	bool any = false;
+
+	for (unsigned e = 0; e < MODEL_EVENTS; e++)
+		any |= c->max_ratio[e] != 0;
+	for (unsigned w = 0; w < MODEL_WAITS; w++)
+		any |= c->max_slowdown[w] != 0;
+	return any && share && share < PERCH_SHARE_ALL ? c->warmup : 0;
+}
+
 unsigned rollout_plan(const struct model_rollout *policy, struct rollout_stage stage[ROLLOUT_STAGES])
 {
 	unsigned n = 0;
@@ -22,6 +34,7 @@ unsigned rollout_plan(const struct model_rollout *policy, struct rollout_stage s
 		struct rollout_stage watch = { .step = i, .share = s->share, .time = longer(s->pause, policy->watch),
 					       .watching = true, .manual = s->manual };
 
+		held.time += warm_up(&policy->compare, s->share);
 		if (!s->share && s->manual)
 			held.time = held.connections = 0;
 		if (!watched || s->share < PERCH_SHARE_ALL)

@@ -130,6 +130,37 @@ void step_enter(struct rollout *r, const struct model_rollout *policy, __u32 ind
 	ask_share(r, out);
 }
 
+void observe_enter(struct rollout *r, const struct rollout_input *in, struct rollout_output *out)
+{
+	r->share = in->share;
+	r->pending = 1;
+	phase_set(r, phase_running(r), in->now);
+	REASON(r, "observed at %u.%02u %%", r->share / 100, r->share % 100);
+	ask_share(r, out);
+}
+
+/* Time that is counted from a word on. */
+static void times_begin(struct rollout *r, __u32 epoch, __u64 now)
+{
+	r->epoch = epoch;
+	r->step_since = now;
+	if (r->frozen_since)
+		r->frozen_since = now;
+}
+
+void rollout_warmed_up(struct rollout *r, __u32 epoch, __u64 now)
+{
+	times_begin(r, epoch, now);
+}
+
+void rollout_moved(struct rollout *r, __u32 epoch, __u32 share, __u64 now)
+{
+	times_begin(r, epoch, now);
+	r->share = share;
+	r->would = ROLLOUT_WOULD_STAY;
+	REASON(r, "observed at %u.%02u %%", r->share / 100, r->share % 100);
+}
+
 /* A last step below 100 %: watched at its own share. */
 void watch_enter(struct rollout *r, __u64 now)
 {
@@ -234,9 +265,7 @@ void rollout_stepped(struct rollout *r, __u32 epoch, __u64 now)
 	if (!r->pending)
 		return;
 	r->pending = 0;
-	r->step_since = now;
-	if (r->frozen_since)
-		r->frozen_since = now;
+	times_begin(r, epoch, now);
 	if (!r->ending)
 		return;
 	r->ending = 0;

@@ -115,6 +115,7 @@ json_t *view_rollout(const struct agent *a, const struct service *s)
 	json_object_set_new(o, "service", json_string(s->name));
 	json_object_set_new(o, "canary", view_text(view_rollout_canary(s)));
 	json_object_set_new(o, "stable", view_text(stable >= 0 ? s->slot[stable].name : ""));
+	json_object_set_new(o, "mode", json_string(s->model->rollout.observe ? "observe" : "act"));
 	json_object_set_new(o, "phase", json_string(rollout_phase_name(s->keep.rollout.phase)));
 	view_add_progress(o, s);
 	for (unsigned g = 0; g < s->model->rollout.n_gates; g++)

@@ -103,6 +103,16 @@ static double per_second(__u64 n, __u64 since, __u64 now)
 	return now > since ? (double)n * 1e9 / (double)(now - since) : 0;
 }
 
+static void warming_up(const struct service *s, struct rollout_input *in)
+{
+	const struct rollout *r = &s->keep.rollout;
+	__u64 spent = in->now > r->step_since ? in->now - r->step_since : 0, whole = s->model->rollout.compare.warmup;
+
+	in->compare_waits = "warming up";
+	in->compare_eta = (double)(whole > spent ? whole - spent : 0) / 1e9 +
+			  (double)rollout_step_time(r, &s->model->rollout) / 1e9;
+}
+
 void comparing_input(struct service *s, struct rollout_input *in, struct compared *said)
 {
 	const struct rollout *r = &s->keep.rollout;
@@ -113,18 +123,18 @@ void comparing_input(struct service *s, struct rollout_input *in, struct compare
 		.rate = per_second(judge_connections(&in->canary) + judge_connections(&in->stable), r->started, in->now),
 		.canary_rate = per_second(in->step_connections, r->step_since, in->now),
 	};
+	bool off;
 
 	in->compare_eta = NAN;
 	if (!s->compare || !s->compare->gates || !service_in_rollout(s) || !policy->n_steps)
 		return;
 	if (compare_fails(s->compare, said->fails, sizeof(said->fails)))
 		in->compare_fails = said->fails;
-	if (compare_off(s->compare, said->waits, sizeof(said->waits)))
-		in->compare_waits = said->waits;
-	else if (e && e->warming)
-		in->compare_waits = "warming up";
-	else if (in_comparison(s) &&
-		 !compare_safe(s->compare, &policy->compare, &next, said->waits, sizeof(said->waits), &in->compare_eta))
+	off = compare_off(s->compare, said->waits, sizeof(said->waits));
+	if (!off && e && e->warming)
+		warming_up(s, in);
+	else if (off || (in_comparison(s) && !compare_safe(s->compare, &policy->compare, &next, said->waits,
+							   sizeof(said->waits), &in->compare_eta)))
 		in->compare_waits = said->waits;
 }
 

@@ -22,6 +22,8 @@ void deadman_set(struct agent *a)
 
 __u32 deadman_flags(const struct service *s)
 {
+	if (s->model && s->model->rollout.observe)
+		return 0;
 	switch (s->keep.rollout.phase) {
 	case ROLLOUT_PROGRESSING:
 	case ROLLOUT_WATCHING:

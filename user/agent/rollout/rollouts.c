@@ -22,6 +22,8 @@
 #include "../store/save.h"
 #include "../webhooks/webhooks.h"
 
+#define OBSERVED "would_roll_back"
+
 static const struct asker judge = { .actor = &actor_judge, .flag = PERCH_BY_JUDGE };
 
 void rollouts_input(struct agent *a, struct service *s, struct rollout_input *in, struct compared *said)
@@ -31,6 +33,7 @@ void rollouts_input(struct agent *a, struct service *s, struct rollout_input *in
 	*in = (struct rollout_input){
 		.now = clock_now(),
 		.epoch = perch_word_epoch(s->word),
+		.share = s->canary_share,
 		.minute = clock_minute_of_week(),
 		.rolled_back = service_rolled_back(s),
 		.canary_live = place_live(a, s, slot_of_role(s->slot, PERCH_ROLE_CANARY)),
@@ -60,12 +63,17 @@ static void emit_step(struct agent *a, struct service *s, __u32 from, const stru
 		   .reason = s->keep.rollout.reason, .comment = asker->comment);
 }
 
-/* The word that sets the share is written: the step's counts and time begin. */
+/* The word that sets the share is written: the step's counts begin. */
 static void step_begins(struct service *s, bool warming)
 {
-	rollout_stepped(&s->keep.rollout, perch_word_epoch(s->word), clock_now());
 	s->keep.step_began_at = judge_connections(&s->keep.canary.sum);
 	comparing_step(s, warming);
+}
+
+void rollouts_moved(struct service *s)
+{
+	rollout_moved(&s->keep.rollout, perch_word_epoch(s->word), s->canary_share, clock_now());
+	step_begins(s, comparing_warms(s));
 }
 
 static int rollout_set_share(struct agent *a, struct service *s, __u32 share, const struct asker *asker)
@@ -77,6 +85,7 @@ static int rollout_set_share(struct agent *a, struct service *s, __u32 share, co
 
 	if (r)
 		return r;
+	rollout_stepped(&s->keep.rollout, perch_word_epoch(s->word), clock_now());
 	step_begins(s, comparing_warms(s));
 	fault_point("step", "unsaved");
 	save_rollout(a, s, true);
@@ -96,6 +105,7 @@ static int rollout_warmed(struct agent *a, struct service *s)
 
 	if (r)
 		return r;
+	rollout_warmed_up(&s->keep.rollout, perch_word_epoch(s->word), clock_now());
 	step_begins(s, false);
 	save_rollout(a, s, true);
 	save_service(a, s);
@@ -217,6 +227,11 @@ void rollouts_look(struct agent *a, struct service *s)
 	s->eta = out.eta;
 	rollouts_do(a, s, &out, &before, &judge);
 	emit_phase(a, s, before.phase);
+	if (s->keep.rollout.would == ROLLOUT_WOULD_ROLL_BACK)
+		alarm_raise(a, OBSERVED, s->name, s->name, "`perch rollback` does it", "%s: %s", s->name,
+			    s->keep.rollout.reason);
+	else if (before.would == ROLLOUT_WOULD_ROLL_BACK)
+		alarm_clear(a, OBSERVED, s->name);
 	/* what speaks against the canary is on the disk within a second: that it
 	 * did well may be lost with the power */
 	if (out.changed || clock_now() >= s->next_save)
@@ -254,6 +269,8 @@ void rollouts_tick(struct agent *a)
 		rollback_notice(a, s);
 		if (service_in_rollout(s))
 			rollouts_look(a, s);
+		else
+			alarm_clear(a, OBSERVED, s->name);
 		deadman_follow(a, s);
 		comparing_follow(a, s);
 		if (!service_moves(s))

@@ -112,12 +112,13 @@ int weights_set(struct agent *a, struct service *s, const struct weight *w, size
 	struct wanted wanted;
 	char from[16], to[16];
 	int r, unsaved;
-	bool paused;
+	bool paused, observed;
 
 	rollback_notice(a, s);
 	step = (struct step){ .slot = s->slot, .canary_share = s->canary_share, .baseline_share = s->baseline_share,
 			      .in_rollout = service_in_rollout(s), .flags = PERCH_BY_AGENT, .window = "weights" };
-	if (service_in_rollout(s) && !force) {
+	observed = service_in_rollout(s) && s->model->rollout.observe;
+	if (service_in_rollout(s) && !force && !observed) {
 		snprintf(why, AGENT_WHY, "%s: a rollout of '%s' is under way; force pauses it", s->name,
 			 s->keep.rollout.canary);
 		return -EBUSY;
@@ -128,12 +129,14 @@ int weights_set(struct agent *a, struct service *s, const struct weight *w, size
 	if (r)
 		return r;
 	snprintf(from, sizeof(from), "%g", s->canary_share / 100.0);
-	paused = service_in_rollout(s);
+	paused = service_in_rollout(s) && !observed;
 	if (paused)
 		rollouts_pause_for_weights(a, s);
 	r = weights_step(a, s, &step, why);
 	if (r)
 		return r;
+	if (observed)
+		rollouts_moved(s);
 	fault_point("weights", "unsaved");
 	unsaved = store_begin(a->store);	/* one write to the disk for all of it */
 	save_rollout(a, s, true);

@@ -8,11 +8,13 @@
 
 _Static_assert(WAIT_EDGES == PERCH_EDGES, "edges");
 
+const double edges_slack[WAIT_EDGES] = { 0.001, 0.005, 0.01, 0.02, 0.05 };
+
 /* The bucket whose end no wait passes that is at most `slowdown` times as long,
  * or the slack longer, as one that ends with `bucket`; the last: none does. */
-static unsigned edge_shifted(unsigned bucket, double slowdown)
+static unsigned edge_shifted(unsigned bucket, double slowdown, double slack)
 {
-	double edge = histogram_high(bucket), us = ceil(fmax(edge * slowdown, edge + EDGES_SLACK) * 1e6 - 1e-6) - 1;
+	double edge = histogram_high(bucket), us = ceil(fmax(edge * slowdown, edge + slack) * 1e6 - 1e-6) - 1;
 
 	return us < 1e15 ? perch_hist_bucket((__u64)us) : PERCH_HIST_BUCKETS - 1;
 }
@@ -51,7 +53,7 @@ bool edges_freeze(struct edges *ret, const __u64 *histogram, double slowdown)
 
 		if (b == last)
 			continue;
-		shifted = edge_shifted(b, slowdown);
+		shifted = edge_shifted(b, slowdown, edges_slack[i]);
 		if (shifted >= PERCH_HIST_BUCKETS - 1)
 			continue;
 		last = b;

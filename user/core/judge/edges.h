@@ -2,9 +2,8 @@
 /*
  * Edges of the latency gate, frozen before the canary's first connection:
  * buckets of stable's own waits (p50, p90, p95, p99, p99.9), and the canary's,
- * which lie maxSlowdown higher, and EDGES_SLACK at least, rounded up to a bucket
- * in its favour.  Hosts differ by some tens of microseconds for reasons that
- * are nobody's release.
+ * which lie maxSlowdown higher, and edges_slack at least, rounded up to a bucket
+ * in its favour.
  */
 #ifndef PERCH_CORE_JUDGE_EDGES_H
 #define PERCH_CORE_JUDGE_EDGES_H
@@ -19,7 +18,11 @@
  * evidence at any edge, also at one that nobody was beyond: of who is now, the
  * canary has its share at most. */
 #define EDGES_LEAST 50
-#define EDGES_SLACK 0.001	/* s */
+/* s by which the canary's edge is higher at least.  Hosts differ by tens of
+ * microseconds, and in the tail by the milliseconds for which a process that has
+ * work is not run: that befalls the one that is asked less more often, and the
+ * rarer a wait is for stable, the more times as often. */
+extern const double edges_slack[WAIT_EDGES];
 
 struct edges {
 	double beyond[WAIT_EDGES];	/* stable's share above; 0: the edge is not used */

@@ -69,9 +69,12 @@ void trial_take(struct trial *t, const struct trial_policy *policy, const struct
 		counts_add(&t->step[e].stable, s);
 	}
 	for (unsigned w = 0; w < TRIAL_WAITS && !tally->warming; w++)
-		if (policy->wait[w])
-			(policy->bad_alone ? wait_votes_bad : wait_votes)(&t->wait[w], tally->w, policy->beyond[w],
-									  &tally->canary.wait[w], &tally->stable.wait[w]);
+		if (policy->wait[w] && policy->wait_ratio > 0)
+			wait_votes_bad(&t->wait[w], tally->w, policy->wait_ratio, policy->beyond[w],
+				       &tally->canary.wait[w], &tally->stable.wait[w]);
+		else if (policy->wait[w])
+			wait_votes(&t->wait[w], tally->w, policy->beyond[w], &tally->canary.wait[w],
+				   &tally->stable.wait[w]);
 	arm_add(&t->canary, &tally->canary);
 	arm_add(&t->stable, &tally->stable);
 }

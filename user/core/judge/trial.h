@@ -43,7 +43,8 @@ struct trial_policy {
 	double max_ratio[TRIAL_EVENTS];	/* margin of each event gate; 0: no gate */
 	double max_slowdown;		/* of the latency gates */
 	bool wait[TRIAL_WAITS];		/* is there a gate */
-	bool bad_alone;			/* of waits: see wait_votes_bad */
+	double wait_ratio;		/* of waits, > 0: wait_votes_bad by this; else
+					 * wait_votes */
 	bool pools;			/* response times of keep-alive pools vote too */
 	double beyond[TRIAL_WAITS][WAIT_EDGES];	/* stable's share above each frozen edge */
 };

@@ -51,12 +51,12 @@ void wait_votes(struct wait_bet *b, double w, const double beyond[WAIT_EDGES],
 	}
 }
 
-void wait_votes_bad(struct wait_bet *b, double w, const double beyond[WAIT_EDGES],
+void wait_votes_bad(struct wait_bet *b, double w, double ratio, const double beyond[WAIT_EDGES],
 		    const struct wait_votes *canary, const struct wait_votes *stable)
 {
 	for (unsigned i = 0; i < WAIT_EDGES; i++)
 		if (beyond[i] > 0 && beyond[i] < 1)
-			bet_votes(&b->edge[i], w, 1, canary->above[i], stable->above[i]);
+			bet_votes(&b->edge[i], w, ratio, canary->above[i], stable->above[i]);
 }
 
 double wait_log_e(const struct wait_bet *b, const double beyond[WAIT_EDGES])

@@ -32,10 +32,11 @@ void wait_block(struct wait_bet *b);
  * edge i when it was frozen (about 1 - wait_quantile[i]; 0 < beyond < 1). */
 void wait_votes(struct wait_bet *b, double w, const double beyond[WAIT_EDGES],
 		const struct wait_votes *canary, const struct wait_votes *stable);
-/* The same of the long waits alone.  For votes that come when a connection
- * ends: those of the faster version come first, and its good ones, ahead of the
- * other's, would speak against that. */
-void wait_votes_bad(struct wait_bet *b, double w, const double beyond[WAIT_EDGES],
+/* The same of the long waits alone, for votes that come when a connection ends:
+ * those of the faster version come first, and its good ones, ahead of the
+ * other's, would speak against that.  The canary's may be `ratio` times as
+ * likely as stable's: who is asked less sleeps more, and is the colder one. */
+void wait_votes_bad(struct wait_bet *b, double w, double ratio, const double beyond[WAIT_EDGES],
 		    const struct wait_votes *canary, const struct wait_votes *stable);
 double wait_log_e(const struct wait_bet *b, const double beyond[WAIT_EDGES]);
 
