@@ -111,7 +111,7 @@ BUSY='if ($one_in_20) { return 503; } '$OK
 	site 443 ssl 'location / { echo_sleep 0.04; echo ok; }'
 	site 444 ssl "$LONG"
 	site 84 "" "$OK"
-	site 85 "" "if (-f $LAB_DIR/aged) { rewrite ^ /slow; } location = /slow { echo_sleep 0.015; echo ok; } $OK"
+	site 85 "" "if (-f $LAB_DIR/aged) { rewrite ^ /slow; } location = /slow { echo_sleep 0.045; echo ok; } $OK"
 } | nginx s2 v2
 in_ns s2 sysctl -qw net.netfilter.nf_conntrack_acct=1
 in_ns s2 nft -f - <<-END

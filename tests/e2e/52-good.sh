@@ -19,7 +19,7 @@ lab_up 2
 # Kinds, and what each one's rollouts are like.
 declare -A ROLLOUT=(
 	[fast]="steps: [5, 25, 50, 100], interval: 4s, warmup: 1s, maxLoss: 0.5"
-	[rare]="steps: [50, 100], interval: 2s, warmup: 1s, minConnections: 5"
+	[rare]="steps: [50, 100], interval: 2s, warmup: 1s, minConnections: 5, maxLoss: 0.2"
 	[slower]="steps: [50, 100], interval: 20s, warmup: 1s, maxLoss: 100"
 	[cold]="steps: [50, 100], interval: 10s, warmup: 25s, maxLoss: 100"
 	[alike]="steps: [50, 100], interval: 20s, warmup: 1s, maxLoss: 100"
@@ -148,7 +148,7 @@ done
 	sleep 6
 	kill -USR2 "$COLD"
 ) &
-sleep 1
+sleep 3		# what comes while a step warms up does not count for minConnections
 for ((run = 0; run < RUNS; run++)); do
 	lab_spawn c "$LAB_DIR/lasting-$run" "$TOOLS/longconn" -n 60 -e 100 -s 10.1.20.0 -m 60 "$VIP4" $(($(port_of lasting) + run))
 done
