@@ -64,6 +64,7 @@ test_mistakes_leave_state_and_traffic_alone() {
 	mistake versions 's/name: v2/name: v1/'
 	mistake backends 's/10.2.0.12:7000/10.2.0.12:70000/'
 	mistake listen 's|80/tcp|80/sctp|'
+	# shellcheck disable=SC2016 # sed's
 	mistake 'not supported yet' '$a fleet: { etcd: x }'
 	not_loaded stable '/name: v1/d'
 	lab_kill TERM "$load"
