@@ -102,7 +102,7 @@ static __always_inline u32 evidence_remembered(u32 flags, u32 us, const struct w
 	for (u32 i = 0; i < PERCH_LIMITS; i++)
 		if (w->counts && i < w->observed->limits && us > w->observed->limit_us[i])
 			want |= PERCH_FLOW_OVER << i;
-	return bucket + 1 > flags >> 24 ? perch_flow_with_wait(want, bucket) : want;
+	return bucket + 1 > perch_flow_wait(flags) ? perch_flow_with_wait(want, bucket) : want;
 }
 
 /* A connection votes once that it responds, and once per limit that it was

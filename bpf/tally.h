@@ -170,7 +170,7 @@ static __always_inline u32 tally_pending(const struct perch_flow *f)
 /* The longest wait, into the histogram and, unless it has, the tally. */
 static __always_inline void tally_longest(struct perch_flow *f, struct witness *w)
 {
-	u32 pending = tally_pending(f), longest = f->flags >> 24;
+	u32 pending = tally_pending(f), longest = perch_flow_wait(f->flags);
 
 	if (!f->request_at && !longest)
 		return;

@@ -87,7 +87,8 @@ enum perch_http { PERCH_HTTP_NONE, PERCH_HTTP_GOOD, PERCH_HTTP_CLIENT_ERROR, PER
 static inline __u32 perch_flow_source(__u32 flags) { return flags >> 20 & (PERCH_SOURCES - 1); }
 static inline __u32 perch_flow_http(__u32 flags) { return flags >> 6 & 3; }
 static inline __u32 perch_flow_with_http(__u32 flags, __u32 http) { return (flags & ~0xc0u) | http << 6; }
-static inline int perch_flow_turned(__u32 flags) { return flags >> 24 != 0; }
+static inline __u32 perch_flow_wait(__u32 flags) { return flags >> 24; }	/* + 1 */
+static inline int perch_flow_turned(__u32 flags) { return perch_flow_wait(flags) != 0; }
 static inline __u32 perch_flow_with_wait(__u32 flags, __u32 bucket) { return (flags & 0xffffff) | (bucket + 1) << 24; }
 
 struct perch_flow {

@@ -50,7 +50,7 @@ static void waited(struct model *m, struct slot s, __u32 least, __u32 most)
 	struct perch_flow *f = slot_flow(s);
 	__u32 told = m->run->told[s.set - m->sets].flow[s.way].flags;
 	/* -1: none yet */
-	int real = (int)(told >> 24) - 1, yet = (int)(f->flags >> 24) - 1;
+	int real = (int)perch_flow_wait(told) - 1, yet = (int)perch_flow_wait(f->flags) - 1;
 
 	if (!witness_observed(m, f))
 		return;

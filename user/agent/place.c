@@ -253,7 +253,8 @@ int place_service(struct agent *a, struct service *s, char why[AGENT_WHY])
 		.forward = s->model->forward, .fragments = s->model->fragments, .affinity = s->model->affinity,
 		.established = s->model->established,
 		.stable_down = s->model->stable_down, .drain_ms = s->model->drain_timeout / NS_PER_MS, .sampling = service_in_rollout(s),
-		.observed = s->observed, .http = s->model->observe & MODEL_OBSERVE_HTTP1, .reflex_limit = s->model->rollout.observe ? 0 : s->model->rollout.reflex,
+		.observed = s->observed, .http = s->model->observe & MODEL_OBSERVE_HTTP1,
+		.reflex_limit = s->model->rollout.observe ? 0 : s->model->rollout.reflex,
 	};
 	struct perch_sources sources;
 	struct perch_plan plan, twin;

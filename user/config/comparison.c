@@ -95,17 +95,6 @@ void comparison_default(struct model_service *s)
 	c->max_slowdown[MODEL_WAIT_RESPONSE_TIME] = MODEL_MARGIN;
 }
 
-bool comparison_any(const struct model_compare *c)
-{
-	bool any = false;
-
-	for (unsigned e = 0; e < MODEL_EVENTS; e++)
-		any |= c->max_ratio[e] != 0;
-	for (unsigned w = 0; w < MODEL_WAITS; w++)
-		any |= c->max_slowdown[w] != 0;
-	return any;
-}
-
 void comparison_clear(struct model_compare *c)
 {
 	c->given = true;

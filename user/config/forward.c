@@ -75,7 +75,7 @@ static int check_gates(struct reader *r, bool own, const struct model_service *s
 {
 	const struct model_gate *g = s->rollout.gate;
 
-	if (!s->rollout.n_gates && !comparison_any(&s->rollout.compare))
+	if (!s->rollout.n_gates && !model_compares(&s->rollout.compare))
 		return 0;
 	if (own && !s->rollout.n_gates)
 		return reader_fail_at(r, s->line, "rollout.gates",

@@ -19,12 +19,6 @@ struct gate_text {
 	yaml_node_t *max;
 };
 
-static int read_max(struct reader *r, yaml_node_t *node, void *field)
-{
-	*(yaml_node_t **)field = node;
-	return 0;
-}
-
 /* In their order. */
 static const struct schema_choice signals[] = {
 	SCHEMA_WORD("connect_failure", MODEL_CONNECT_FAILURE),
@@ -42,7 +36,7 @@ static const struct schema_choice signals[] = {
 static const struct schema_key gate_keys[] = {
 	{ .name = "signal", .type = SCHEMA_CHOICE, .required = true, SCHEMA_FIELD(struct gate_text, signal),
 	  .choices = signals },
-	{ .name = "max", SCHEMA_FIELD(struct gate_text, max), .read = read_max },
+	{ .name = "max", SCHEMA_FIELD(struct gate_text, max), .read = schema_node },
 	{ .name = "quantile", .type = SCHEMA_FRACTION, SCHEMA_FIELD(struct gate_text, quantile), .min = 1,
 	  .max = MILLION - 1 },
 	SCHEMA_NOT_HERE("action", FROM_OUTSIDE),
@@ -149,12 +143,6 @@ struct gate_nodes {
 	size_t n_gates;
 };
 
-static int keep_node(struct reader *r, yaml_node_t *node, void *element)
-{
-	*(yaml_node_t **)element = node;
-	return 0;
-}
-
 static int read_one(struct reader *r, yaml_node_t *node, struct model_rollout *p, size_t i)
 {
 	int err;
@@ -173,7 +161,7 @@ int gates_read(struct reader *r, yaml_node_t *node, void *rollout)
 {
 	static const struct schema_list list = {
 		.what = "gates", .size = sizeof(yaml_node_t *), .max = MODEL_GATES + MODEL_OUTSIDE, .inlined = true,
-		.read = keep_node,
+		.read = schema_node,
 	};
 	static const struct schema_key key = {
 		.type = SCHEMA_LIST, .offset = offsetof(struct gate_nodes, gate), .n_offset = offsetof(struct gate_nodes, n_gates),

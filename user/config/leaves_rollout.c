@@ -6,7 +6,6 @@
 #include "../core/compare.h"
 #include "../core/freeze.h"
 #include "leaves.h"
-#include "parts.h"
 #include "values.h"
 
 #define MILLION 1000000
@@ -57,9 +56,9 @@ static void gates(struct leaves *l, const struct model_rollout *p)
 	char quantile[VALUE_TEXT], max[VALUE_TEXT];
 	struct leaves_list list;
 
-	if (!p->compare.given && comparison_any(&p->compare))
+	if (!p->compare.given && model_compares(&p->compare))
 		return leaves_add(l, "gates", "every signal that is seen");
-	if (p->compare.given && !p->n_gates && !p->n_outside && !comparison_any(&p->compare))
+	if (p->compare.given && !p->n_gates && !p->n_outside && !model_compares(&p->compare))
 		return leaves_add(l, "gates", "[]");
 	if (leaves_open(l, &list))
 		return;

@@ -92,7 +92,6 @@ void comparison_defaults(struct model_compare *c);
 schema_reader comparison_margin;	/* into a double */
 int comparison_gate(struct reader *r, struct model_compare *c, const struct comparison_text *t);
 void comparison_default(struct model_service *s);
-bool comparison_any(const struct model_compare *c);
 void comparison_clear(struct model_compare *c);	/* a list begins */
 
 /* gates.c: a list, into struct model_rollout. */

@@ -342,7 +342,7 @@ struct nodes {
 	size_t n;
 };
 
-static int keep_node(struct reader *r, yaml_node_t *node, void *element)
+int schema_node(struct reader *r, yaml_node_t *node, void *element)
 {
 	*(yaml_node_t **)element = node;
 	return 0;
@@ -352,7 +352,7 @@ int schema_bits(struct reader *r, yaml_node_t *node, const char *what, const str
 		__u32 *ret)
 {
 	struct schema_list list = {
-		.what = what, .size = sizeof(yaml_node_t *), .min = !none, .inlined = true, .read = keep_node,
+		.what = what, .size = sizeof(yaml_node_t *), .min = !none, .inlined = true, .read = schema_node,
 	};
 	const struct schema_key key = {
 		.type = SCHEMA_LIST, .offset = offsetof(struct nodes, node), .n_offset = offsetof(struct nodes, n), .list = &list,

@@ -88,6 +88,8 @@ int schema_text(struct reader *r, const yaml_node_t *node, const char *what, con
 int schema_misread(struct reader *r, const yaml_node_t *node, const char *what);
 /* Read one value by the type, bounds and choices of `key`. */
 int schema_field(struct reader *r, yaml_node_t *node, const struct schema_key *key, void *target);
+/* The node itself, into a yaml_node_t *: elements that are read by hand. */
+schema_reader schema_node;
 /* A list of words, each a bit of *ret; an empty one only if `none`. */
 int schema_bits(struct reader *r, yaml_node_t *node, const char *what, const struct schema_choice *choices, bool none,
 		__u32 *ret);

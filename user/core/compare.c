@@ -9,8 +9,8 @@
 _Static_assert((int)TRIAL_EVENTS == (int)MODEL_EVENTS && (int)TRIAL_WAITS == (int)MODEL_WAITS &&
 		       (int)TRIAL_WAITS == (int)PERCH_WAITS, "gates");
 
-/* Where the kernel tallies an event; -1: nowhere. */
-static const int outcome_of[TRIAL_EVENTS] = {
+/* Where the kernel tallies an event. */
+static const enum perch_outcome outcome_of[TRIAL_EVENTS] = {
 	[TRIAL_CONNECT_FAILURE] = PERCH_CONNECT_FAILURE, [TRIAL_RESET] = PERCH_RESET,
 	[TRIAL_NO_RESPONSE] = PERCH_NO_RESPONSE, [TRIAL_RETRANSMITS] = PERCH_RETRANSMITS,
 	[TRIAL_HTTP_4XX] = PERCH_HTTP_4XX, [TRIAL_HTTP_5XX] = PERCH_HTTP_5XX, [TRIAL_UDP_NO_REPLY] = PERCH_UDP_NO_REPLY,
@@ -61,7 +61,7 @@ void compare_begin(struct compare *c, const struct model_compare *m, double alph
 	c->policy.beta = m->beta;
 	c->policy.wait_ratio = m->ratio;
 	for (unsigned e = 0; e < TRIAL_EVENTS; e++) {
-		if (m->max_ratio[e] == 0 || outcome_of[e] < 0)
+		if (m->max_ratio[e] == 0)
 			continue;
 		c->policy.max_ratio[e] = compare_margin(m, e);
 		c->gates |= 1u << e;
@@ -82,14 +82,10 @@ void compare_restart(struct compare *c, __u64 now)
 	memset(c->epoch, 0, sizeof(c->epoch));
 }
 
-struct arm_news {
-	struct trial_arm votes;
-	__u64 clients;
-};
-
-/* New votes of one arm; false, and nothing is taken, when a count is less than
+/* New votes and clients of one arm; false, and nothing is taken, when a count is less than
  * it was: the kernel was at it. */
-static bool arm_new(const struct perch_tally *now, const struct perch_tally *seen, __u32 epoch, struct arm_news *ret)
+static bool arm_new(const struct perch_tally *now, const struct perch_tally *seen, __u32 epoch, struct trial_arm *ret,
+		    __u64 *ret_clients)
 {
 	static const struct perch_tally nothing;
 	const struct perch_tally *before = seen->epoch == epoch ? seen : &nothing;
@@ -100,20 +96,18 @@ static bool arm_new(const struct perch_tally *now, const struct perch_tally *see
 		if (((const __u64 *)now)[i] < ((const __u64 *)before)[i])
 			return false;
 	for (unsigned e = 0; e < TRIAL_EVENTS; e++) {
-		int o = outcome_of[e];
+		enum perch_outcome o = outcome_of[e];
 
-		if (o < 0)
-			continue;
-		ret->votes.event[e].bad = now->outcome[o].bad - before->outcome[o].bad;
-		ret->votes.event[e].n = now->outcome[o].decided - before->outcome[o].decided -
+		ret->event[e].bad = now->outcome[o].bad - before->outcome[o].bad;
+		ret->event[e].n = now->outcome[o].decided - before->outcome[o].decided -
 				  (now->outcome[o].capped - before->outcome[o].capped);
 	}
 	for (unsigned w = 0; w < TRIAL_WAITS; w++) {
-		ret->votes.wait[w].n = now->wait[w].n - before->wait[w].n;
+		ret->wait[w].n = now->wait[w].n - before->wait[w].n;
 		for (unsigned i = 0; i < WAIT_EDGES; i++)
-			ret->votes.wait[w].above[i] = now->wait[w].above[i] - before->wait[w].above[i];
+			ret->wait[w].above[i] = now->wait[w].above[i] - before->wait[w].above[i];
 	}
-	ret->clients = now->clients - before->clients;
+	*ret_clients = now->clients - before->clients;
 	return true;
 }
 
@@ -129,17 +123,15 @@ void compare_take(struct compare *c, const struct perch_tallies *stable, const s
 	trial_time(&c->trial, now);
 	for (unsigned i = 0; i < PERCH_EPOCHS; i++) {
 		const struct compare_epoch *e = &c->epoch[i];
-		struct arm_news s = {}, k = {};
 		struct trial_tally t = { .w = e->w, .warming = e->warming };
+		__u64 to_stable = 0, to_canary = 0;
 
 		if (!e->epoch || e->w <= 0 || e->w >= 1 ||
-		    !arm_new(&stable->cell[i], &c->seen[0].cell[i], e->epoch, &s) ||
-		    !arm_new(&canary->cell[i], &c->seen[1].cell[i], e->epoch, &k))
+		    !arm_new(&stable->cell[i], &c->seen[0].cell[i], e->epoch, &t.stable, &to_stable) ||
+		    !arm_new(&canary->cell[i], &c->seen[1].cell[i], e->epoch, &t.canary, &to_canary))
 			continue;
-		t.stable = s.votes;
-		t.canary = k.votes;
 		trial_take(&c->trial, &c->policy, &t);
-		ratio_clients(&c->clients, e->w, k.clients, s.clients);
+		ratio_clients(&c->clients, e->w, to_canary, to_stable);
 		cell_seen(&c->seen[0].cell[i], &stable->cell[i], e->epoch);
 		cell_seen(&c->seen[1].cell[i], &canary->cell[i], e->epoch);
 	}

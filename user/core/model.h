@@ -129,6 +129,18 @@ struct model_compare {
 	__u64 warmup;		/* ns at the begin of a step; waits do not vote */
 };
 
+/* Is there a gate that compares? */
+static inline bool model_compares(const struct model_compare *c)
+{
+	bool any = false;
+
+	for (unsigned e = 0; e < MODEL_EVENTS; e++)
+		any |= c->max_ratio[e] != 0;
+	for (unsigned w = 0; w < MODEL_WAITS; w++)
+		any |= c->max_slowdown[w] != 0;
+	return any;
+}
+
 #define MODEL_URL_LENGTH 512
 #define MODEL_PATH 256
 #define MODEL_QUERY 1024

@@ -255,7 +255,7 @@ static void look_on(struct rollout *r, const struct model_rollout *policy, const
 	else if (would == ROLLOUT_WOULD_GO_ON)
 		REASON(r, "would go on");
 	else
-		REASON(r, "observed at %u.%02u %%", r->share / 100, r->share % 100);
+		observe_say(r);
 }
 
 static void look(struct rollout *r, const struct model_rollout *policy, const struct rollout_input *in,

@@ -31,6 +31,8 @@ void ask_share(const struct rollout *r, struct rollout_output *out);
 void step_enter(struct rollout *r, const struct model_rollout *policy, __u32 index, __u64 now,
 		struct rollout_output *out);
 void watch_enter(struct rollout *r, __u64 now);
+/* The reason while there is nothing else to tell. */
+void observe_say(struct rollout *r);
 /* The shares stay as they are, under a word of its own. */
 void observe_enter(struct rollout *r, const struct rollout_input *in, struct rollout_output *out);
 void rollout_end_promoted(struct rollout *r, __u64 now, const char *why, struct rollout_output *out);

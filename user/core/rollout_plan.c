@@ -13,13 +13,7 @@ static __u64 longer(__u64 a, __u64 b)
 /* A step begins with a warm-up where there is somebody to compare with. */
 static __u64 warm_up(const struct model_compare *c, __u32 share)
 {
-	bool any = false;
-
-	for (unsigned e = 0; e < MODEL_EVENTS; e++)
-		any |= c->max_ratio[e] != 0;
-	for (unsigned w = 0; w < MODEL_WAITS; w++)
-		any |= c->max_slowdown[w] != 0;
-	return any && share && share < PERCH_SHARE_ALL ? c->warmup : 0;
+	return model_compares(c) && share && share < PERCH_SHARE_ALL ? c->warmup : 0;
 }
 
 unsigned rollout_plan(const struct model_rollout *policy, struct rollout_stage stage[ROLLOUT_STAGES])

@@ -130,12 +130,17 @@ void step_enter(struct rollout *r, const struct model_rollout *policy, __u32 ind
 	ask_share(r, out);
 }
 
+void observe_say(struct rollout *r)
+{
+	REASON(r, "observed at %u.%02u %%", r->share / 100, r->share % 100);
+}
+
 void observe_enter(struct rollout *r, const struct rollout_input *in, struct rollout_output *out)
 {
 	r->share = in->share;
 	r->pending = 1;
 	phase_set(r, phase_running(r), in->now);
-	REASON(r, "observed at %u.%02u %%", r->share / 100, r->share % 100);
+	observe_say(r);
 	ask_share(r, out);
 }
 
@@ -158,7 +163,7 @@ void rollout_moved(struct rollout *r, __u32 epoch, __u32 share, __u64 now)
 	times_begin(r, epoch, now);
 	r->share = share;
 	r->would = ROLLOUT_WOULD_STAY;
-	REASON(r, "observed at %u.%02u %%", r->share / 100, r->share % 100);
+	observe_say(r);
 }
 
 /* A last step below 100 %: watched at its own share. */

@@ -17,9 +17,9 @@ static double odds(unsigned j)
 void ratio_clients(struct ratio *r, double w, __u64 canary, __u64 stable)
 {
 	for (unsigned j = 0; j < RATIO_ALTERNATIVES; j++) {
-		double all = 1 - w + odds(j) * w;	/* p = omega w / all */
+		double omega = odds(j), all = 1 - w + omega * w;	/* p = omega w / all */
 
-		r->log_ratio[j] += (double)canary * log(odds(j) / all) - (double)stable * log(all);
+		r->log_ratio[j] += (double)canary * log(omega / all) - (double)stable * log(all);
 	}
 	r->expected += w * (double)(canary + stable);
 	r->canary += canary;
