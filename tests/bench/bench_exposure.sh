@@ -10,26 +10,16 @@ set -u
 . "$(dirname "$0")/../../scripts/lab"
 
 RATE=${RATE:-1000}
+STEPS="steps: [5, 100], interval: 20m, watch: 0s"
 JSON=0
 [ "${1:-}" != -j ] || JSON=1
 
 lab_up 2
-service() {
-	cat <<-END
-		  - name: $1
-		    listen: ["$VIP4:$2/tcp"]
-		    affinity: connection
-		    versions:
-		      - { name: v1, role: stable, backends: ["10.2.0.11:$3"] }
-		      - { name: v2, role: canary, backends: ["10.2.0.12:$3"] }
-		    rollout: { steps: [5, 100], interval: 20m, watch: 0s$4 }
-	END
-}
 {
-	service acts 80 7000 ""
-	service acts-judge 81 7001 ", reflex: { connectFailures: 0 }"
-	service tick-10 82 7002 ", mode: observe"
-	service tick-60 83 7003 ", mode: observe"
+	lab_service acts 80 7000 "$STEPS"
+	lab_service acts-judge 81 7001 "$STEPS, reflex: { connectFailures: 0 }"
+	lab_service tick-10 82 7002 "$STEPS, mode: observe"
+	lab_service tick-60 83 7003 "$STEPS, mode: observe"
 } | perch_config tc
 start_perchd
 

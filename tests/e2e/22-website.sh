@@ -31,11 +31,7 @@ site() {
 		events { worker_connections 8192; }
 		http {
 			access_log off;
-			client_body_temp_path $dir/body;
-			proxy_temp_path $dir/proxy;
-			fastcgi_temp_path $dir/fastcgi;
-			uwsgi_temp_path $dir/uwsgi;
-			scgi_temp_path $dir/scgi;
+			$(lab_nginx_paths "$dir")
 			ssl_certificate $LAB_DIR/cert.pem;
 			ssl_certificate_key $LAB_DIR/key.pem;
 			server {

@@ -7,6 +7,8 @@
 # modes: tc
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
+# shellcheck source=rollouts.sh
+. "$(dirname "$0")/rollouts.sh"
 
 lab_up 2
 lab_namesrv s1 v1 7000
@@ -48,17 +50,6 @@ for port in 80 81 82 83 86 87 88; do
 done
 
 perch rollout start recorded > /dev/null || die "no rollout"	# samples each 10 s
-
-show() {
-	field "$(perch -j rollout show "$1")" "$2"
-}
-
-# is NAME FILTER VALUE: what rollout show says.
-is() {
-	[ "$(show "$1" "$2")" = "$3" ] && return 0
-	echo "$1: $2 is '$(show "$1" "$2")', not '$3'"
-	return 1
-}
 
 # refuses TEXT CMD...: CMD fails, and says so.
 refuses() {

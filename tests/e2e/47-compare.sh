@@ -6,28 +6,16 @@
 # modes: tc
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
+# shellcheck source=rollouts.sh
+. "$(dirname "$0")/rollouts.sh"
 
 lab_up 2
 
-# service NAME PORT SERVERPORT ROLLOUT [INTERVAL]: v1 and v2 on that port of their hosts.
+# service NAME PORT SERVERPORT ROLLOUT [INTERVAL]
 service() {
-	cat <<-END
-		  - name: $1
-		    listen: ["$VIP4:$2/tcp"]
-		    affinity: connection
-		    versions:
-		      - { name: v1, role: stable, backends: ["10.2.0.11:$3"] }
-		      - { name: v2, role: canary, backends: ["10.2.0.12:$3"] }
-		    rollout:
-		      steps: [50, 100]
-		      minConnections: 20
-		      warmup: 1s
-		      watch: 0s
-		      reflex: { connectFailures: 0 }
-		      gates: [{ signal: connect_failure }, { signal: reset }, { signal: no_response }, { signal: response_time }]
-		      $4
-		      interval: ${5:-2s}
-	END
+	lab_service "$1" "$2" "$3" "steps: [50, 100], minConnections: 20, warmup: 1s, watch: 0s, reflex: { connectFailures: 0 },
+	      gates: [{ signal: connect_failure }, { signal: reset }, { signal: no_response }, { signal: response_time }],
+	      interval: ${5:-2s}, $4"
 }
 
 services() {
@@ -38,7 +26,7 @@ services() {
 	service healthy 84 7004 "maxLoss: 2"
 	service alike 85 7005 "maxLoss: 100"
 	service late 86 7006 "maxLoss: 100"
-	service careful 87 7007 $'maxLoss: 0.05\n      maxLossPerHour: 0'
+	service careful 87 7007 "maxLoss: 0.05, maxLossPerHour: 0"
 	service crashes 88 7008 "maxLoss: 100" 5m
 	service walled 89 7009 "maxLoss: 100" 12s
 }
@@ -80,27 +68,9 @@ for port in 80 81 82 83 84 85 86 87 88 89; do
 done
 sleep 8		# waits of stable, of which edges are made
 
-show() {
-	field "$(perch -j rollout show "$1")" "$2"
-}
-
-# is NAME FILTER VALUE: what rollout show says.
-is() {
-	[ "$(show "$1" "$2")" = "$3" ] && return 0
-	echo "$1: $2 is '$(show "$1" "$2")', not '$3' ($(show "$1" .reason); $(show "$1" .blockedBy))"
-	return 1
-}
-
 for name in refuses resets hangs slow healthy alike late careful crashes walled; do
 	perch rollout start $name > /dev/null || die "no rollout of $name"
 done
-
-# goes_back NAME REASON: rolled back, for that.
-goes_back() {
-	expect wait_for "$3" is "$1" .phase RolledBack
-	expect is "$1" ".reason | test(\"$2\")" true
-	say "$1: $(show "$1" .reason)"
-}
 
 test_a_canary_that_refuses_goes_back() {
 	goes_back refuses "^gate connect_failure: .* of canary's .*, E .* >= 100" 30

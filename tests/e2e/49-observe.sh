@@ -5,39 +5,21 @@
 # modes: tc
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
+# shellcheck source=rollouts.sh
+. "$(dirname "$0")/rollouts.sh"
 
 lab_up 2
 
-# service NAME PORT SERVERPORT
-service() {
-	cat <<-END
-		  - name: $1
-		    listen: ["$VIP4:$2/tcp"]
-		    affinity: connection
-		    versions:
-		      - { name: v1, role: stable, backends: ["10.2.0.11:$3"] }
-		      - { name: v2, role: canary, backends: ["10.2.0.12:$3"] }
-		    rollout: { mode: observe, interval: 3s, minConnections: 20 }
-	END
-}
-{ service good 80 7000; service refuses 81 7001; } | perch_config tc
+{
+	lab_service good 80 7000 "mode: observe, interval: 3s, minConnections: 20"
+	lab_service refuses 81 7001 "mode: observe, interval: 3s, minConnections: 20"
+} | perch_config tc
 lab_namesrv s1 v1 7000 7001
 lab_namesrv s2 v2 7000
 start_perchd
 for port in 80 81; do
 	lab_spawn c "$LAB_DIR/load-$port" "$TOOLS/shortconn" -t 120 -r 60 -j 200 -s 10.1.1.0 -m 2000 "$VIP4" $port
 done
-
-show() {
-	field "$(perch -j rollout show "$1")" "$2"
-}
-
-# is NAME FILTER VALUE: what rollout show says.
-is() {
-	[ "$(show "$1" "$2")" = "$3" ] && return 0
-	echo "$1: $2 is '$(show "$1" "$2")', not '$3' ($(show "$1" .reason); $(show "$1" .blockedBy))"
-	return 1
-}
 
 # alarms N: so many services would be rolled back.
 alarms() {

@@ -7,6 +7,8 @@
 # modes: tc
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
+# shellcheck source=rollouts.sh
+. "$(dirname "$0")/rollouts.sh"
 
 LOAD=150
 
@@ -14,16 +16,7 @@ lab_up 2
 
 # service NAME PORT INTERVAL [KEY]
 service() {
-	cat <<-END
-		  - name: $1
-		    listen: ["$VIP4:$2/tcp"]
-		    affinity: connection
-		    ${4:-observe: []}
-		    versions:
-		      - { name: v1, role: stable, backends: ["10.2.0.11:$2"] }
-		      - { name: v2, role: canary, backends: ["10.2.0.12:$2"] }
-		    rollout: { steps: [50, 100], minConnections: 20, warmup: 1s, watch: 0s, interval: $3 }
-	END
+	lab_service "$1" "$2" "$2" "steps: [50, 100], minConnections: 20, warmup: 1s, watch: 0s, interval: $3" "${4:-}"
 }
 
 services() {
@@ -67,11 +60,7 @@ nginx() {
 		events { worker_connections 4096; }
 		http {
 			access_log off;
-			client_body_temp_path $dir/body;
-			proxy_temp_path $dir/proxy;
-			fastcgi_temp_path $dir/fastcgi;
-			uwsgi_temp_path $dir/uwsgi;
-			scgi_temp_path $dir/scgi;
+			$(lab_nginx_paths "$dir")
 			reset_timedout_connection on;
 			ssl_certificate $LAB_DIR/cert;
 			ssl_certificate_key $LAB_DIR/key;
@@ -139,34 +128,16 @@ for port in 443 444; do
 done
 sleep 8		# waits of stable, of which edges are made
 
-show() {
-	field "$(perch -j rollout show "$1")" "$2"
-}
-
-# is NAME FILTER VALUE: what rollout show says.
-is() {
-	[ "$(show "$1" "$2")" = "$3" ] && return 0
-	echo "$1: $2 is '$(show "$1" "$2")', not '$3' ($(show "$1" .reason); $(show "$1" .blockedBy))"
-	return 1
-}
-
 for name in busy missing alike tail secret halfway dark; do
 	perch rollout start $name > /dev/null || die "no rollout of $name"
 done
 
-# goes_back NAME REASON: rolled back, for that.
-goes_back() {
-	expect wait_for 70 is "$1" .phase RolledBack
-	expect is "$1" ".reason | test(\"$2\")" true
-	say "$1: $(show "$1" .reason)"
-}
-
 test_one_answer_in_20_is_503() {
-	goes_back busy "^gate http_5xx: .* of canary's .*, E .* >= 100"
+	goes_back busy "^gate http_5xx: .* of canary's .*, E .* >= 100" 70
 }
 
 test_one_answer_in_20_is_404() {
-	goes_back missing "^gate http_4xx: .* of canary's .*, E .* >= 100"
+	goes_back missing "^gate http_4xx: .* of canary's .*, E .* >= 100" 70
 }
 
 test_statuses_are_counted() {
@@ -184,19 +155,19 @@ test_as_many_503_as_stable_are_no_reason() {
 }
 
 test_a_slow_tail_goes_back() {
-	goes_back tail "^gate response_time: .* long waits of canary's"
+	goes_back tail "^gate response_time: .* long waits of canary's" 70
 }
 
 test_twice_as_slow_over_tls_goes_back() {
-	goes_back secret "^gate response_time: .* long waits of canary's"
+	goes_back secret "^gate response_time: .* long waits of canary's" 70
 }
 
 test_half_an_answer_over_tls_goes_back() {
-	goes_back halfway "^gate (reset|no_response): .* of canary's"
+	goes_back halfway "^gate (reset|no_response): .* of canary's" 70
 }
 
 test_a_canary_that_swallows_connects_goes_back() {
-	goes_back dark "^10 failed connects in a row|^gate connect_failure: "
+	goes_back dark "^10 failed connects in a row|^gate connect_failure: " 70
 }
 
 run test_one_answer_in_20_is_503 test_one_answer_in_20_is_404 test_statuses_are_counted test_as_many_503_as_stable_are_no_reason \

@@ -10,6 +10,8 @@
 # modes: tc
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
+# shellcheck source=rollouts.sh
+. "$(dirname "$0")/rollouts.sh"
 
 RUNS=5
 LOAD=150
@@ -42,15 +44,7 @@ services() {
 	local kind run
 	for kind in "${KINDS[@]}"; do
 		for ((run = 0; run < RUNS; run++)); do
-			cat <<-END
-				  - name: $kind-$run
-				    listen: ["$VIP4:$(($(port_of "$kind") + run))/tcp"]
-				    affinity: connection
-				    versions:
-				      - { name: v1, role: stable, backends: ["10.2.0.11:$((7000 + $(port_of "$kind")))"] }
-				      - { name: v2, role: canary, backends: ["10.2.0.12:$((7000 + $(port_of "$kind")))"] }
-				    rollout: { watch: 0s, ${ROLLOUT[$kind]} }
-			END
+			lab_service "$kind-$run" $(($(port_of "$kind") + run)) $((7000 + $(port_of "$kind"))) "watch: 0s, ${ROLLOUT[$kind]}"
 		done
 	done
 }
@@ -101,17 +95,6 @@ done
 load rare 2
 load walled 5 -s 10.1.9.9 -m 1
 load fast 10
-
-show() {
-	field "$(perch -j rollout show "$1")" "$2"
-}
-
-# is NAME FILTER VALUE: what rollout show says.
-is() {
-	[ "$(show "$1" "$2")" = "$3" ] && return 0
-	echo "$1: $2 is '$(show "$1" "$2")', not '$3' ($(show "$1" .reason); $(show "$1" .blockedBy))"
-	return 1
-}
 
 start() {
 	local run
