@@ -55,7 +55,7 @@ ticks() {
 
 # exposure NAME PORT SERVERPORT [SECONDS]: a line of the table.
 exposure() {
-	local name=$1 port=$2 server load ticker result
+	local name=$1 port=$2 server load ticker result fault took
 	lab_spawn s1 "$LAB_DIR/stable-$name" "$TOOLS/namesrv" v1 "$3"
 	lab_spawn s2 "$LAB_DIR/canary-$name" "$TOOLS/namesrv" v2 "$3"
 	server=$SPAWNED
@@ -71,17 +71,19 @@ exposure() {
 		# the fault comes at any moment between two looks: in the middle
 		sleep "$(awk -v s="$4" 'BEGIN { print s / 2 }')"
 	fi
+	fault=$("$TOOLS/monotonic")
 	lab_kill KILL "$server"
 	wait_for 300 rolled_back "$name" || die "$name was not rolled back"
 	[ -z "${ticker:-}" ] || wait "$ticker"
 	sleep 1
 	lab_kill TERM "$load"
 	result=$(cat "$LAB_DIR/load-$name")
+	took=$(field "$result" "(.last_failure - $fault) / 1e9")	# not from a failure before it
 	if [ $JSON = 1 ]; then
-		jq -c "{name: \"$name\", hurt: .failed, seconds: ((.last_failure - .first_failure) / 1e9), connections: .connections}" <<< "$result"
+		jq -c "{name: \"$name\", hurt: .failed, seconds: $took, connections: .connections}" <<< "$result"
 	else
 		printf '%-12s %8d %12.3f   %s\n' "$name" "$(field "$result" .failed)" \
-			"$(field "$result" '(.last_failure - .first_failure) / 1e9')" "$(field "$(perch -j rollout show "$name")" .reason)"
+			"$took" "$(field "$(perch -j rollout show "$name")" .reason)"
 	fi
 }
 

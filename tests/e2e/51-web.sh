@@ -3,7 +3,7 @@
 # Canaries that are worse in what they answer: real nginx over HTTP and TLS,
 # with everything compared that is seen, as it is where no gates are written.
 # Each goes back for the signal that shows it; who answers as badly as stable
-# does not.
+# does not.  One gets slow after three minutes.
 # modes: tc
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -11,6 +11,7 @@
 . "$(dirname "$0")/rollouts.sh"
 
 LOAD=150
+LATE=180		# seconds until the last one gets slow
 
 lab_up 2
 
@@ -27,6 +28,7 @@ services() {
 	service secret 443 60s
 	service halfway 444 60s
 	service dark 84 60s
+	service ages 85 10m
 }
 services | perch_config tc
 sed -i "s/^agent:/agent:\n  listen: 127.0.0.1:9911/" "$LAB_DIR/perch.yaml"
@@ -86,6 +88,7 @@ BUSY='if ($one_in_20) { return 503; } '$OK
 	site 443 ssl 'location / { echo_sleep 0.02; echo ok; }'
 	site 444 ssl "$LONG"
 	site 84 "" "$OK"
+	site 85 "" "$OK"
 } | nginx s1 v1
 {
 	site 80 "" "$BUSY"
@@ -97,6 +100,7 @@ BUSY='if ($one_in_20) { return 503; } '$OK
 	site 443 ssl 'location / { echo_sleep 0.04; echo ok; }'
 	site 444 ssl "$LONG"
 	site 84 "" "$OK"
+	site 85 "" "if (-f $LAB_DIR/aged) { rewrite ^ /slow; } location = /slow { echo_sleep 0.15; echo ok; } $OK"
 } | nginx s2 v2
 in_ns s2 sysctl -qw net.netfilter.nf_conntrack_acct=1
 in_ns s2 nft -f - <<-END
@@ -120,15 +124,22 @@ in_ns c nft -f - <<-END
 	}
 END
 start_perchd
+
+# load PORT SECONDS
+load() {
+	lab_spawn c "$LAB_DIR/load-$1" "$TOOLS/shortconn" -H -t "$2" -r 60 -j 600 -w 8000 -s 10.1.1.0 -m 2000 "$VIP4" "$1"
+}
+BEGAN=$SECONDS
 for port in 80 81 82 83 84; do
-	lab_spawn c "$LAB_DIR/load-$port" "$TOOLS/shortconn" -H -t $LOAD -r 60 -j 600 -w 8000 -s 10.1.1.0 -m 2000 "$VIP4" $port
+	load $port $LOAD
 done
+load 85 $((LATE + 90))
 for port in 443 444; do
 	lab_spawn c "$LAB_DIR/load-$port" wrk -t 1 -c 3 -d ${LOAD}s --timeout 5s -H 'Connection: close' "https://$VIP4:$port/"
 done
 sleep 8		# waits of stable, of which edges are made
 
-for name in busy missing alike tail secret halfway dark; do
+for name in busy missing alike tail secret halfway dark ages; do
 	perch rollout start $name > /dev/null || die "no rollout of $name"
 done
 
@@ -170,7 +181,16 @@ test_a_canary_that_swallows_connects_goes_back() {
 	goes_back dark "^10 failed connects in a row|^gate connect_failure: " 70
 }
 
+test_one_that_gets_slow_after_three_minutes_goes_back() {
+	local left=$((LATE - (SECONDS - BEGAN)))
+	[ "$left" -le 0 ] || sleep "$left"
+	expect is ages .phase Progressing
+	expect is ages '.compared[] | select(.name == "response_time") | .canary.of > 1000' true
+	touch "$LAB_DIR/aged"
+	goes_back ages "^gate response_time: .* long waits of canary's" 80
+}
+
 run test_one_answer_in_20_is_503 test_one_answer_in_20_is_404 test_statuses_are_counted test_as_many_503_as_stable_are_no_reason \
 	test_a_slow_tail_goes_back test_twice_as_slow_over_tls_goes_back test_half_an_answer_over_tls_goes_back \
-	test_a_canary_that_swallows_connects_goes_back
+	test_a_canary_that_swallows_connects_goes_back test_one_that_gets_slow_after_three_minutes_goes_back
 finish
