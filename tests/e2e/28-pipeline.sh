@@ -201,6 +201,8 @@ test_watch_tells_until_it_is_over() {
 	expect wait_for 5 is_gone "$json"
 	expect [ "$(jq -rs '[.[] | [.phase, .event.kind // "-"] | join(" ")] | join(", ")' "$LAB_DIR/watch.json")" = \
 		"Progressing -, Paused pause, RolledBack rollback" ]
+	# one that is over says so once
+	expect [ "$(perch rollout watch other | wc -l)" = 1 ]
 }
 
 # commented NUMBER WORD...: the change succeeds, and its comment is in an event.

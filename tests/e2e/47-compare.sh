@@ -29,6 +29,8 @@ services() {
 	service careful 87 7007 "maxLoss: 0.05, maxLossPerHour: 0"
 	service crashes 88 7008 "maxLoss: 100" 5m
 	service walled 89 7009 "maxLoss: 100" 12s
+	service left 90 7010 "maxLoss: 100" 12s
+	service paired 91 7011 "maxLoss: 100" 12s | sed '/role: stable/a\      - { name: v1b, role: baseline, backends: ["10.2.0.11:7012"] }'
 }
 services | perch_config tc
 
@@ -50,6 +52,9 @@ server s1 v1 7007; server s2 v2 7007
 server s1 v1 7008; server s2 v2 7008
 CRASHES=$SPAWNED
 server s1 v1 7009; server s2 v2 7009
+server s1 v1 7010; server s2 v2 7010
+LEFT=$SPAWNED
+server s1 v1 7011; server s1 v1b 7012 -x; server s2 v2 7011 -x
 # one client whom neither version can hear
 for host in s1 s2; do
 	in_ns $host nft -f - <<-END
@@ -63,14 +68,21 @@ for host in s1 s2; do
 done
 start_perchd
 lab_spawn c "$LAB_DIR/load-walled" "$TOOLS/shortconn" -t 240 -r 10 -j 400 -w 8000 -s 10.1.9.9 -m 1 "$VIP4" 89
-for port in 80 81 82 83 84 85 86 87 88 89; do
+for port in 80 81 82 83 84 85 86 87 88 89 90 91; do
 	lab_spawn c "$LAB_DIR/load-$port" "$TOOLS/shortconn" -t 240 -r 60 -j 400 -w 3000 -s 10.1.1.0 -m 2000 "$VIP4" $port
 done
 sleep 8		# waits of stable, of which edges are made
 
-for name in refuses resets hangs slow healthy alike late careful crashes walled; do
+perch weight set paired baseline 25 > /dev/null || die "no baseline"
+for name in refuses resets hangs slow healthy alike late careful crashes walled left paired; do
 	perch rollout start $name > /dev/null || die "no rollout of $name"
 done
+PAIRED=$(show paired .against)
+for gate in reset no_response; do
+	perch rollout skip left gate $gate > /dev/null || die "$gate is not left out"
+done
+lab_kill KILL "$LEFT"
+server s2 v2 7010 -x
 
 test_a_canary_that_refuses_goes_back() {
 	goes_back refuses "^gate connect_failure: .* of canary's .*, E .* >= 100" 30
@@ -105,6 +117,20 @@ test_one_client_that_neither_hears_is_no_reason() {
 	expect wait_for 90 is walled .phase Succeeded
 	expect is walled '.compared[] | select(.name == "connect_failure") | .canary.bad > 0 and .stable.bad > 0' true
 	say "walled: $(show walled '.compared[] | select(.name == "connect_failure") | "\(.canary.bad) of \(.canary.of), \(.stable.bad) of \(.stable.of)"')"
+}
+
+test_gates_that_a_person_left_out_are_no_reason() {
+	expect wait_for 60 is left .phase Succeeded
+	expect is left '.compared[] | select(.name == "reset") | .skipped and .e >= .threshold and .verdict == "inconclusive"' true
+	say "left: $(show left '.compared[] | select(.name == "reset") | "\(.canary.bad) of \(.canary.of), E \(.e)"')"
+}
+
+# The baseline resets as much, and stable does not.
+test_a_canary_no_worse_than_the_baseline_is_promoted() {
+	expect wait_for 60 is paired .phase Succeeded
+	expect [ "$PAIRED" = v1b ]
+	expect is paired '.compared[] | select(.name == "reset") | .canary.bad > 100 and .stable.bad > 20' true
+	say "paired: $(show paired '.compared[] | select(.name == "reset") | "\(.canary.bad) of \(.canary.of), \(.stable.bad) of \(.stable.of)"')"
 }
 
 test_a_healthy_canary_is_promoted() {
@@ -149,7 +175,8 @@ test_a_rollout_goes_on_where_it_was_after_a_crash() {
 
 run test_a_canary_that_refuses_goes_back test_a_canary_that_resets_goes_back test_a_canary_that_never_answers_goes_back \
 	test_a_canary_twice_as_slow_goes_back test_why_shows_the_numbers test_a_canary_that_crashes_in_the_middle_goes_back \
-	test_one_client_that_neither_hears_is_no_reason test_a_healthy_canary_is_promoted test_both_alike_bad_is_no_reason_to_go_back \
+	test_one_client_that_neither_hears_is_no_reason test_gates_that_a_person_left_out_are_no_reason \
+	test_a_canary_no_worse_than_the_baseline_is_promoted test_a_healthy_canary_is_promoted test_both_alike_bad_is_no_reason_to_go_back \
 	test_the_interval_begins_after_the_warm_up test_a_little_slower_is_within_the_margin test_a_step_waits_until_enough_is_known_and_says_for_how_much \
 	test_a_rollout_goes_on_where_it_was_after_a_crash
 finish

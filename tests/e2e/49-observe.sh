@@ -50,7 +50,7 @@ test_a_bad_canary_is_told_of_and_stays() {
 }
 
 test_a_good_canary_would_go_on_and_does_not() {
-	expect wait_for 20 is good .reason "would go on"
+	expect wait_for 20 is good .reason "would go on to 100.00 %"
 	expect is good .weight 50
 	expect is good '[.compared[] | .canary.of] | max > 20' true
 }
@@ -68,7 +68,7 @@ test_a_person_moves_the_weights_without_a_pause() {
 	expect is good .phase Progressing
 	expect is good .weight 20
 	expect is good .reason "observed at 20.00 %"
-	expect wait_for 20 is good .reason "would go on"
+	expect wait_for 20 is good .reason "would go on to 25.00 %"
 }
 
 test_a_person_ends_it() {

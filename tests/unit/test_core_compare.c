@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /* Tallies into verdicts: what counts once, what does not, and what is said. */
+#include <errno.h>
 #include <math.h>
 #include <stdarg.h>
 #include <setjmp.h>
@@ -47,7 +48,7 @@ static struct arms *begun(const struct model_compare *m)
 
 	memset(&a, 0, sizeof(a));
 	compare_begin(&a.c, m, 0.01, history(), SECOND);
-	compare_step(&a.c, EPOCH, 0.5, false);
+	compare_step(&a.c, EPOCH, 0.5, 0, false);
 	a.stable.cell[CELL].epoch = a.canary.cell[CELL].epoch = EPOCH;
 	return &a;
 }
@@ -115,11 +116,35 @@ static void test_clients_come_as_the_share_says_or_not(void **state)
 	a->stable.cell[CELL].clients = 800;
 	look(a, 4 * SECOND);
 	assert_true(compare_off(&a->c, why, sizeof(why)));
-	assert_ptr_equal(strstr(why, "sample ratio: 1200 of 2000 new clients came to the canary, 1000 should have"), why);
+	assert_ptr_equal(strstr(why, "sample ratio: 1200 of 2000 new clients, not 1000"), why);
 	assert_false(compare_fails(&a->c, why, sizeof(why)));
 	a->stable.cell[CELL].clients = 1200;
 	look(a, 5 * SECOND);
 	assert_true(compare_off(&a->c, why, sizeof(why)));
+}
+
+/* A gate that a person left out neither condemns nor holds, whatever it finds. */
+static void test_a_gate_that_is_left_out_is_silent(void **state)
+{
+	struct model_compare m = policy();
+	struct arms *a = begun(&m);
+	double before;
+
+	add(&a->canary, PERCH_RESET, 20, 40);
+	add(&a->canary, PERCH_CONNECT_FAILURE, 3, 40);
+	add(&a->stable, PERCH_RESET, 0, 40);
+	look(a, 2 * SECOND);
+	assert_int_equal(compare_failed(&a->c), TRIAL_RESET + 1);
+	before = a->c.log_e;
+	assert_int_equal(compare_skip(&a->c, "http_5xx"), -ENOENT);
+	assert_int_equal(compare_skip(&a->c, "reset"), 0);
+	assert_int_equal(compare_skip(&a->c, "reset"), -EALREADY);
+	assert_int_equal(compare_failed(&a->c), 0);
+	assert_true(a->c.log_e < before);
+	add(&a->canary, PERCH_CONNECT_FAILURE, 30, 40);
+	look(a, 3 * SECOND);
+	assert_int_equal(compare_failed(&a->c), TRIAL_CONNECT_FAILURE + 1);
+	assert_int_equal(a->c.trial.canary.event[TRIAL_RESET].bad, 20);
 }
 
 /* A reading in which a count went back is of a cell in the making. */
@@ -152,10 +177,10 @@ static void test_votes_need_a_share(void **state)
 	add(&a->canary, PERCH_RESET, 3, 10);
 	look(a, 2 * SECOND);
 	assert_int_equal(a->c.trial.canary.event[TRIAL_RESET].n, 0);
-	compare_step(&a->c, EPOCH + 2 * PERCH_EPOCHS, 1, false);
+	compare_step(&a->c, EPOCH + 2 * PERCH_EPOCHS, 1, 0, false);
 	look(a, 3 * SECOND);
 	assert_int_equal(a->c.trial.canary.event[TRIAL_RESET].n, 0);
-	compare_step(&a->c, EPOCH + 2 * PERCH_EPOCHS, 0.5, false);
+	compare_step(&a->c, EPOCH + 2 * PERCH_EPOCHS, 0.5, 0, false);
 	look(a, 4 * SECOND);
 	assert_int_equal(a->c.trial.canary.event[TRIAL_RESET].n, 10);
 }
@@ -196,7 +221,7 @@ static void test_waits_vote_but_not_in_a_warm_up(void **state)
 	char why[128] = "";
 
 	assert_int_equal(a->c.blind, 0);
-	compare_step(&a->c, EPOCH, 0.5, true);
+	compare_step(&a->c, EPOCH, 0.5, 0, true);
 	for (int arm = 0; arm < 2; arm++) {
 		struct perch_tally *t = &(arm ? &a->canary : &a->stable)->cell[CELL];
 
@@ -206,7 +231,7 @@ static void test_waits_vote_but_not_in_a_warm_up(void **state)
 	}
 	look(a, 2 * SECOND);
 	assert_true(fabs(a->c.log_e) < 1e-9);
-	compare_step(&a->c, EPOCH, 0.5, false);
+	compare_step(&a->c, EPOCH, 0.5, 0, false);
 	memset(a->c.seen, 0, sizeof(a->c.seen));
 	look(a, 3 * SECOND);
 	assert_true(compare_fails(&a->c, why, sizeof(why)));
@@ -282,7 +307,7 @@ static void test_waits_in_one_bucket_are_enough(void **state)
 
 	alike.longest_wait[perch_hist_bucket(20000)] = 480;
 	compare_begin(&a->c, &m, 0.01, &alike, SECOND);
-	compare_step(&a->c, EPOCH, 0.5, false);
+	compare_step(&a->c, EPOCH, 0.5, 0, false);
 	assert_int_equal(a->c.edges[TRIAL_RESPONSE_TIME].stable[0], perch_hist_bucket(20000));
 	for (unsigned i = 1; i < WAIT_EDGES; i++)
 		assert_int_equal(a->c.edges[TRIAL_RESPONSE_TIME].stable[i], PERCH_NO_EDGE);
@@ -331,7 +356,7 @@ static void test_going_on_needs_connections_and_says_how_many(void **state)
 	look(a, 3 * SECOND);
 	assert_true(compare_safe(&a->c, &m, &next, why, sizeof(why), &eta));
 	/* a step's votes are its own */
-	compare_step(&a->c, EPOCH + 2, 0.5, false);
+	compare_step(&a->c, EPOCH + 2, 0.5, 0, false);
 	assert_false(compare_safe(&a->c, &m, &next, why, sizeof(why), &eta));
 	m.max_loss = PERCH_SHARE_ALL;
 	assert_true(compare_safe(&a->c, &m, &next, why, sizeof(why), &eta));
@@ -347,7 +372,7 @@ static void test_after_a_loss_of_the_tables_counts_begin_anew(void **state)
 	compare_restart(&a->c, 3 * SECOND);
 	memset(&a->canary, 0, sizeof(a->canary));
 	memset(&a->stable, 0, sizeof(a->stable));
-	compare_step(&a->c, EPOCH + 2, 0.5, false);
+	compare_step(&a->c, EPOCH + 2, 0.5, 0, false);
 	a->canary.cell[CELL + 1].epoch = a->stable.cell[CELL + 1].epoch = EPOCH + 2;
 	a->canary.cell[CELL + 1].outcome[PERCH_RESET].decided = 7;
 	look(a, 4 * SECOND);
@@ -360,6 +385,7 @@ int main(void)
 		cmocka_unit_test(test_votes_count_once),
 		cmocka_unit_test(test_capped_votes_are_none),
 		cmocka_unit_test(test_clients_come_as_the_share_says_or_not),
+		cmocka_unit_test(test_a_gate_that_is_left_out_is_silent),
 		cmocka_unit_test(test_a_reading_that_goes_back_is_ignored),
 		cmocka_unit_test(test_votes_need_a_share),
 		cmocka_unit_test(test_a_worse_canary_is_named_with_its_numbers),

@@ -28,7 +28,7 @@ static void test_the_share_stays_under_a_word_of_its_own(void **state)
 	assert_true(w.out.eta > 0 && w.out.eta <= 31);
 	world_run(&w, 4000);
 	assert_int_equal(w.r.would, ROLLOUT_WOULD_GO_ON);
-	assert_string_equal(w.r.reason, "would go on");
+	assert_string_equal(w.r.reason, "would go on to 25.00 %");
 	assert_string_equal(w.r.blocked_by, "mode: observe");
 	assert_int_equal(w.steps, 1);
 	assert_int_equal(w.word_share, 1000);
@@ -73,6 +73,70 @@ static void test_an_absolute_gate_and_a_dead_canary_do_not_move_it_either(void *
 	assert_int_equal(w.rollbacks, 0);
 }
 
+/* Acting would hold: there is nowhere to go back to. */
+static void test_without_stable_it_would_stay(void **state)
+{
+	struct world w = observed();
+
+	w.in.compare_fails = WORSE;
+	w.in.stable_live = 0;
+	world_run(&w, 10);
+	assert_int_equal(w.r.would, ROLLOUT_WOULD_STAY);
+	assert_string_equal(w.r.blocked_by, "stable has no live backend to go back to");
+	assert_string_equal(w.r.reason, "observed at 10.00 %");
+	w.in.stable_live = w.r.stable_backends;
+	world_tick(&w);
+	assert_string_equal(w.r.reason, "would roll back: " WORSE);
+}
+
+/* The reason is the one for which acting would have rolled back. */
+static void test_the_first_reason_stays(void **state)
+{
+	struct world w = observed();
+
+	w.in.compare_fails = WORSE;
+	world_tick(&w);
+	w.in.compare_fails = NULL;
+	w.in.outside_fails = "gate errors: 5 of 5 bad";
+	world_tick(&w);
+	assert_string_equal(w.r.reason, "would roll back: " WORSE);
+}
+
+static void test_on_inconclusive_is_told_too(void **state)
+{
+	struct world w = observed();
+
+	w.policy.max_step_time = 100 * SECOND;
+	w.in.compare_waits = "reset: about 900 more connections of the canary";
+	world_run(&w, 90);
+	assert_int_equal(w.r.would, ROLLOUT_WOULD_STAY);
+	w.policy.on_inconclusive = MODEL_ADVANCE;
+	world_run(&w, 20);
+	assert_int_equal(w.r.would, ROLLOUT_WOULD_GO_ON);
+	w.policy.on_inconclusive = MODEL_ROLL_BACK;
+	world_tick(&w);
+	assert_int_equal(w.r.would, ROLLOUT_WOULD_ROLL_BACK);
+	assert_ptr_equal(strstr(w.r.reason, "would roll back: step 1 of "), w.r.reason);
+}
+
+static void test_beyond_the_last_step_it_would_be_promoted(void **state)
+{
+	struct world w = observed();
+
+	rollout_moved(&w.r, w.in.epoch += 2, PERCH_SHARE_ALL, w.in.now);
+	world_run(&w, 4000);
+	assert_string_equal(w.r.reason, "would be promoted");
+}
+
+static void test_an_abort_takes_it_back(void **state)
+{
+	struct world w = observed();
+
+	assert_int_equal(rollout_abort(&w.r, &w.in, NULL, &w.out), 0);
+	assert_int_equal(w.out.action, ROLLOUT_ROLL_BACK);
+	assert_int_equal(w.r.phase, ROLLOUT_ROLLED_BACK);
+}
+
 /* A person moves it, and ends it. */
 static void test_a_person_moves_and_ends_it(void **state)
 {
@@ -105,6 +169,11 @@ int main(void)
 		cmocka_unit_test(test_the_share_stays_under_a_word_of_its_own),
 		cmocka_unit_test(test_a_bad_canary_is_told_of_once_and_stays),
 		cmocka_unit_test(test_an_absolute_gate_and_a_dead_canary_do_not_move_it_either),
+		cmocka_unit_test(test_without_stable_it_would_stay),
+		cmocka_unit_test(test_the_first_reason_stays),
+		cmocka_unit_test(test_on_inconclusive_is_told_too),
+		cmocka_unit_test(test_beyond_the_last_step_it_would_be_promoted),
+		cmocka_unit_test(test_an_abort_takes_it_back),
 		cmocka_unit_test(test_a_person_moves_and_ends_it),
 	};
 

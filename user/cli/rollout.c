@@ -23,6 +23,11 @@ bool rollout_under_way(const json_t *rollout)
 	return field_number(rollout, "step") > 0;
 }
 
+bool rollout_goes_on(const json_t *rollout, bool seen)
+{
+	return rollout_under_way(rollout) || (!seen && strcmp(field_text(rollout, "phase"), "Idle") == 0);
+}
+
 static void rollout_steps(const json_t *rollout, char *out, size_t size)
 {
 	double now = field_number(rollout, "step");
@@ -76,7 +81,7 @@ void rollout_gates(const json_t *rollout)
 	table_print(t);
 }
 
-/* Of what is compared with stable. */
+/* Of what is compared with stable, or the baseline. */
 void rollout_compared(const json_t *rollout)
 {
 	struct table *t = table_new("  ", "COMPARED", "VERDICT", ">CANARY BAD", ">STABLE BAD", ">MARGIN", ">RATIO", ">E",
@@ -86,7 +91,7 @@ void rollout_compared(const json_t *rollout)
 
 	json_array_foreach(field_list(rollout, "compared"), i, gate) {
 		table_text(t, gate, "name");
-		table_text(t, gate, "verdict");
+		table_cell(t, "%s%s", field_text(gate, "verdict"), field_true(gate, "skipped") ? ", left out" : "");
 		gate_counts(t, json_object_get(gate, "canary"));
 		gate_counts(t, json_object_get(gate, "stable"));
 		gate_number(t, field_number(gate, "margin"));

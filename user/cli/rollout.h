@@ -19,6 +19,8 @@ void rollout_outside(const json_t *rollout);	/* rollout_outside.c */
 /* "Progressing, step 2 of 6 at 5 %: 17 connections (30 at least), the next …" */
 void rollout_line(const json_t *rollout, char out[ROLLOUT_LINE]);
 bool rollout_under_way(const json_t *rollout);
+/* Is there more to watch?  `seen`: it was under way before. */
+bool rollout_goes_on(const json_t *rollout, bool seen);
 /* /v1/services/NAME/rollout + rest */
 void rollout_path(struct client_path *path, const char *service, const char *rest);
 

@@ -78,7 +78,8 @@ static void outside_line(FILE *to, const json_t *g, bool last)
 
 static void compared_line(FILE *to, const json_t *g, bool last)
 {
-	fprintf(to, "   %s %-24s %s", branch(last), field_line(g, "name"), field_line(g, "verdict"));
+	fprintf(to, "   %s %-24s %s%s", branch(last), field_line(g, "name"), field_line(g, "verdict"),
+		field_true(g, "skipped") ? ", left out" : "");
 	counts(to, "canary", json_object_get(g, "canary"));
 	counts(to, "stable", json_object_get(g, "stable"));
 	number(to, "margin", field_number(g, "margin"));
@@ -147,7 +148,7 @@ static json_t *last_events(const struct cli *cli, const char *service)
 	return doc;
 }
 
-/* False: the rollout is over, or was never there. */
+/* False: the rollout is over. */
 static bool draw(const struct cli *cli, const char *service, bool *seen)
 {
 	json_t *rollout = get(cli, "/v1/services/", service, "/rollout"), *of = get(cli, "/v1/services/", service, "");
@@ -164,7 +165,7 @@ static bool draw(const struct cli *cli, const char *service, bool *seen)
 	if (to && !fclose(to))
 		screen_draw(text);
 	if (rollout) {
-		go_on = rollout_under_way(rollout) || !*seen;
+		go_on = rollout_goes_on(rollout, *seen);
 		*seen = rollout_under_way(rollout);
 	}
 	free(text);

@@ -48,13 +48,14 @@ static bool watch_tell(struct watch *w, json_t *event)
 	char line[ROLLOUT_LINE];
 	struct client_path path;
 	json_t *doc;
-	bool now;
+	bool now, go_on;
 
 	rollout_path(&path, w->service, "");
 	w->code = client_get(w->cli, path.text, &doc);
 	if (w->code)
 		return false;
 	now = rollout_under_way(doc);
+	go_on = rollout_goes_on(doc, w->seen);
 	rollout_line(doc, line);
 	json_object_set_new(doc, "event", event ? json_incref(event) : json_null());
 	if (event || strcmp(line, w->line) != 0)
@@ -64,10 +65,8 @@ static bool watch_tell(struct watch *w, json_t *event)
 	snprintf(w->line, sizeof(w->line), "%s", line);
 	if (fflush(stdout))
 		return false;
-	if (w->seen && !now)
-		return false;
 	w->seen = now;
-	return true;
+	return go_on;
 }
 
 static bool watch_event(void *arg, json_t *event)

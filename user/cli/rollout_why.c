@@ -59,13 +59,15 @@ static void why_text(const json_t *doc)
 		if (json_array_size(field_list(doc, "decisions")) > 1)
 			event_line(event);
 	if (json_array_size(field_list(rollout, "compared")))
-		puts("compared with stable (E is the evidence that the canary is worse than the margin; their mean decides):");
+		printf("compared with %s (E is the evidence that the canary is worse than the margin; their mean decides, "
+		       "and is wrong for one good canary in %.3g at most):\n", field_line(rollout, "against"),
+		       exp(field_number(rollout, "threshold")));
 	rollout_compared(rollout);
 	if (json_array_size(field_list(rollout, "gates")))
-		puts("gates (E is the evidence that the canary is over its limit; their mean decides):");
+		puts("gates (E is the evidence that the canary is over its limit; their mean decides, under the same alpha on its own):");
 	rollout_gates(rollout);
 	if (json_array_size(field_list(rollout, "outside")))
-		puts("gates from outside (their false alarms are not bounded by alpha):");
+		puts("gates from outside (their false alarms are not bounded by alpha, nor are those of the reflex):");
 	rollout_outside(rollout);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /* From tallies to a verdict. */
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -69,10 +70,30 @@ void compare_begin(struct compare *c, const struct model_compare *m, double alph
 	wait_gates(c, m, history);
 }
 
-void compare_step(struct compare *c, __u32 epoch, double w, bool warming)
+void compare_step(struct compare *c, __u32 epoch, double w, unsigned against, bool warming)
 {
-	c->epoch[epoch / 2 % PERCH_EPOCHS] = (struct compare_epoch){ epoch, warming, w };
+	c->epoch[epoch / 2 % PERCH_EPOCHS] = (struct compare_epoch){ epoch, warming, against, w };
 	trial_step_begin(&c->trial);
+}
+
+int compare_skip(struct compare *c, const char *gate)
+{
+	for (unsigned g = 0; g < COMPARE_GATES; g++) {
+		if (!((c->gates | c->blind) >> g & 1) || strcmp(compare_gate_name(g), gate) != 0)
+			continue;
+		if (c->policy.skipped >> g & 1)
+			return -EALREADY;
+		c->policy.skipped |= 1u << g;
+		c->log_e = trial_log_e(&c->trial, &c->policy);
+		return 0;
+	}
+	return -ENOENT;
+}
+
+/* Has this gate a say? */
+static bool gate_judges(const struct compare *c, unsigned g)
+{
+	return (c->gates & ~c->policy.skipped) >> g & 1;
 }
 
 void compare_restart(struct compare *c, __u64 now)
@@ -150,7 +171,7 @@ static unsigned gate_worst(const struct compare *c)
 	double most = -INFINITY;
 
 	for (unsigned g = 0; g < COMPARE_GATES; g++)
-		if (c->gates >> g & 1 && compare_gate_log_e(c, g) > most) {
+		if (gate_judges(c, g) && compare_gate_log_e(c, g) > most) {
 			worst = g;
 			most = compare_gate_log_e(c, g);
 		}
@@ -193,7 +214,7 @@ unsigned compare_counts(const struct compare *c, unsigned g, struct loss_counts 
 
 unsigned compare_failed(const struct compare *c)
 {
-	return c->gates && c->log_e >= -log(c->policy.alpha) ? gate_worst(c) + 1 : 0;
+	return c->gates & ~c->policy.skipped && c->log_e >= -log(c->policy.alpha) ? gate_worst(c) + 1 : 0;
 }
 
 bool compare_fails(const struct compare *c, char *why, size_t size)
@@ -222,9 +243,8 @@ bool compare_off(const struct compare *c, char *why, size_t size)
 
 	if (r->most < -log(c->policy.alpha))
 		return false;
-	snprintf(why, size, "sample ratio: %llu of %llu new clients came to the canary, %.0f should have (E was %.3g)",
-		 (unsigned long long)r->canary, (unsigned long long)(r->canary + r->stable), r->expected,
-		 exp(fmin(r->most, 690)));
+	snprintf(why, size, "sample ratio: %llu of %llu new clients, not %.0f",
+		 (unsigned long long)r->canary, (unsigned long long)(r->canary + r->stable), r->expected);
 	return true;
 }
 
@@ -248,7 +268,7 @@ bool compare_safe(const struct compare *c, const struct model_compare *m, const 
 		double more;
 
 		/* what neither version had, like responses where nobody asks */
-		if (!(c->gates >> e & 1) || (!c->trial.canary.event[e].n && !c->trial.stable.event[e].n))
+		if (!gate_judges(c, e) || (!c->trial.canary.event[e].n && !c->trial.stable.event[e].n))
 			continue;
 		if (trial_safe(&c->trial, &c->policy, e, delta).safe)
 			continue;

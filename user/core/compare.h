@@ -19,8 +19,10 @@
 /* What the canary's share was while an epoch lasted. */
 struct compare_epoch {
 	__u32 epoch;		/* 0: not known */
-	__u32 warming;		/* a step's begin: waits do not vote */
-	double w;		/* of the hash range that is canary's or stable's */
+	__u16 warming;		/* a step's begin: waits do not vote */
+	__u16 against;		/* slot of the version that stands for stable: the
+				 * baseline's while it has a share */
+	double w;		/* of the hash range that is the canary's or that one's */
 };
 
 struct compare {
@@ -45,10 +47,13 @@ const char *compare_gate_name(unsigned gate);	/* "reset" */
 void compare_begin(struct compare *c, const struct model_compare *m, double alpha, const struct perch_votes *history,
 		   __u64 now);
 /* The word that sets a share was written: votes of its epoch are of this w. */
-void compare_step(struct compare *c, __u32 epoch, double w, bool warming);
+void compare_step(struct compare *c, __u32 epoch, double w, unsigned against, bool warming);
+/* Leave a gate out from now on: it neither condemns nor holds.  -ENOENT: no
+ * such gate; -EALREADY. */
+int compare_skip(struct compare *c, const char *gate);
 /* The kernel's tables were lost and count from nothing; so may the clock. */
 void compare_restart(struct compare *c, __u64 now);
-/* What the kernel has tallied up to now. */
+/* What the kernel has tallied up to now; stable's cells of whom the epoch is against. */
 void compare_take(struct compare *c, const struct perch_tallies *stable, const struct perch_tallies *canary, __u64 now);
 /* Is the canary proven worse?  The strongest gate + 1, or 0; then the sentence. */
 unsigned compare_failed(const struct compare *c);

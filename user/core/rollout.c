@@ -88,9 +88,13 @@ __u64 rollout_step_time(const struct rollout *r, const struct model_rollout *pol
 
 __u32 rollout_next_share(const struct rollout *r, const struct model_rollout *policy)
 {
-	__u32 index = step_index(r, policy);
+	__u32 index = step_index(r, policy) + 1;
 
-	return index + 1 < policy->n_steps ? policy->step[index + 1].share : PERCH_SHARE_ALL;
+	/* where it only observes, the share is a person's */
+	if (policy->observe)
+		for (index = 0; index < policy->n_steps && policy->step[index].share <= r->share;)
+			index++;
+	return index < policy->n_steps ? policy->step[index].share : PERCH_SHARE_ALL;
 }
 
 /* Seconds until the step has had its time and, at the rate seen, its
@@ -226,11 +230,43 @@ static void go_on(struct rollout *r, const struct model_rollout *policy, const s
 	}
 }
 
-/* What would be done?  It is told as it turns so, not with each count. */
+/* What would be done?  *ret_why of a rollback. */
+static enum rollout_would would_do(struct rollout *r, const struct model_rollout *policy, const struct rollout_input *in,
+				   char ret_why[sizeof(r->reason)])
+{
+	if (canary_condemned(r, policy, in, ret_why)) {
+		BLOCKED(r, "%s", in->stable_live ? "mode: observe" : rollout_no_stable);
+		return in->stable_live ? ROLLOUT_WOULD_ROLL_BACK : ROLLOUT_WOULD_STAY;
+	}
+	if (step_blocked(r, policy, in) || (!step_done(r, policy, in) && !step_waved_on(r, policy, in)))
+		return ROLLOUT_WOULD_STAY;
+	BLOCKED(r, "mode: observe");
+	return ROLLOUT_WOULD_GO_ON;
+}
+
+/* It is told as it turns so, not with each count: the reason stays the one for
+ * which the canary would have gone back. */
+static void would_tell(struct rollout *r, const struct model_rollout *policy, enum rollout_would would, const char *why)
+{
+	__u32 next = rollout_next_share(r, policy);
+
+	if (r->would == would)
+		return;
+	r->would = would;
+	if (would == ROLLOUT_WOULD_ROLL_BACK)
+		REASON(r, "would roll back: %s", why);
+	else if (would == ROLLOUT_WOULD_STAY)
+		observe_say(r);
+	else if (r->share < PERCH_SHARE_ALL)
+		REASON(r, "would go on to %u.%02u %%", next / 100, next % 100);
+	else
+		REASON(r, "would be promoted");
+}
+
 static void look_on(struct rollout *r, const struct model_rollout *policy, const struct rollout_input *in,
 		    struct rollout_output *out)
 {
-	enum rollout_would would = ROLLOUT_WOULD_STAY, before = r->would;
+	enum rollout_would would;
 	char why[sizeof(r->reason)];
 
 	if (r->phase == ROLLOUT_PAUSED)
@@ -239,23 +275,10 @@ static void look_on(struct rollout *r, const struct model_rollout *policy, const
 		ask_share(r, out);
 		return;
 	}
-	if (canary_condemned(r, policy, in, why))
-		would = ROLLOUT_WOULD_ROLL_BACK;
-	else if (!step_blocked(r, policy, in) && step_done(r, policy, in))
-		would = ROLLOUT_WOULD_GO_ON;
-	if (would != ROLLOUT_WOULD_STAY)
-		BLOCKED(r, "mode: observe");
-	else
+	would = would_do(r, policy, in, why);
+	if (would == ROLLOUT_WOULD_STAY)
 		out->eta = step_eta(r, policy, in);
-	if (would == before)
-		return;
-	r->would = would;
-	if (would == ROLLOUT_WOULD_ROLL_BACK)
-		REASON(r, "would roll back: %s", why);
-	else if (would == ROLLOUT_WOULD_GO_ON)
-		REASON(r, "would go on");
-	else
-		observe_say(r);
+	would_tell(r, policy, would, why);
 }
 
 static void look(struct rollout *r, const struct model_rollout *policy, const struct rollout_input *in,

@@ -94,6 +94,8 @@ int rollout_promote(struct rollout *r, const struct model_rollout *policy, const
 /* Leave a gate out for the rest of this rollout: it neither condemns nor holds.
  * -ENOENT: no such gate; -EALREADY. */
 int rollout_skip(struct rollout *r, const struct model_rollout *policy, const char *gate);
+/* The same was done with a gate that is the comparison's (compare.h). */
+void rollout_skipped(struct rollout *r, const char *gate);
 int rollout_abort(struct rollout *r, const struct rollout_input *in, const char *why, struct rollout_output *ret_out);
 
 /*

@@ -92,10 +92,15 @@ int rollout_skip(struct rollout *r, const struct model_rollout *policy, const ch
 			return -EALREADY;
 		gates_followed(r, policy);
 		r->skipped |= 1u << g;
-		REASON(r, "gate %s is left out", gate);
+		rollout_skipped(r, gate);
 		return 0;
 	}
 	return -ENOENT;
+}
+
+void rollout_skipped(struct rollout *r, const char *gate)
+{
+	REASON(r, "gate %s is left out", gate);
 }
 
 int rollout_abort(struct rollout *r, const struct rollout_input *in, const char *why, struct rollout_output *ret_out)

@@ -49,6 +49,7 @@ static json_t *gate_json(const struct service *s, unsigned gate)
 	json_object_set_new(o, "e", judged ? view_number(exp(fmin(compare_gate_log_e(c, gate), 700))) : json_null());
 	json_object_set_new(o, "logE", judged ? view_number(compare_gate_log_e(c, gate)) : json_null());
 	json_object_set_new(o, "threshold", json_real(1 / policy->alpha));
+	json_object_set_new(o, "skipped", json_boolean(c && c->policy.skipped >> gate & 1));
 	json_object_set_new(o, "edges", judged && gate >= TRIAL_EVENTS ? edges_json(c, gate - TRIAL_EVENTS) : json_null());
 	return o;
 }

@@ -7,6 +7,7 @@
 #include "../../core/compare.h"
 #include "../clock.h"
 #include "../outside/gates.h"
+#include "../rollout/comparing.h"
 #include "view.h"
 
 static const char *signal_name(enum model_signal signal)
@@ -115,6 +116,7 @@ json_t *view_rollout(const struct agent *a, const struct service *s)
 	json_object_set_new(o, "service", json_string(s->name));
 	json_object_set_new(o, "canary", view_text(view_rollout_canary(s)));
 	json_object_set_new(o, "stable", view_text(stable >= 0 ? s->slot[stable].name : ""));
+	json_object_set_new(o, "against", view_text(s->compare ? s->slot[comparing_against(s)].name : ""));
 	json_object_set_new(o, "mode", json_string(s->model->rollout.observe ? "observe" : "act"));
 	json_object_set_new(o, "phase", json_string(rollout_phase_name(s->keep.rollout.phase)));
 	view_add_progress(o, s);

@@ -41,18 +41,25 @@ void comparing_begin(struct agent *a, struct service *s, __u32 since)
 	kernel_set(a, s, since, true);
 }
 
-/* Of what goes to the canary or to stable. */
+unsigned comparing_against(const struct service *s)
+{
+	int baseline = slot_of_role(s->slot, PERCH_ROLE_BASELINE);
+
+	return s->baseline_share && baseline >= 0 ? (unsigned)baseline : s->keep.stable_slot;
+}
+
+/* Of what goes to the canary or to that version. */
 static double canary_share(const struct service *s)
 {
-	__u32 both = PERCH_SHARE_ALL - s->baseline_share;
+	__u32 other = s->baseline_share ? s->baseline_share : PERCH_SHARE_ALL - s->canary_share;
 
-	return both ? (double)s->canary_share / both : 0;
+	return (double)s->canary_share / (s->canary_share + other);
 }
 
 void comparing_step(struct service *s, bool warming)
 {
 	if (s->compare)
-		compare_step(s->compare, perch_word_epoch(s->word), canary_share(s), warming);
+		compare_step(s->compare, perch_word_epoch(s->word), canary_share(s), comparing_against(s), warming);
 }
 
 /* At 0 and at 100 % there is nobody to compare. */
@@ -84,12 +91,31 @@ bool comparing_warmed(const struct service *s, __u64 now)
 	       now - s->keep.rollout.step_since >= s->model->rollout.compare.warmup;
 }
 
+/* Each epoch's votes of whom it is against. */
+static int tallies_against(const struct agent *a, const struct service *s, struct perch_tallies *ret)
+{
+	struct perch_tallies other;
+	unsigned read = s->keep.stable_slot;
+	int r = tables_tallies(a->tables, s->id, read, ret);
+
+	for (unsigned i = 0; i < PERCH_EPOCHS && !r; i++) {
+		const struct compare_epoch *e = &s->compare->epoch[i];
+
+		if (!e->epoch || e->against == s->keep.stable_slot)
+			continue;
+		if (e->against != read)
+			r = tables_tallies(a->tables, s->id, read = e->against, &other);
+		ret->cell[i] = other.cell[i];
+	}
+	return r;
+}
+
 void comparing_look(struct agent *a, struct service *s)
 {
 	struct perch_tallies stable, canary;
 	char why[128];
 
-	if (!s->compare || !s->compare->gates || tables_tallies(a->tables, s->id, s->keep.stable_slot, &stable) ||
+	if (!s->compare || !s->compare->gates || tallies_against(a, s, &stable) ||
 	    tables_tallies(a->tables, s->id, s->keep.canary_slot, &canary))
 		return;
 	compare_take(s->compare, &stable, &canary, clock_now());

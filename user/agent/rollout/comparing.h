@@ -26,6 +26,9 @@ bool comparing_warmed(const struct service *s, __u64 now);
 void comparing_look(struct agent *a, struct service *s);
 /* Fills the input's; what they say is in `said`. */
 void comparing_input(struct service *s, struct rollout_input *in, struct compared *said);
+/* Slot of who stands for stable: a baseline that has a share, which is as new
+ * and as little asked as the canary. */
+unsigned comparing_against(const struct service *s);
 /* The kernel stops tallying once the rollout is over. */
 void comparing_follow(struct agent *a, struct service *s);
 /* An agent takes over; restored: the kernel's tables are new. */

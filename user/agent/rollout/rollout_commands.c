@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../../core/compare.h"
 #include "../collect.h"
 #include "comparing.h"
 #include "deadman.h"
@@ -237,6 +238,20 @@ static int command_start(struct agent *a, struct service *s, bool retry, const s
 	return 0;
 }
 
+/* A limit and a comparison may have one name: both are meant. */
+static int command_skip(struct service *s, const char *gate)
+{
+	int limit = rollout_skip(&s->keep.rollout, &s->model->rollout, gate), compared = -ENOENT;
+
+	if (limit != -EINVAL && s->compare)
+		compared = compare_skip(s->compare, gate);
+	if (!compared)
+		rollout_skipped(&s->keep.rollout, gate);
+	if (!limit || !compared)
+		return 0;
+	return limit == -ENOENT ? compared : limit;
+}
+
 static int command_move(struct agent *a, struct service *s, const struct rollout_order *order, const struct asker *asker)
 {
 	const struct rollout before = s->keep.rollout;
@@ -262,7 +277,7 @@ static int command_move(struct agent *a, struct service *s, const struct rollout
 		err = rollout_promote(r, policy, &in, order->force, &out);
 		break;
 	case VERB_SKIP:
-		err = rollout_skip(r, policy, order->gate);
+		err = command_skip(s, order->gate);
 		break;
 	default:
 		err = rollout_abort(r, &in, asker->comment && asker->comment[0] ? asker->comment : "aborted", &out);
@@ -297,6 +312,9 @@ static void gate_names(const struct service *s, char out[AGENT_WHY])
 		if (*name)
 			at += snprintf(out + at, AGENT_WHY - at, "%s%s", at ? ", " : "", name);
 	}
+	for (unsigned g = 0; g < COMPARE_GATES && at < AGENT_WHY; g++)
+		if (compare_margin(&s->model->rollout.compare, g) > 0)
+			at += snprintf(out + at, AGENT_WHY - at, "%s%s", at ? ", " : "", compare_gate_name(g));
 }
 
 static void move_refused(const struct service *s, const struct rollout_order *order, int err, char why[AGENT_WHY])

@@ -78,7 +78,9 @@ void rollouts_moved(struct service *s)
 
 static int rollout_set_share(struct agent *a, struct service *s, __u32 share, const struct asker *asker)
 {
-	const struct step step = { .slot = s->slot, .canary_share = share, .baseline_share = s->baseline_share,
+	/* the baseline gives way to the canary's last steps */
+	__u32 rest = PERCH_SHARE_ALL - share, baseline = s->baseline_share < rest ? s->baseline_share : rest;
+	const struct step step = { .slot = s->slot, .canary_share = share, .baseline_share = baseline,
 				   .in_rollout = true, .flags = asker->flag, .window = "step" };
 	__u32 from = s->canary_share;
 	int r = place_step(a, s, &step);

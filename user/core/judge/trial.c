@@ -97,6 +97,13 @@ double trial_wait_log_e(const struct trial *t, const struct trial_policy *policy
 	return sequential_log_mean(log_e, w == TRIAL_RESPONSE_TIME && policy->pools ? 3 : 1);
 }
 
+/* Lowering a gate's evidence, whenever and for whatever reason, keeps the
+ * average below an e-process. */
+static double contribution(const struct trial_policy *policy, unsigned gate, double log_e)
+{
+	return policy->skipped >> gate & 1 ? fmin(log_e, 0) : log_e;
+}
+
 double trial_log_e(struct trial *t, const struct trial_policy *policy)
 {
 	double log_e[TRIAL_EVENTS + TRIAL_WAITS], all;
@@ -104,10 +111,10 @@ double trial_log_e(struct trial *t, const struct trial_policy *policy)
 
 	for (unsigned e = 0; e < TRIAL_EVENTS; e++)
 		if (policy->max_ratio[e] > 0)
-			log_e[n++] = trial_event_log_e(t, e);
+			log_e[n++] = contribution(policy, e, trial_event_log_e(t, e));
 	for (unsigned w = 0; w < TRIAL_WAITS; w++)
 		if (policy->wait[w])
-			log_e[n++] = trial_wait_log_e(t, policy, w);
+			log_e[n++] = contribution(policy, TRIAL_EVENTS + w, trial_wait_log_e(t, policy, w));
 	all = sequential_log_mean(log_e, n);
 	t->least_p = fmin(t->least_p, exp(-all));
 	return all;

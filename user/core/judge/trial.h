@@ -45,6 +45,8 @@ struct trial_policy {
 	bool wait[TRIAL_WAITS];		/* is there a gate */
 	double wait_ratio;		/* of waits, > 0: wait_votes_bad by this; else
 					 * wait_votes */
+	__u32 skipped;			/* a bit for each gate, events and then waits:
+					 * taken out, it gives at most 1 */
 	bool pools;			/* response times of keep-alive pools vote too */
 	double beyond[TRIAL_WAITS][WAIT_EDGES];	/* stable's share above each frozen edge */
 };
