@@ -451,7 +451,7 @@ _Static_assert(sizeof(struct perch_rollout_blob) == 1024, "rollout");
 
 /* Value of `comparisons`, a hash by service: of those in a rollout, what the
  * canary was found to be beside stable. */
-#define PERCH_COMPARISON_BYTES 10240
+#define PERCH_COMPARISON_BYTES 12288
 struct perch_comparison_blob {
 	__u32 length;
 	__u32 version;		/* as in the rollout's */

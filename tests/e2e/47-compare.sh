@@ -107,6 +107,26 @@ test_why_shows_the_numbers() {
 	expect is slow '.compared[] | select(.name == "response_time") | .edges[0] | .canary / .stable | . >= 1.25 and . < 1.5' true
 }
 
+# agrees NAME: its votes make the evidence again that decided.
+agrees() {
+	local again
+	perch -j rollout why "$1" > "$LAB_DIR/why.json" || return 1
+	again=$(perch -j judge votes "$LAB_DIR/why.json") || return 1
+	say "$1: perchd $(field "$again" .said), again $(field "$again" .logE), $(field "$again" .verdict)"
+	[ "$(field "$again" '(.logE - .said) | fabs < 1e-6')" = true ]
+}
+
+test_votes_make_the_evidence_again() {
+	expect agrees slow
+	expect agrees refuses
+	expect agrees walled
+	expect [ "$(perch -j judge votes "$LAB_DIR/why.json" | jq -r '.gates | map(.name) | join(" ")')" = \
+		"connect_failure reset no_response response_time" ]
+	expect [ "$(perch rollout why slow | sed -n 's/.*`\(perch -j rollout why slow\) | .*/\1/p')" = "perch -j rollout why slow" ]
+	echo '{ "votes": { "blocks": 2, "alpha": 0.01, "bets": [{ "gate": "reset", "ratio": 1.5, "votes": [[3, 0.5, 1, 0]] }] } }' > "$LAB_DIR/no"
+	expect refused perch judge votes "$LAB_DIR/no"
+}
+
 test_a_canary_that_crashes_in_the_middle_goes_back() {
 	expect is crashes .phase Progressing
 	lab_kill KILL "$CRASHES"
@@ -170,11 +190,13 @@ test_a_rollout_goes_on_where_it_was_after_a_crash() {
 	after=$(show careful .stepConnections)
 	expect within "$after" "$before" $((before + 5000))
 	expect is careful .phase Progressing
+	expect agrees careful
 	expect wait_for 20 is careful '.blockedBy | test("more connections of the canary$")' true
 }
 
 run test_a_canary_that_refuses_goes_back test_a_canary_that_resets_goes_back test_a_canary_that_never_answers_goes_back \
-	test_a_canary_twice_as_slow_goes_back test_why_shows_the_numbers test_a_canary_that_crashes_in_the_middle_goes_back \
+	test_a_canary_twice_as_slow_goes_back test_why_shows_the_numbers test_votes_make_the_evidence_again \
+	test_a_canary_that_crashes_in_the_middle_goes_back \
 	test_one_client_that_neither_hears_is_no_reason test_gates_that_a_person_left_out_are_no_reason \
 	test_a_canary_no_worse_than_the_baseline_is_promoted test_a_healthy_canary_is_promoted test_both_alike_bad_is_no_reason_to_go_back \
 	test_the_interval_begins_after_the_warm_up test_a_little_slower_is_within_the_margin test_a_step_waits_until_enough_is_known_and_says_for_how_much \

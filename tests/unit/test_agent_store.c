@@ -17,6 +17,7 @@
 
 #include "../../user/agent/events.h"
 #include "../../user/agent/store/store.h"
+#include "../../user/agent/store/store_votes.h"
 
 static char base[64], dir[96];
 
@@ -346,6 +347,51 @@ static void test_store_that_could_not_be_made_anew_is_tried_again(void **state)
 	store_close(s);
 }
 
+struct seen_votes {
+	size_t n;
+	__u64 canary;
+	__u32 last;
+};
+
+static void see_votes(void *arg, const struct ledger_row *row)
+{
+	struct seen_votes *seen = arg;
+
+	assert_true(row->w == 0.05);
+	assert_true(row->bet > seen->last || !seen->n || row->block == 2);
+	seen->last = row->bet;
+	seen->canary += row->canary;
+	seen->n++;
+}
+
+static void test_votes_are_replaced_and_end_with_their_service(void **state)
+{
+	struct store *s = open_again(NULL);
+	struct ledger_row row = { .block = 1, .epoch = 6, .bet = 3, .w = 0.05, .canary = 2, .stable = 1 };
+	struct seen_votes seen = { 0 };
+
+	assert_int_equal(store_votes_put(s, "web", &row), 0);
+	row.canary = 5;
+	assert_int_equal(store_votes_put(s, "web", &row), 0);
+	row.block = 2;
+	assert_int_equal(store_votes_put(s, "web", &row), 0);
+	row.bet = 1;
+	assert_int_equal(store_votes_put(s, "web", &row), 0);
+	assert_int_equal(store_votes_put(s, "api", &row), 0);
+	s = open_again(s);
+	assert_int_equal(store_votes(s, "web", see_votes, &seen), 0);
+	assert_int_equal(seen.n, 3);
+	assert_int_equal(seen.canary, 15);
+	assert_int_equal(store_votes_clear(s, "web"), 0);
+	assert_int_equal(store_forget(s, "api"), 0);
+	seen = (struct seen_votes){ 0 };
+	assert_int_equal(store_votes(s, "web", see_votes, &seen), 0);
+	assert_int_equal(store_votes(s, "api", see_votes, &seen), 0);
+	assert_int_equal(seen.n, 0);
+	assert_int_equal(store_votes(NULL, "web", see_votes, &seen), 0);
+	store_close(s);
+}
+
 struct seen_samples {
 	size_t n;
 	__u64 first, last;
@@ -456,6 +502,7 @@ int main(void)
 		TEST(test_file_that_cannot_grow_fails_writes_and_recovers),
 		TEST(test_store_that_could_not_be_made_anew_is_tried_again),
 		TEST(test_samples_are_found_by_service_and_time),
+		TEST(test_votes_are_replaced_and_end_with_their_service),
 		TEST(test_old_samples_are_deleted_in_slices),
 		TEST(test_directory_is_made_for_nobody_else),
 		TEST(test_no_store_is_no_error),

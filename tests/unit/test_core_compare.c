@@ -362,6 +362,73 @@ static void test_going_on_needs_connections_and_says_how_many(void **state)
 	assert_true(compare_safe(&a->c, &m, &next, why, sizeof(why), &eta));
 }
 
+struct kept {
+	struct ledger_row row[64];
+	unsigned n;
+};
+
+static void row_keep(void *arg, const struct ledger_row *row)
+{
+	struct kept *k = arg;
+
+	assert_true(k->n < 64);
+	k->row[k->n++] = *row;
+}
+
+/* What the agent does at each look. */
+static void look_and_keep(struct arms *a, __u64 now, struct kept *k)
+{
+	if (compare_block_over(&a->c, now)) {
+		compare_block_rows(&a->c, row_keep, k);
+		compare_block_clear(&a->c);
+	}
+	look(a, now);
+}
+
+/* Evidence of a bet, of its rows alone. */
+static double again(const struct arms *a, const struct kept *k, unsigned bet)
+{
+	struct ledger_row rows[64];
+	double ratio;
+	size_t n = 0;
+
+	assert_true(compare_bet(&a->c, bet, &ratio));
+	for (unsigned i = 0; i < k->n; i++)
+		if (k->row[i].bet == bet)
+			rows[n++] = k->row[i];
+	return ledger_log_e(rows, n, compare_blocks(&a->c), ratio);
+}
+
+static void test_the_ledger_makes_the_evidence_again(void **state)
+{
+	struct model_compare m = policy();
+	struct arms *a = begun(&m);
+	struct kept k = { .n = 0 };
+	double ratio, edge = 0;
+
+	for (unsigned s = 2; s < 200; s += 3) {
+		add(&a->canary, PERCH_RESET, s > 130, 3);
+		add(&a->stable, PERCH_RESET, s % 5 == 0, 3);
+		a->canary.cell[CELL].wait[PERCH_WAIT_RESPONSE].n++;
+		a->canary.cell[CELL].wait[PERCH_WAIT_RESPONSE].above[1] += s % 2;
+		look_and_keep(a, s * SECOND, &k);
+	}
+	/* an epoch of another share, in the same block */
+	compare_step(&a->c, EPOCH + 2, 0.25, 0, false);
+	a->canary.cell[CELL + 1].epoch = a->stable.cell[CELL + 1].epoch = EPOCH + 2;
+	a->canary.cell[CELL + 1].outcome[PERCH_RESET].decided = a->canary.cell[CELL + 1].outcome[PERCH_RESET].bad = 3;
+	look_and_keep(a, 201 * SECOND, &k);
+	compare_block_rows(&a->c, row_keep, &k);
+	assert_int_equal(compare_blocks(&a->c), 4);
+	assert_true(fabs(compare_gate_log_e(&a->c, TRIAL_RESET)) > 0.1);
+	assert_float_equal(again(a, &k, TRIAL_RESET), compare_gate_log_e(&a->c, TRIAL_RESET), 1e-9);
+	edge = bet_log_e(&a->c.trial.wait[TRIAL_RESPONSE_TIME].edge[1]);
+	assert_true(fabs(edge) > 0.1);
+	assert_float_equal(again(a, &k, TRIAL_EVENTS + TRIAL_RESPONSE_TIME * WAIT_EDGES + 1), edge, 1e-9);
+	assert_false(compare_bet(&a->c, TRIAL_HTTP_5XX, &ratio));
+	assert_false(compare_bet(&a->c, TRIAL_EVENTS, &ratio));
+}
+
 static void test_after_a_loss_of_the_tables_counts_begin_anew(void **state)
 {
 	struct model_compare m = policy();
@@ -397,6 +464,7 @@ int main(void)
 		cmocka_unit_test(test_waits_in_one_bucket_are_enough),
 		cmocka_unit_test(test_edges_need_a_history),
 		cmocka_unit_test(test_going_on_needs_connections_and_says_how_many),
+		cmocka_unit_test(test_the_ledger_makes_the_evidence_again),
 		cmocka_unit_test(test_after_a_loss_of_the_tables_counts_begin_anew),
 	};
 

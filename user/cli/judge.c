@@ -250,6 +250,8 @@ const struct command judge_commands[] = {
 		"is the canary worse: evidence from bad votes at one share, and the interval of the risk ratio"),
 	COMMAND("changepoint", do_changepoint, "FILE w SHARE [ratio R0] [alpha A]",
 		"the gates' evidence from a line \"CANARY STABLE\" of bad votes per block of 60 s"),
+	COMMAND("votes", judge_votes, "FILE",
+		"the evidence of a rollout, made again of the votes that `perch -j rollout why NAME` told in FILE"),
 	COMMAND("loss", do_loss, "canary BAD/CONNECTIONS stable BAD/CONNECTIONS delta SHARE [beta B] [w SHARE [ratio R]]",
 		"is it safe to go on: may the canary lose delta more than stable"),
 	COMMAND("quantile", judge_quantile, "STABLE_FILE CANARY_FILE [quantile Q] [alpha A] [at N]",

@@ -22,6 +22,7 @@ int judge_values(const struct cli *cli, const char *file, double **ret, size_t *
 
 int judge_quantile(struct cli *cli, int argc, char **argv);
 int judge_mannwhitney(struct cli *cli, int argc, char **argv);
+int judge_votes(struct cli *cli, int argc, char **argv);
 int judge_score(struct cli *cli, int argc, char **argv);
 
 #endif

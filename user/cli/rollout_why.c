@@ -63,12 +63,31 @@ static void why_text(const json_t *doc)
 		       "and is wrong for one good canary in %.3g at most):\n", field_line(rollout, "against"),
 		       exp(field_number(rollout, "threshold")));
 	rollout_compared(rollout);
+	if (json_is_object(json_object_get(doc, "votes")))
+		printf("  `perch -j rollout why %s | perch judge votes -` makes this evidence again of its votes\n",
+		       field_line(rollout, "service"));
 	if (json_array_size(field_list(rollout, "gates")))
 		puts("gates (E is the evidence that the canary is over its limit; their mean decides, under the same alpha on its own):");
 	rollout_gates(rollout);
 	if (json_array_size(field_list(rollout, "outside")))
 		puts("gates from outside (their false alarms are not bounded by alpha, nor are those of the reflex):");
 	rollout_outside(rollout);
+}
+
+/* Votes of the comparison; null when nothing was compared. */
+static json_t *why_votes(const struct cli *cli, const char *service)
+{
+	struct client_path path;
+	json_t *doc = NULL;
+	int status;
+
+	rollout_path(&path, service, "/votes");
+	if (client_call(cli, "GET", path.text, NULL, CLIENT_ROLLBACK_MS, &status, &doc))
+		return json_null();
+	if (status == 200)
+		return doc;
+	json_decref(doc);
+	return json_null();
 }
 
 int do_rollout_why(struct cli *cli, int argc, char **argv)
@@ -97,8 +116,8 @@ int do_rollout_why(struct cli *cli, int argc, char **argv)
 	decisions = why_decisions(rollout, events);
 	json_decref(events);
 	last = json_array_get(decisions, json_array_size(decisions) - 1);
-	return cli_print(cli, json_pack("{s:o,s:O?,s:o}", "rollout", rollout, "decided", last, "decisions", decisions),
-			 why_text);
+	return cli_print(cli, json_pack("{s:o,s:O?,s:o,s:o}", "rollout", rollout, "decided", last, "decisions", decisions,
+					"votes", why_votes(cli, service)), why_text);
 }
 
 static void plan_stages(const json_t *plan)

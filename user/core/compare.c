@@ -72,6 +72,7 @@ void compare_begin(struct compare *c, const struct model_compare *m, double alph
 
 void compare_step(struct compare *c, __u32 epoch, double w, unsigned against, bool warming)
 {
+	memset(&c->block[epoch / 2 % PERCH_EPOCHS], 0, sizeof(c->block[0]));
 	c->epoch[epoch / 2 % PERCH_EPOCHS] = (struct compare_epoch){ epoch, warming, against, w };
 	trial_step_begin(&c->trial);
 }
@@ -98,7 +99,8 @@ static bool gate_judges(const struct compare *c, unsigned g)
 
 void compare_restart(struct compare *c, __u64 now)
 {
-	c->trial.block_since = now;
+	c->trial.block_since = now - BET_BLOCK_NS;	/* what comes is of a block of its own */
+	memset(c->block, 0, sizeof(c->block));
 	memset(c->seen, 0, sizeof(c->seen));
 	memset(c->epoch, 0, sizeof(c->epoch));
 }
@@ -152,6 +154,7 @@ void compare_take(struct compare *c, const struct perch_tallies *stable, const s
 		    !arm_new(&canary->cell[i], &c->seen[1].cell[i], e->epoch, &t.canary, &to_canary))
 			continue;
 		trial_take(&c->trial, &c->policy, &t);
+		ledger_take(&c->block[i], &c->policy, &t);
 		ratio_clients(&c->clients, e->w, to_canary, to_stable);
 		cell_seen(&c->seen[0].cell[i], &stable->cell[i], e->epoch);
 		cell_seen(&c->seen[1].cell[i], &canary->cell[i], e->epoch);

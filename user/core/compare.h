@@ -10,6 +10,7 @@
 #define PERCH_CORE_COMPARE_H
 
 #include "judge/edges.h"
+#include "judge/ledger.h"
 #include "judge/ratio.h"
 #include "judge/trial.h"
 #include "model.h"
@@ -32,6 +33,7 @@ struct compare {
 	struct ratio clients;	/* who came for the first time */
 	struct compare_epoch epoch[PERCH_EPOCHS];	/* by epoch / 2 % PERCH_EPOCHS */
 	struct perch_tallies seen[2];	/* as last read: stable's, the canary's */
+	struct ledger block[PERCH_EPOCHS];	/* of the 60 s under way, as `epoch` */
 	double log_e;		/* as of the last look */
 	__u32 gates;		/* event gates and, from TRIAL_EVENTS on, waits: a bit each */
 	__u32 blind;		/* waits of which too little was known to freeze edges */
@@ -55,6 +57,18 @@ int compare_skip(struct compare *c, const char *gate);
 void compare_restart(struct compare *c, __u64 now);
 /* What the kernel has tallied up to now; stable's cells of whom the epoch is against. */
 void compare_take(struct compare *c, const struct perch_tallies *stable, const struct perch_tallies *canary, __u64 now);
+/*
+ * The ledger.  Whoever keeps it takes the rows of the block under way when it
+ * is over and before a step (they are whole, so that a row taken twice is the
+ * same), and clears the block that is over.
+ */
+bool compare_block_over(const struct compare *c, __u64 now);
+void compare_block_rows(const struct compare *c, void (*fn)(void *arg, const struct ledger_row *row), void *arg);
+void compare_block_clear(struct compare *c);
+unsigned compare_blocks(const struct compare *c);	/* begun so far */
+/* Is this bet made, and against which ratio? */
+bool compare_bet(const struct compare *c, unsigned bet, double *ret_ratio);
+
 /* Is the canary proven worse?  The strongest gate + 1, or 0; then the sentence. */
 unsigned compare_failed(const struct compare *c);
 bool compare_fails(const struct compare *c, char *why, size_t size);

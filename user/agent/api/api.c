@@ -38,6 +38,7 @@ static const struct {
 	{ PUT, "/v1/services/*/pins", api_pins_set, false, NULL },
 	{ DELETE, "/v1/services/*/pins", api_pins_delete, false, NULL },
 	{ GET, "/v1/services/*/rollout", api_rollout, false, NULL },
+	{ GET, "/v1/services/*/rollout/votes", api_rollout_votes, false, NULL },
 	{ GET, "/v1/services/*/rollout/plan", api_rollout_plan, false, NULL },
 	{ POST, "/v1/services/*/rollout", api_rollout_action, false, NULL },
 	{ GET, "/v1/versions", api_versions, false, NULL },

@@ -71,7 +71,7 @@ void request_list(struct request *q, void (*add)(struct request *q, const struct
 
 typedef void api_handler(struct request *q);
 api_handler api_status, api_services, api_service, api_versions, api_backends, api_weights, api_weights_set, api_rollback,
-	api_rollout, api_rollout_plan, api_rollout_action, api_rollouts, api_flows, api_flow_count, api_events, api_reasons, api_samples, api_datapath,
+	api_rollout, api_rollout_votes, api_rollout_plan, api_rollout_action, api_rollouts, api_flows, api_flow_count, api_events, api_reasons, api_samples, api_datapath,
 	api_config, api_healthz, api_readyz, api_metrics;
 api_handler api_trace, api_doctor, api_backend_drain, api_backend_resume;
 api_handler api_config_apply, api_config_confirm, api_config_diff, api_service_apply, api_service_delete,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /* /v1/rollouts and /v1/services/NAME/rollout. */
 #include "api.h"
+#include "../rollout/ledger.h"
 #include "../rollout/rollouts.h"
 #include "view.h"
 
@@ -29,6 +30,18 @@ void api_rollout_plan(struct request *q)
 
 	if (request_service(q, &s))
 		q->json = view_rollout_plan(q->agent, s);
+}
+
+void api_rollout_votes(struct request *q)
+{
+	struct service *s;
+
+	if (!request_service(q, &s))
+		return;
+	if (!s->compare)
+		answer_error(q, MHD_HTTP_NOT_FOUND, "%s: nothing was compared yet", s->name);
+	else if (ledger_json(q->agent, s, &q->json))
+		answer_error(q, MHD_HTTP_SERVICE_UNAVAILABLE, "votes can't be read: %s", store_error(q->agent->store));
 }
 
 /* A start that was done before is done.  True: answered. */

@@ -10,6 +10,7 @@
 #include "../../datapath/tables.h"
 #include "../alarms.h"
 #include "../clock.h"
+#include "ledger.h"
 
 /* What the kernel is to count. */
 static void kernel_set(struct agent *a, struct service *s, __u32 since, bool on)
@@ -38,6 +39,7 @@ void comparing_begin(struct agent *a, struct service *s, __u32 since)
 	if (s->compare)
 		compare_begin(s->compare, &s->model->rollout.compare, s->model->rollout.alpha,
 			      history ? history : &none, clock_now());
+	ledger_forget(a, s);
 	kernel_set(a, s, since, true);
 }
 
@@ -56,10 +58,12 @@ static double canary_share(const struct service *s)
 	return (double)s->canary_share / (s->canary_share + other);
 }
 
-void comparing_step(struct service *s, bool warming)
+void comparing_step(struct agent *a, struct service *s, bool warming)
 {
-	if (s->compare)
-		compare_step(s->compare, perch_word_epoch(s->word), canary_share(s), comparing_against(s), warming);
+	if (!s->compare)
+		return;
+	ledger_keep(a, s);	/* the step takes an old epoch's place */
+	compare_step(s->compare, perch_word_epoch(s->word), canary_share(s), comparing_against(s), warming);
 }
 
 /* At 0 and at 100 % there is nobody to compare. */
@@ -118,6 +122,10 @@ void comparing_look(struct agent *a, struct service *s)
 	if (!s->compare || !s->compare->gates || tallies_against(a, s, &stable) ||
 	    tables_tallies(a->tables, s->id, s->keep.canary_slot, &canary))
 		return;
+	if (compare_block_over(s->compare, clock_now())) {
+		ledger_keep(a, s);
+		compare_block_clear(s->compare);
+	}
 	compare_take(s->compare, &stable, &canary, clock_now());
 	if (compare_off(s->compare, why, sizeof(why)))
 		alarm_raise(a, "sample_ratio", s->name, s->name,
@@ -181,10 +189,11 @@ void comparing_resume(struct agent *a, struct service *s, bool restored)
 	if (!s->compare) {
 		comparing_begin(a, s, epoch);
 	} else if (restored) {
+		ledger_keep(a, s);
 		compare_restart(s->compare, clock_now());
 		kernel_set(a, s, epoch, true);
 	}
 	/* the step's word was written, and the step not kept */
 	if (!epoch_now(s))
-		comparing_step(s, false);
+		comparing_step(a, s, false);
 }

@@ -17,7 +17,7 @@ struct compared {
 /* A rollout begins: connections of `since` and later epochs vote. */
 void comparing_begin(struct agent *a, struct service *s, __u32 since);
 /* The word of a step was written. */
-void comparing_step(struct service *s, bool warming);
+void comparing_step(struct agent *a, struct service *s, bool warming);
 /* Begins the step with a warm-up? */
 bool comparing_warms(const struct service *s);
 /* Is it over? */

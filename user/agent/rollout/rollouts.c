@@ -64,16 +64,16 @@ static void emit_step(struct agent *a, struct service *s, __u32 from, const stru
 }
 
 /* The word that sets the share is written: the step's counts begin. */
-static void step_begins(struct service *s, bool warming)
+static void step_begins(struct agent *a, struct service *s, bool warming)
 {
 	s->keep.step_began_at = judge_connections(&s->keep.canary.sum);
-	comparing_step(s, warming);
+	comparing_step(a, s, warming);
 }
 
-void rollouts_moved(struct service *s)
+void rollouts_moved(struct agent *a, struct service *s)
 {
 	rollout_moved(&s->keep.rollout, perch_word_epoch(s->word), s->canary_share, clock_now());
-	step_begins(s, comparing_warms(s));
+	step_begins(a, s, comparing_warms(s));
 }
 
 static int rollout_set_share(struct agent *a, struct service *s, __u32 share, const struct asker *asker)
@@ -88,7 +88,7 @@ static int rollout_set_share(struct agent *a, struct service *s, __u32 share, co
 	if (r)
 		return r;
 	rollout_stepped(&s->keep.rollout, perch_word_epoch(s->word), clock_now());
-	step_begins(s, comparing_warms(s));
+	step_begins(a, s, comparing_warms(s));
 	fault_point("step", "unsaved");
 	save_rollout(a, s, true);
 	fault_point("step", "half-saved");
@@ -108,7 +108,7 @@ static int rollout_warmed(struct agent *a, struct service *s)
 	if (r)
 		return r;
 	rollout_warmed_up(&s->keep.rollout, perch_word_epoch(s->word), clock_now());
-	step_begins(s, false);
+	step_begins(a, s, false);
 	save_rollout(a, s, true);
 	save_service(a, s);
 	return 0;

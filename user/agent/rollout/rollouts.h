@@ -40,7 +40,7 @@ void rollouts_unfollow(struct agent *a, struct service *s);
 /* The word says rolled back. */
 void rollouts_rolled_back(struct agent *a, struct service *s, const char *reason);
 /* A person has moved the weights of a rollout that only observes. */
-void rollouts_moved(struct service *s);
+void rollouts_moved(struct agent *a, struct service *s);
 /* Stop judging for a person's weights; no event of its own. */
 int rollouts_pause_for_weights(struct agent *a, struct service *s);
 

@@ -136,7 +136,7 @@ int weights_set(struct agent *a, struct service *s, const struct weight *w, size
 	if (r)
 		return r;
 	if (observed)
-		rollouts_moved(s);
+		rollouts_moved(a, s);
 	fault_point("weights", "unsaved");
 	unsaved = store_begin(a->store);	/* one write to the disk for all of it */
 	save_rollout(a, s, true);

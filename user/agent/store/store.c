@@ -15,7 +15,7 @@
 
 #include "store_sql.h"
 
-#define STORE_VERSION 2
+#define STORE_VERSION 3
 #define BUSY_MS 200
 
 /* The steps from one version of the schema to the next. */
@@ -42,6 +42,13 @@ static const char *const migrations[STORE_VERSION] = {
 	" json TEXT NOT NULL);"
 	"CREATE INDEX samples_of ON samples(service, time);"
 	"PRAGMA user_version = 2;"
+	"COMMIT;",
+
+	"BEGIN;"
+	"CREATE TABLE votes(service TEXT NOT NULL, bet INTEGER NOT NULL, block INTEGER NOT NULL, epoch INTEGER NOT NULL,"
+	" w REAL NOT NULL, canary INTEGER NOT NULL, stable INTEGER NOT NULL, PRIMARY KEY(service, bet, block, epoch))"
+	" WITHOUT ROWID;"
+	"PRAGMA user_version = 3;"
 	"COMMIT;",
 };
 
@@ -77,6 +84,9 @@ static void statement_bind(sqlite3_stmt *st, const char *types, va_list args)
 		switch (types[i]) {
 		case 's':
 			sqlite3_bind_text(st, i + 1, va_arg(args, const char *), -1, SQLITE_TRANSIENT);
+			break;
+		case 'd':
+			sqlite3_bind_double(st, i + 1, va_arg(args, double));
 			break;
 		case 'b':
 			blob = va_arg(args, const void *);

@@ -40,6 +40,7 @@ int store_forget(struct store *s, const char *service)
 		"DELETE FROM applied WHERE service = ?", "DELETE FROM services WHERE name = ?",
 		"DELETE FROM versions WHERE service = ?", "DELETE FROM rollouts WHERE service = ?",
 		"DELETE FROM pins WHERE service = ?", "DELETE FROM drains WHERE service = ?",
+		"DELETE FROM votes WHERE service = ?",
 	};
 	int r;
 

@@ -18,7 +18,7 @@ struct store {
 	unsigned depth;		/* of transactions */
 };
 
-/* Values bound by letter: s text, i 64 bits, b blob with its length (int). */
+/* Values bound by letter: s text, i 64 bits, d double, b blob with its length (int). */
 int store_prepare(struct store *s, sqlite3_stmt **ret, const char *sql, const char *types, ...);
 /* One statement that answers nothing, on the disk before it returns. */
 int store_write(struct store *s, const char *sql, const char *types, ...);

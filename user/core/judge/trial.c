@@ -23,10 +23,15 @@ static void block_begin(struct trial *t)
 		wait_block(&t->wait[w]);
 }
 
+bool trial_block_over(const struct trial *t, __u64 now)
+{
+	return !t->event[0].blocks || now - t->block_since >= BET_BLOCK_NS;
+}
+
 /* Blocks that nobody looked at are one: a bet in an empty block wins nothing. */
 void trial_time(struct trial *t, __u64 now)
 {
-	if (t->event[0].blocks && now - t->block_since < BET_BLOCK_NS)
+	if (!trial_block_over(t, now))
 		return;
 	if (t->event[0].blocks)
 		t->block_since = now - (now - t->block_since) % BET_BLOCK_NS;

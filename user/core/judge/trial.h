@@ -70,6 +70,7 @@ struct trial {
 void trial_begin(struct trial *t, __u64 now);
 /* Time passes: blocks of 60 s begin. */
 void trial_time(struct trial *t, __u64 now);
+bool trial_block_over(const struct trial *t, __u64 now);
 /* A step begins: the loss rule counts from here. */
 void trial_step_begin(struct trial *t);
 void trial_take(struct trial *t, const struct trial_policy *policy, const struct trial_tally *tally);
