@@ -193,6 +193,15 @@ static __always_inline void tally_http(struct perch_flow *f)
 		tally_outcome(f, PERCH_HTTP_5XX, false);
 }
 
+/* Of a version's totals, whoever votes. */
+static __always_inline void settle_count(const struct perch_flow *f, struct perch_votes *v)
+{
+	if (f->flags & PERCH_FLOW_AGAIN)
+		v->retransmits++;
+	if (f->request_at && !perch_flow_turned(f->flags))
+		v->no_response++;
+}
+
 /* A connection settles; `f` says what has become of it. */
 GLOBAL int tally_settle(struct perch_flow *f, bool reset)
 {
@@ -210,6 +219,7 @@ GLOBAL int tally_settle(struct perch_flow *f, bool reset)
 		if (f->request_at || perch_flow_turned(f->flags))
 			tally_outcome(f, PERCH_NO_RESPONSE, !perch_flow_turned(f->flags));
 		tally_http(f);
+		settle_count(f, w.votes);
 	}
 	tally_longest(f, &w);
 	witness_tell(&w);

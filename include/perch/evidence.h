@@ -38,12 +38,15 @@ struct perch_votes {
 	__u64 over[PERCH_LIMITS];	/* of these, with one above the limit */
 	__u64 udp_flows;	/* connections of UDP, which nothing decides */
 	__u64 http[5];		/* responses by their status's first digit, 1..5 */
+	__u64 no_response;	/* connections of TCP that asked and got nothing, and */
+	__u64 retransmits;	/* those whose client had to send again, as they settle;
+				 * all, not only those that vote */
 	__u64 reserved;
 	__u64 connect_time[PERCH_HIST_BUCKETS];	/* SYN to SYN-ACK */
 	__u64 response_time[PERCH_HIST_BUCKETS];	/* per turn */
 	__u64 longest_wait[PERCH_HIST_BUCKETS];	/* per connection, as it settles */
 };
-_Static_assert(sizeof(struct perch_votes) == 128 + 24 * PERCH_HIST_BUCKETS, "votes");
+_Static_assert(sizeof(struct perch_votes) == 144 + 24 * PERCH_HIST_BUCKETS, "votes");
 
 /*
  * Histogram buckets, in microseconds: 0..7 exact, then eight per octave up to

@@ -91,6 +91,8 @@ test_page_is_well_formed_and_has_what_is_documented() {
 		perch_bytes_total counter service,version,backend
 		perch_connect_failures_total counter service,version,backend
 		perch_resets_total counter service,version,backend
+		perch_no_response_total counter service,version
+		perch_retransmits_total counter service,version
 		perch_backend_up gauge service,version,backend
 		perch_connect_seconds histogram service,version
 		perch_response_seconds histogram service,version

@@ -113,7 +113,9 @@ static void test_each_bad_outcome_is_told(void **state)
 
 	for_each_mode(m) {
 		struct perch_tally before = before_of(*state, m), now;
+		struct perch_votes had, has;
 
+		lab_votes(*state, m.v6, 0, &had);
 		/* refused */
 		mode_talk(&t, *state, m, IPPROTO_TCP, 2);
 		assert_int_equal(talk_client(&t, TCP_SYN, 0), TALK_FORWARDED);
@@ -134,6 +136,9 @@ static void test_each_bad_outcome_is_told(void **state)
 		assert_outcome(now, PERCH_NO_RESPONSE, 1, 1);
 		assert_outcome(now, PERCH_RETRANSMITS, 1, 1);
 		assert_int_equal(now.wait[PERCH_WAIT_RESPONSE].n, 1);
+		lab_votes(*state, m.v6, 0, &has);
+		assert_int_equal(has.no_response - had.no_response, 1);
+		assert_int_equal(has.retransmits - had.retransmits, 1);
 	}
 }
 

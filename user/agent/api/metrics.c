@@ -136,6 +136,29 @@ static void page_statuses(const struct page *p)
 					s->slot[i].name, c + 1, (unsigned long long)s->evidence[i].votes->http[c]);
 }
 
+/* What is known of a connection as it ends or has lasted. */
+static void page_settled(const struct page *p)
+{
+	static const struct {
+		const char *name, *help;
+		size_t at;
+	} kinds[] = {
+		{ "perch_no_response_total", "Connections that asked for something and got nothing back.",
+		  offsetof(struct perch_votes, no_response) },
+		{ "perch_retransmits_total", "Connections whose client had to send something again.",
+		  offsetof(struct perch_votes, retransmits) },
+	};
+
+	for (size_t k = 0; k < sizeof(kinds) / sizeof(*kinds); k++) {
+		family(p, kinds[k].name, "counter", kinds[k].help);
+		for (const struct service *s = p->a->services; s; s = s->next)
+			for (int i = -1; (i = view_next_slot(s, i)) >= 0;)
+				if (s->evidence[i].votes && !view_blind(p->a, s))
+					fprintf(p->f, "%s{service=\"%s\",version=\"%s\"} %llu\n", kinds[k].name, s->name, s->slot[i].name,
+						(unsigned long long)*(const __u64 *)((const char *)s->evidence[i].votes + kinds[k].at));
+	}
+}
+
 static void page_shares(const struct page *p)
 {
 	family(p, "perch_weight_ratio", "gauge", "Share of the hash range, 0 to 1.");
@@ -258,6 +281,7 @@ void api_metrics(struct request *q)
 	page_checks(&p);
 	page_histograms(&p);
 	page_statuses(&p);
+	page_settled(&p);
 	page_shares(&p);
 	page_rollouts(&p);
 	page_host(&p);
