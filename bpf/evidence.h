@@ -5,8 +5,8 @@
 #ifndef PERCH_BPF_EVIDENCE_H
 #define PERCH_BPF_EVIDENCE_H
 
+#include "pool.h"
 #include "reflex.h"
-#include "tally.h"
 
 #define WAIT_TRIES 3	/* two CPUs may turn flags of one flow at once */
 
@@ -147,6 +147,8 @@ static __always_inline void evidence_response(struct packet *p, u32 *flags, u32 
 	p->responds = w.observed->http;
 	evidence_bucket(w.votes->response_time, us);
 	evidence_wait(flags, us, &w);
+	if (w.counts && w.observed->compares)
+		pool_turn(p, us);
 	witness_tell(&w);
 }
 

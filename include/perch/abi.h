@@ -52,7 +52,7 @@
 #define PERCH_MAPS(X)                                                          \
 	X(control) X(filter) X(addresses) X(listeners) X(services) X(splits)   \
 	X(versions) X(backends) X(slices) X(flows) X(stripes) X(devices)       \
-	X(device_ids) X(counters) X(observed) X(votes) X(tallies) X(caps) X(comparisons) X(reasons) X(timers)    \
+	X(device_ids) X(counters) X(observed) X(votes) X(tallies) X(caps) X(turns) X(comparisons) X(reasons) X(timers)    \
 	X(samples) X(events) X(names) X(version_names) X(rollouts)             \
 	X(rejections) X(pins) X(rules) X(marks) X(traces) X(sources) X(locals)
 

@@ -132,6 +132,34 @@ struct perch_caps {
 };
 
 /*
+ * Turns of connections that have lasted PERCH_POOL_AGE_NS and vote in a
+ * comparison: element by a hash of the flow's place, first come first served.
+ * Minutes are those of the kernel's monotonic clock.
+ */
+#define PERCH_POOL 4096
+#define PERCH_POOL_AGE_NS 10000000000ull
+#define PERCH_MINUTE_NS 60000000000ull
+#define PERCH_POOL_SLACK_US 1000	/* who is woken later by that is not slower */
+struct perch_turns_of {
+	__u32 minute;
+	__u32 n;		/* turns */
+	__u32 sum;		/* of the histogram bucket of each, with the slack */
+};
+
+struct perch_turns {
+	__u64 created;		/* the flow's; 0: free */
+	__u32 epoch;
+	__u16 service;
+	__u16 slot;
+	struct perch_turns_of first;	/* the connection's first minute, once it is over */
+	struct perch_turns_of before;	/* its last minute but one */
+	struct perch_turns_of now;	/* the minute of its last turn */
+	__u32 zero;
+	__u64 reserved;
+};
+_Static_assert(sizeof(struct perch_turns) == 64, "turns");
+
+/*
  * Observed: what the kernel needs to vote and to pull the reflex.
  * reflex: {streak:16, stable_ok:16, stable_bad:16, clients:16}, one word so
  * that it moves by compare-and-swap.  streak in the low half; the last three

@@ -41,6 +41,12 @@ static inline enum perch_hook mode_hook(struct mode m)
 	return m.hook == LAB_XDP ? PERCH_HOOK_XDP : PERCH_HOOK_TC_IN;
 }
 
+/* Of the word of that family's service. */
+static inline __u32 lab_epoch(struct lab *lab, struct mode m)
+{
+	return perch_word_epoch(split_word(lab_split(lab, m.v6)));
+}
+
 /* A client that no other test of this lab has been. */
 static inline void mode_talk(struct talk *t, struct lab *lab, struct mode m, __u8 protocol, __u32 n)
 {

@@ -227,3 +227,18 @@ enum perch_class talk_class(const struct talk *t)
 
 	return talk_flow(t, &f) ? PERCH_FREE : f.class;
 }
+
+struct perch_flow *talk_entry(const struct talk *t)
+{
+	const struct maps *m = &t->lab->datapath.maps;
+
+	for (__u32 i = 0; i < m->control->flow_sets * PERCH_WAYS; i++) {
+		struct perch_flow *f = &m->flows[i / PERCH_WAYS].flow[i % PERCH_WAYS];
+
+		if (perch_tag_fingerprint(m->flows[i / PERCH_WAYS].tag[i % PERCH_WAYS]) &&
+		    !memcmp(&f->key.client, &t->client.from, sizeof(f->key.client)) &&
+		    f->key.client_port == htons(t->client.from_port))
+			return f;
+	}
+	return NULL;
+}

@@ -48,6 +48,8 @@ int talk_connect_blind(struct talk *t);
 unsigned talk_slot(const struct talk *t);
 /* Copy of its flow, or -ENOENT. */
 int talk_flow(const struct talk *t, struct flow_copy *ret);
+/* Its entry itself; NULL without one. */
+struct perch_flow *talk_entry(const struct talk *t);
 /* Class of its flow; PERCH_FREE without one. */
 enum perch_class talk_class(const struct talk *t);
 

@@ -16,11 +16,6 @@ static int setup(void **state)
 	return 0;
 }
 
-static __u32 epoch_of(struct lab *lab, struct mode m)
-{
-	return perch_word_epoch(split_word(lab_split(lab, m.v6)));
-}
-
 /* What is told of stable in a comparison that begins now. */
 struct told {
 	struct perch_votes votes;
@@ -31,7 +26,7 @@ static struct told told_now(struct lab *lab, struct mode m)
 {
 	static struct perch_tallies t;
 	struct told now = { 0 };
-	__u32 epoch = epoch_of(lab, m);
+	__u32 epoch = lab_epoch(lab, m);
 
 	lab_votes(lab, m.v6, 0, &now.votes);
 	assert_int_equal(tables_tallies(lab->tables, m.v6, 0, &t), 0);
@@ -45,7 +40,7 @@ static struct told begin(struct lab *lab, struct mode m)
 	struct comparison c = { .canary = 1, .on = true };
 
 	assert_int_equal(lab_step(lab, 0), 0);
-	c.since_epoch = epoch_of(lab, m);
+	c.since_epoch = lab_epoch(lab, m);
 	memset(c.edge, PERCH_NO_EDGE, sizeof(c.edge));
 	tables_compare(lab->tables, m.v6, &c);
 	return told_now(lab, m);

@@ -10,15 +10,10 @@
 #define EDGE_HIGH 180
 #define EDGE_LOW 0
 
-static __u32 epoch_of(struct lab *lab, struct mode m)
-{
-	return perch_word_epoch(split_word(lab_split(lab, m.v6)));
-}
-
 /* The service of this family compares from now on. */
 static void compare(struct lab *lab, struct mode m, bool once)
 {
-	struct comparison c = { .since_epoch = epoch_of(lab, m), .canary = 1, .on = true, .once = once };
+	struct comparison c = { .since_epoch = lab_epoch(lab, m), .canary = 1, .on = true, .once = once };
 
 	memset(c.edge, PERCH_NO_EDGE, sizeof(c.edge));
 	for (int w = 0; w < PERCH_WAITS; w++) {
@@ -40,7 +35,7 @@ static struct perch_tally tally_of(struct lab *lab, struct mode m, __u32 epoch)
 /* Votes of the epoch in force, since `before`. */
 static struct perch_tally tally_since(struct lab *lab, struct mode m, const struct perch_tally *before)
 {
-	struct perch_tally now = tally_of(lab, m, epoch_of(lab, m));
+	struct perch_tally now = tally_of(lab, m, lab_epoch(lab, m));
 
 	for (unsigned i = 1; before && before->epoch == now.epoch && i < sizeof(now) / 8; i++)
 		((__u64 *)&now)[i] -= ((const __u64 *)before)[i];
@@ -314,7 +309,7 @@ static void test_votes_go_to_the_epoch_of_their_connection(void **state)
 	static struct talk t, late;
 
 	for_each_mode(m) {
-		__u32 first = epoch_of(lab, m);
+		__u32 first = lab_epoch(lab, m);
 		struct perch_tally before = before_of(lab, m), now;
 
 		mode_talk(&t, lab, m, IPPROTO_TCP, 130);
@@ -322,7 +317,7 @@ static void test_votes_go_to_the_epoch_of_their_connection(void **state)
 		mode_talk(&late, lab, m, IPPROTO_TCP, 131);
 		assert_int_equal(talk_connect(&late), TALK_FORWARDED);
 		assert_int_equal(lab_step(lab, 0), 0);
-		assert_int_not_equal(epoch_of(lab, m), first);
+		assert_int_not_equal(lab_epoch(lab, m), first);
 		assert_int_equal(talk_backend(&t, TCP_RST | TCP_ACK, 0), TALK_FORWARDED);
 		now = tally_of(lab, m, first);
 		assert_int_equal(now.outcome[PERCH_RESET].bad - before.outcome[PERCH_RESET].bad, 1);
@@ -338,23 +333,6 @@ static void test_votes_go_to_the_epoch_of_their_connection(void **state)
 		assert_outcome(now, PERCH_RESET, 0, 0);
 		assert_int_equal(now.late, 2);	/* whether it was reset, and whether it sent again */
 	}
-}
-
-/* The entry of a talk's flow, in the table itself. */
-static struct perch_flow *entry_of(struct lab *lab, const struct talk *t)
-{
-	const struct perch_control *c = lab->datapath.maps.control;
-
-	for (__u32 i = 0; i < c->flow_sets * PERCH_WAYS; i++) {
-		struct perch_flow *f = &lab->datapath.maps.flows[i / PERCH_WAYS].flow[i % PERCH_WAYS];
-
-		if (perch_tag_fingerprint(lab->datapath.maps.flows[i / PERCH_WAYS].tag[i % PERCH_WAYS]) &&
-		    !memcmp(&f->key.client, &t->client.from, sizeof(f->key.client)) &&
-		    f->key.client_port == htons(t->client.from_port))
-			return f;
-	}
-	fail_msg("no flow");
-	return NULL;
 }
 
 /* Until the sweep has come by, twice its round. */
@@ -388,8 +366,8 @@ static void test_what_lasts_settles_after_a_while(void **state)
 		mode_talk(&u, *state, m, IPPROTO_UDP, 141);
 		assert_int_equal(talk_client(&u, 0, 10), TALK_FORWARDED);
 		/* as if they had begun before; their packets are of now */
-		entry_of(*state, &t)->created -= PERCH_SETTLE_NS;
-		entry_of(*state, &u)->created -= PERCH_SETTLE_NS;
+		talk_entry(&t)->created -= PERCH_SETTLE_NS;
+		talk_entry(&u)->created -= PERCH_SETTLE_NS;
 		tally_wait_for(*state, m, &before, PERCH_UDP_NO_REPLY, 2);
 		now = tally_wait_for(*state, m, &before, PERCH_RESET, 2);
 		assert_outcome(now, PERCH_RESET, 1, 0);
@@ -410,7 +388,7 @@ static void test_what_hangs_says_so_at_once(void **state)
 	static struct talk t;
 
 	for_each_mode(m) {
-		struct comparison c = { .since_epoch = epoch_of(*state, m), .canary = 1, .on = true };
+		struct comparison c = { .since_epoch = lab_epoch(*state, m), .canary = 1, .on = true };
 		struct perch_tally before, now;
 
 		next_moment();
@@ -443,7 +421,7 @@ static void test_longest_waits_are_known_without_a_comparison(void **state)
 	static struct talk t;
 
 	for_each_mode(m) {
-		struct comparison off = { .since_epoch = epoch_of(lab, m) };
+		struct comparison off = { .since_epoch = lab_epoch(lab, m) };
 		struct perch_votes before, now;
 		struct timespec nap = { 0, 21000000 };
 		__u64 sum = 0;

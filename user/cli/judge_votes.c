@@ -14,13 +14,15 @@
 
 #define MOST_BLOCKS 100000000
 #define MOST_GATES 64
+#define MOST_BETS 16
 
-/* A gate's bets count as one. */
+/* A gate's bets count as one voice, and each sum of long connections' minutes
+ * as another. */
 struct gate {
 	const char *name;
 	bool skipped;
-	double log_e[WAIT_EDGES + TRIAL_EVENTS];
-	unsigned bets;
+	double log_e[MOST_BETS], pool[MOST_BETS];
+	unsigned bets, pools;
 };
 
 struct votes {
@@ -51,7 +53,7 @@ static bool row_read(const json_t *doc, struct ledger_row *ret)
 static struct gate *gate_of(struct votes *v, const char *name)
 {
 	if (v->n && strcmp(v->gate[v->n - 1].name, name) == 0)
-		return v->gate[v->n - 1].bets < WAIT_EDGES + TRIAL_EVENTS ? &v->gate[v->n - 1] : NULL;
+		return &v->gate[v->n - 1];
 	if (v->n == MOST_GATES)
 		return NULL;
 	v->gate[v->n] = (struct gate){ .name = name };
@@ -66,8 +68,15 @@ static int bet_read(struct votes *v, const json_t *bet, unsigned blocks)
 	struct ledger_row *rows;
 	size_t i;
 
-	if (!g || !(ratio > 0))
-		return not_votes(v, "a bet lacks its gate or ratio");
+	if (!g || g->bets == MOST_BETS || g->pools == MOST_BETS)
+		return not_votes(v, "too many bets");
+	g->skipped = field_true(bet, "skipped");
+	if (field_is(bet, "pool")) {
+		g->pool[g->pools++] = log(field_number(bet, "e"));
+		return 0;
+	}
+	if (!(ratio > 0))
+		return not_votes(v, "a bet lacks its ratio");
 	rows = calloc(json_array_size(list) + 1, sizeof(*rows));
 	if (!rows)
 		return cli_error(v->cli, "out of memory");
@@ -77,7 +86,6 @@ static int bet_read(struct votes *v, const json_t *bet, unsigned blocks)
 		free(rows);
 		return not_votes(v, "a row of votes is not [block, share, canary, stable], by block");
 	}
-	g->skipped = field_true(bet, "skipped");
 	g->log_e[g->bets++] = ledger_log_e(rows, json_array_size(list), blocks, ratio);
 	free(rows);
 	return 0;
@@ -100,13 +108,23 @@ static void votes_text(const json_t *doc)
 	       field_number(doc, "logE"), field_number(doc, "threshold"), field_line(doc, "verdict"), field_number(doc, "said"));
 }
 
+static double gate_log_e(const struct gate *g)
+{
+	double voice[MOST_BETS + 1] = { sequential_log_mean(g->log_e, g->bets) };
+	unsigned n = g->bets > 0;
+
+	for (unsigned i = 0; i < g->pools; i++)
+		voice[n++] = g->pool[i];
+	return sequential_log_mean(voice, n);
+}
+
 static int votes_told(const struct votes *v, double alpha, double said)
 {
 	double log_e[MOST_GATES], all;
 	json_t *gates = json_array();
 
 	for (unsigned g = 0; g < v->n; g++) {
-		double one = sequential_log_mean(v->gate[g].log_e, v->gate[g].bets);
+		double one = gate_log_e(&v->gate[g]);
 
 		log_e[g] = v->gate[g].skipped ? fmin(one, 0) : one;
 		json_array_append_new(gates, json_pack("{s:s, s:o, s:o, s:b}", "name", v->gate[g].name, "e", judge_number(exp(one)),

@@ -10,6 +10,8 @@
 #include "show.h"
 #include "text.h"
 
+#define POOL_FEW 8		/* long connections */
+
 void rollout_path(struct client_path *path, const char *service, const char *rest)
 {
 	char end[32];
@@ -81,6 +83,24 @@ void rollout_gates(const json_t *rollout)
 	table_print(t);
 }
 
+/* What long connections say, of whom there are few. */
+static void rollout_pools(const json_t *rollout)
+{
+	const json_t *gate;
+	size_t i;
+
+	json_array_foreach(field_list(rollout, "compared"), i, gate) {
+		const json_t *pools = json_object_get(gate, "pools");
+		double canary = field_number(pools, "canary"), stable = field_number(pools, "stable");
+
+		if (!json_is_object(pools) || canary + stable == 0)
+			continue;
+		printf("  long connections: %.0f of the canary, %.0f of %s, %.0f minutes, E %.3g%s\n", canary, stable,
+		       field_line(rollout, "against"), field_number(pools, "minutes"), exp(field_number(pools, "logE")),
+		       canary + stable < POOL_FEW || !canary || !stable ? "; needs more connections or weight" : "");
+	}
+}
+
 /* Of what is compared with stable, or the baseline. */
 void rollout_compared(const json_t *rollout)
 {
@@ -100,6 +120,7 @@ void rollout_compared(const json_t *rollout)
 		gate_number(t, field_number(gate, "threshold"));
 	}
 	table_print(t);
+	rollout_pools(rollout);
 }
 
 /* Did new clients come as the shares said? */

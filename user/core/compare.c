@@ -46,9 +46,14 @@ static void wait_gates(struct compare *c, const struct model_compare *m, const s
 			continue;
 		c->policy.wait[w] = edges_freeze(&c->edges[w], of[w], compare_margin(m, TRIAL_EVENTS + w));
 		memcpy(c->policy.beyond[w], c->edges[w].beyond, sizeof(c->policy.beyond[w]));
-		if (c->policy.wait[w])
+		/* long connections need no edges */
+		if (w == TRIAL_RESPONSE_TIME) {
+			c->policy.pools = true;
+			c->policy.max_slowdown = compare_margin(m, TRIAL_EVENTS + w);
+		}
+		if (c->policy.wait[w] || w == TRIAL_RESPONSE_TIME)
 			c->gates |= 1u << (TRIAL_EVENTS + w);
-		else
+		if (!c->policy.wait[w])
 			c->blind |= 1u << (TRIAL_EVENTS + w);
 	}
 }
@@ -68,6 +73,7 @@ void compare_begin(struct compare *c, const struct model_compare *m, double alph
 		c->gates |= 1u << e;
 	}
 	wait_gates(c, m, history);
+	c->pool_minute = (__u32)(now / PERCH_MINUTE_NS) - 1;
 }
 
 void compare_step(struct compare *c, __u32 epoch, double w, unsigned against, bool warming)
@@ -220,6 +226,17 @@ unsigned compare_failed(const struct compare *c)
 	return c->gates & ~c->policy.skipped && c->log_e >= -log(c->policy.alpha) ? gate_worst(c) + 1 : 0;
 }
 
+/* Do long connections say more than single waits? */
+static bool pools_speak(const struct compare *c, unsigned gate)
+{
+	const struct pool_bet *b = &c->trial.pool;
+	unsigned w = TRIAL_RESPONSE_TIME;
+
+	return gate == TRIAL_EVENTS + w && c->policy.pools && b->minutes &&
+	       (!c->policy.wait[w] || log(fmax(pool_e(b, b->level), pool_e(b, b->change))) >
+						wait_log_e(&c->trial.wait[w], c->policy.beyond[w]));
+}
+
 bool compare_fails(const struct compare *c, char *why, size_t size)
 {
 	unsigned failed = compare_failed(c), edge;
@@ -229,7 +246,10 @@ bool compare_fails(const struct compare *c, char *why, size_t size)
 	if (!failed)
 		return false;
 	edge = compare_counts(c, failed - 1, &canary, &stable);
-	if (failed > TRIAL_EVENTS)
+	if (pools_speak(c, failed - 1))
+		snprintf(why, size, "gate %s: %u long connections of canary's rank slower than %u of stable's, E %.3g >= %.3g",
+			 compare_gate_name(failed - 1), c->pool_rows[1], c->pool_rows[0], e, most);
+	else if (failed > TRIAL_EVENTS)
 		snprintf(why, size, "gate %s: %llu long waits of canary's %llu, %llu of stable's %llu (above p%g), E %.3g >= %.3g",
 			 compare_gate_name(failed - 1), (unsigned long long)canary.bad, (unsigned long long)canary.n,
 			 (unsigned long long)stable.bad, (unsigned long long)stable.n, 100 * wait_quantile[edge], e, most);

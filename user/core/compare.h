@@ -35,8 +35,12 @@ struct compare {
 	struct perch_tallies seen[2];	/* as last read: stable's, the canary's */
 	struct ledger block[PERCH_EPOCHS];	/* of the 60 s under way, as `epoch` */
 	double log_e;		/* as of the last look */
+	__u32 pool_minute;	/* that was taken last, */
+	__u32 pool_rows[2];	/* and its connections: of whom it is against, the canary's */
+	__u32 zero;
 	__u32 gates;		/* event gates and, from TRIAL_EVENTS on, waits: a bit each */
-	__u32 blind;		/* waits of which too little was known to freeze edges */
+	__u32 blind;		/* waits of which too little was known to freeze edges;
+				 * those of responses may have pools yet */
 };
 
 _Static_assert(sizeof(struct compare) <= PERCH_COMPARISON_BYTES - 8, "comparison");
@@ -57,6 +61,16 @@ int compare_skip(struct compare *c, const char *gate);
 void compare_restart(struct compare *c, __u64 now);
 /* What the kernel has tallied up to now; stable's cells of whom the epoch is against. */
 void compare_take(struct compare *c, const struct perch_tallies *stable, const struct perch_tallies *canary, __u64 now);
+/* A connection that has lasted, in a minute that is over. */
+struct compare_turns {
+	__u32 epoch, slot;
+	bool canary;
+	double wait, first;	/* mean of ln(seconds) of its turns then, and in its first
+				 * minute; NAN in that one */
+};
+/* Its connections; a minute is taken once.  0 or -ENOMEM: it may come again. */
+int compare_pool(struct compare *c, const struct compare_turns *turns, size_t n, __u32 minute);
+
 /*
  * The ledger.  Whoever keeps it takes the rows of the block under way when it
  * is over and before a step (they are whole, so that a row taken twice is the

@@ -42,6 +42,7 @@ struct maps {
 	struct perch_version_name *version_names;
 	struct perch_mark *marks;
 	struct perch_sources *sources;
+	struct perch_turns *turns;
 };
 
 /* Map what is pinned below pin_path; what is there but of another ABI is

@@ -52,6 +52,7 @@ static const struct map_kind kinds[] = {
 	PLAIN(votes, false),
 	PLAIN(tallies, false),
 	PLAIN(caps, false),
+	MAPPED(turns, false),
 	PLAIN(reasons, false),
 	PLAIN(timers, false),
 	PLAIN(samples, false),

@@ -106,6 +106,16 @@ void tables_compare(struct tables *t, unsigned service, const struct comparison 
  * tables_votes.  Read while the kernel writes: a count may be less than it was
  * before, once, when its cell is being taken over. */
 int tables_tallies(const struct tables *t, unsigned service, unsigned slot, struct perch_tallies *ret);
+/* A connection that has lasted, in one minute of the kernel's monotonic clock
+ * (struct perch_turns). */
+struct turns {
+	__u32 epoch;
+	unsigned slot;
+	double buckets;		/* mean of its turns' histogram buckets, with the slack */
+	double first;		/* the same in its first minute; NAN: it is that minute */
+};
+/* Those of a service that had turns in that minute, which is over. */
+void tables_turns(const struct tables *t, unsigned service, __u32 minute, void (*fn)(void *arg, const struct turns *of), void *arg);
 /* Votes and histograms of a slot up to now, which samples tell later.  0,
  * -ENOENT when the service is not observed, -errno.  A slot's begin at 0 with
  * every version that comes into it. */

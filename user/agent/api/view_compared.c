@@ -4,6 +4,7 @@
 
 #include "../../core/compare.h"
 #include "../../core/histogram.h"
+#include "../../core/sequential.h"
 #include "view.h"
 
 static json_t *edge_json(const struct compare *c, unsigned w, unsigned i)
@@ -27,9 +28,22 @@ static json_t *edges_json(const struct compare *c, unsigned w)
 
 static const char *verdict_of(const struct compare *c, unsigned gate)
 {
-	if (c && !(c->gates >> gate & 1))
+	bool pools = c && gate == TRIAL_EVENTS + TRIAL_RESPONSE_TIME && c->trial.pool.minutes;
+
+	if (c && c->blind >> gate & 1 && !pools)
 		return "blind";
 	return c && compare_failed(c) == gate + 1 ? "fail" : "inconclusive";
+}
+
+/* Long connections, and what their minutes say. */
+static json_t *pools_json(const struct compare *c)
+{
+	const double log_e[] = { log(pool_e(&c->trial.pool, c->trial.pool.level)),
+				 log(pool_e(&c->trial.pool, c->trial.pool.change)) };
+
+	return json_pack("{s:i, s:i, s:i, s:o}", "canary", (int)c->pool_rows[1], "stable", (int)c->pool_rows[0], "minutes",
+			 (int)c->trial.pool.minutes, "logE",
+			 c->trial.pool.minutes ? view_number(sequential_log_mean(log_e, 2)) : json_null());
 }
 
 static json_t *gate_json(const struct service *s, unsigned gate)
@@ -51,6 +65,7 @@ static json_t *gate_json(const struct service *s, unsigned gate)
 	json_object_set_new(o, "threshold", json_real(1 / policy->alpha));
 	json_object_set_new(o, "skipped", json_boolean(c && c->policy.skipped >> gate & 1));
 	json_object_set_new(o, "edges", judged && gate >= TRIAL_EVENTS ? edges_json(c, gate - TRIAL_EVENTS) : json_null());
+	json_object_set_new(o, "pools", judged && gate == TRIAL_EVENTS + TRIAL_RESPONSE_TIME ? pools_json(c) : json_null());
 	return o;
 }
 

@@ -11,6 +11,7 @@
 #include "../alarms.h"
 #include "../clock.h"
 #include "ledger.h"
+#include "pooling.h"
 
 /* What the kernel is to count. */
 static void kernel_set(struct agent *a, struct service *s, __u32 since, bool on)
@@ -127,6 +128,7 @@ void comparing_look(struct agent *a, struct service *s)
 		compare_block_clear(s->compare);
 	}
 	compare_take(s->compare, &stable, &canary, clock_now());
+	pooling_look(a, s);
 	if (compare_off(s->compare, why, sizeof(why)))
 		alarm_raise(a, "sample_ratio", s->name, s->name,
 			    "look for what keeps clients from one of the versions; `perch rollout advance` goes on all the same", "%s", why);

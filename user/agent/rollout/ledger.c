@@ -55,6 +55,15 @@ static json_t *bet_json(const struct compare *c, unsigned bet, double ratio, jso
 	return o;
 }
 
+/* What minutes of long connections say, of which no rows are kept. */
+static json_t *pool_json(const struct compare *c, const char *of, double e)
+{
+	unsigned gate = TRIAL_EVENTS + TRIAL_RESPONSE_TIME;
+
+	return json_pack("{s:s, s:s, s:f, s:b}", "gate", compare_gate_name(gate), "pool", of, "e", e, "skipped",
+			 c->policy.skipped >> gate & 1);
+}
+
 int ledger_json(struct agent *a, const struct service *s, json_t **ret)
 {
 	const struct compare *c = s->compare;
@@ -71,6 +80,10 @@ int ledger_json(struct agent *a, const struct service *s, json_t **ret)
 			json_array_append_new(bets, bet_json(c, b, ratio, rows[b]));
 		else
 			json_decref(rows[b]);
+	if (c->policy.pools) {
+		json_array_append_new(bets, pool_json(c, "level", pool_e(&c->trial.pool, c->trial.pool.level)));
+		json_array_append_new(bets, pool_json(c, "change", pool_e(&c->trial.pool, c->trial.pool.change)));
+	}
 	*ret = json_pack("{s:i, s:f, s:f, s:o}", "blocks", (int)compare_blocks(c), "alpha", c->policy.alpha, "logE", c->log_e,
 			 "bets", bets);
 	return r;

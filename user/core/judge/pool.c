@@ -59,6 +59,13 @@ static double weight(unsigned m)
 	return 0.5 / ((double)m * (m + 1)) + (m <= POOL_MINUTES ? 0.5 / POOL_MINUTES : 0);
 }
 
+double pool_e(const struct pool_bet *b, double sum)
+{
+	unsigned even = b->minutes < POOL_MINUTES ? POOL_MINUTES - b->minutes : 0;
+
+	return sum + 0.5 / (b->minutes + 1.0) + 0.5 * even / POOL_MINUTES;
+}
+
 int pool_minute(struct pool_bet *b, struct pool_row *rows, size_t n, double max_slowdown)
 {
 	struct place *p = malloc((n ? n : 1) * sizeof(*p));

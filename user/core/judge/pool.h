@@ -26,11 +26,13 @@ struct pool_row {
 
 /* What was won so far; plain bytes that may be kept. */
 struct pool_bet {
-	double level, change;	/* E, both sums of weighted minutes */
+	double level, change;	/* both sums of weighted minutes */
 	__u32 minutes;
 	__u32 zero;
 };
 
+/* E of a sum: with the weight that minutes to come have, so that it begins at 1. */
+double pool_e(const struct pool_bet *b, double sum);
 /* A minute's rows, in any order (they are sorted).  0 or -ENOMEM: no vote. */
 int pool_minute(struct pool_bet *b, struct pool_row *rows, size_t n, double max_slowdown);
 

@@ -94,12 +94,24 @@ double trial_event_log_e(const struct trial *t, enum trial_event e)
 	return bet_log_e(&t->event[e]);
 }
 
-/* Response times have three voices, of which none may be left out later. */
+static bool has_pools(const struct trial_policy *policy, enum trial_wait w)
+{
+	return w == TRIAL_RESPONSE_TIME && policy->pools;
+}
+
+/* Response times have up to three voices, of which none may be left out later. */
 double trial_wait_log_e(const struct trial *t, const struct trial_policy *policy, enum trial_wait w)
 {
-	double log_e[] = { wait_log_e(&t->wait[w], policy->beyond[w]), log(t->pool.level), log(t->pool.change) };
+	double log_e[3];
+	unsigned n = 0;
 
-	return sequential_log_mean(log_e, w == TRIAL_RESPONSE_TIME && policy->pools ? 3 : 1);
+	if (policy->wait[w])
+		log_e[n++] = wait_log_e(&t->wait[w], policy->beyond[w]);
+	if (has_pools(policy, w)) {
+		log_e[n++] = log(pool_e(&t->pool, t->pool.level));
+		log_e[n++] = log(pool_e(&t->pool, t->pool.change));
+	}
+	return sequential_log_mean(log_e, n);
 }
 
 /* Lowering a gate's evidence, whenever and for whatever reason, keeps the
@@ -118,7 +130,7 @@ double trial_log_e(struct trial *t, const struct trial_policy *policy)
 		if (policy->max_ratio[e] > 0)
 			log_e[n++] = contribution(policy, e, trial_event_log_e(t, e));
 	for (unsigned w = 0; w < TRIAL_WAITS; w++)
-		if (policy->wait[w])
+		if (policy->wait[w] || has_pools(policy, w))
 			log_e[n++] = contribution(policy, TRIAL_EVENTS + w, trial_wait_log_e(t, policy, w));
 	all = sequential_log_mean(log_e, n);
 	t->least_p = fmin(t->least_p, exp(-all));

@@ -41,13 +41,14 @@ struct trial_tally {
 struct trial_policy {
 	double alpha, beta;
 	double max_ratio[TRIAL_EVENTS];	/* margin of each event gate; 0: no gate */
-	double max_slowdown;		/* of the latency gates */
-	bool wait[TRIAL_WAITS];		/* is there a gate */
+	double max_slowdown;		/* of the pools */
+	bool wait[TRIAL_WAITS];		/* are there edges to be above */
 	double wait_ratio;		/* of waits, > 0: wait_votes_bad by this; else
 					 * wait_votes */
 	__u32 skipped;			/* a bit for each gate, events and then waits:
 					 * taken out, it gives at most 1 */
-	bool pools;			/* response times of keep-alive pools vote too */
+	bool pools;			/* response times of keep-alive pools vote too, or
+					 * alone */
 	double beyond[TRIAL_WAITS][WAIT_EDGES];	/* stable's share above each frozen edge */
 };
 
