@@ -56,6 +56,8 @@ CPU_ARRAY(votes, struct perch_votes, PERCH_OBSERVED *PERCH_SLOTS);
 CPU_ARRAY(tallies, struct perch_tallies, PERCH_OBSERVED *PERCH_SLOTS);
 /* observed id -> which clients' bad votes were taken */
 SHARED_ARRAY(caps, struct perch_caps, PERCH_OBSERVED);
+/* observed id -> whose the canary's bad votes are */
+SHARED_ARRAY(blame, struct perch_blame, PERCH_OBSERVED);
 /* hash of a flow's place -> turns of a long connection, by the minute */
 SHARED_ARRAY(turns, struct perch_turns, PERCH_POOL);
 /* how often each exit was taken */

@@ -88,6 +88,15 @@ static __always_inline bool cap_take(const struct perch_flow *f, const struct wi
 	return cap_take_of(&c->word[h & (PERCH_CAP_WORDS - 1)], period, bits);
 }
 
+/* A bad vote of the canary's was taken: whose is it? */
+static __always_inline void tally_blame(const struct perch_flow *f, const struct witness *w, u32 kind)
+{
+	struct perch_blame *b = w->slot == w->observed->canary ? element(blame, w->id / PERCH_SLOTS) : NULL;
+
+	if (b && kind < PERCH_BLAME_KINDS)
+		__sync_fetch_and_add(&b->bad[f->backend & (PERCH_BLAMED - 1)][kind], 1);
+}
+
 GLOBAL int tally_outcome(struct perch_flow *f, u32 outcome, bool bad)
 {
 	struct perch_tally *cell;
@@ -99,9 +108,10 @@ GLOBAL int tally_outcome(struct perch_flow *f, u32 outcome, bool bad)
 	if (!cell)
 		return 0;
 	cell->outcome[outcome].decided++;
-	if (bad && cap_take(f, &w, outcome))
+	if (bad && cap_take(f, &w, outcome)) {
 		cell->outcome[outcome].bad++;
-	else if (bad)
+		tally_blame(f, &w, outcome);
+	} else if (bad)
 		cell->outcome[outcome].capped++;
 	return 0;
 }
@@ -142,6 +152,7 @@ GLOBAL int tally_wait(struct perch_flow *f, u32 wait, u32 bucket)
 	struct perch_tally *cell;
 	struct perch_caps *c;
 	struct witness w;
+	bool above = false;
 	const u8 *edge;
 
 	if (!f || wait >= PERCH_WAITS || !tally_call(f, &w))
@@ -154,8 +165,12 @@ GLOBAL int tally_wait(struct perch_flow *f, u32 wait, u32 bucket)
 	edge = w.observed->edge[w.slot == w.observed->canary][wait];
 #pragma unroll
 	for (u32 i = 0; i < PERCH_EDGES; i++)
-		if (bucket > edge[i] && stall_take(&c->stall[wait][i], moment))
+		if (bucket > edge[i] && stall_take(&c->stall[wait][i], moment)) {
 			cell->wait[wait].above[i]++;
+			above = true;
+		}
+	if (above)
+		tally_blame(f, &w, PERCH_OUTCOMES + wait);
 	return 0;
 }
 

@@ -52,7 +52,7 @@
 #define PERCH_MAPS(X)                                                          \
 	X(control) X(filter) X(addresses) X(listeners) X(services) X(splits)   \
 	X(versions) X(backends) X(slices) X(flows) X(stripes) X(devices)       \
-	X(device_ids) X(counters) X(observed) X(votes) X(tallies) X(caps) X(turns) X(comparisons) X(reasons) X(timers)    \
+	X(device_ids) X(counters) X(observed) X(votes) X(tallies) X(caps) X(turns) X(blame) X(comparisons) X(reasons) X(timers)    \
 	X(samples) X(events) X(names) X(version_names) X(rollouts)             \
 	X(rejections) X(pins) X(rules) X(marks) X(traces) X(sources) X(locals)
 
@@ -451,7 +451,7 @@ _Static_assert(sizeof(struct perch_rollout_blob) == 1024, "rollout");
 
 /* Value of `comparisons`, a hash by service: of those in a rollout, what the
  * canary was found to be beside stable. */
-#define PERCH_COMPARISON_BYTES 12288
+#define PERCH_COMPARISON_BYTES 16384
 struct perch_comparison_blob {
 	__u32 length;
 	__u32 version;		/* as in the rollout's */

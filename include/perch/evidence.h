@@ -132,6 +132,16 @@ struct perch_caps {
 };
 
 /*
+ * Blame: whose the canary's bad votes are, by backend id modulo PERCH_BLAMED.
+ * Kinds are outcomes, and behind them waits: those that voted above an edge.
+ */
+#define PERCH_BLAMED 16
+#define PERCH_BLAME_KINDS (PERCH_OUTCOMES + PERCH_WAITS)
+struct perch_blame {
+	__u32 bad[PERCH_BLAMED][PERCH_BLAME_KINDS];
+};
+
+/*
  * Turns of connections that have lasted PERCH_POOL_AGE_NS and vote in a
  * comparison: element by a hash of the flow's place, first come first served.
  * Minutes are those of the kernel's monotonic clock.

@@ -447,6 +447,40 @@ static void test_longest_waits_are_known_without_a_comparison(void **state)
 	}
 }
 
+/* Bad votes of the canary are its backend's; stable's are nobody's. */
+static void test_the_canarys_bad_votes_are_of_a_backend(void **state)
+{
+	struct lab *lab = *state;
+	static struct talk t;
+
+	for_each_mode(m) {
+		for (unsigned canary = 0; canary < 2; canary++) {
+			struct comparison c = { .since_epoch = lab_epoch(lab, m), .canary = canary, .on = true };
+			struct perch_blame seen;
+			unsigned of = 0, sum = 0;
+
+			memset(c.edge, PERCH_NO_EDGE, sizeof(c.edge));
+			c.edge[1][PERCH_WAIT_RESPONSE][0] = EDGE_LOW;
+			tables_compare(lab->tables, m.v6, &c);
+			next_moment();
+			mode_talk(&t, lab, m, IPPROTO_TCP, 170 + canary);
+			assert_int_equal(talk_connect(&t), TALK_FORWARDED);
+			of = talk_entry(&t)->backend % PERCH_BLAMED;
+			assert_int_equal(talk_client(&t, TCP_ACK | TCP_PSH, 100), TALK_FORWARDED);
+			assert_int_equal(talk_backend(&t, TCP_ACK | TCP_PSH, 100), TALK_FORWARDED);
+			assert_int_equal(talk_backend(&t, TCP_RST | TCP_ACK, 0), TALK_FORWARDED);
+			assert_int_equal(tables_blame(lab->tables, m.v6, &seen), 0);
+			for (unsigned i = 0; i < PERCH_BLAMED; i++)
+				for (unsigned k = 0; k < PERCH_BLAME_KINDS; k++)
+					sum += seen.bad[i][k];
+			/* all go to slot 0: it is the canary, or stable */
+			assert_int_equal(seen.bad[of][PERCH_RESET], !canary);
+			assert_int_equal(seen.bad[of][PERCH_OUTCOMES + PERCH_WAIT_RESPONSE], !canary);
+			assert_int_equal(sum, canary ? 0 : 2);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -461,6 +495,7 @@ int main(void)
 		prog_test(test_votes_go_to_the_epoch_of_their_connection),
 		prog_test(test_what_lasts_settles_after_a_while),
 		prog_test(test_what_hangs_says_so_at_once),
+		prog_test(test_the_canarys_bad_votes_are_of_a_backend),
 		prog_test(test_longest_waits_are_known_without_a_comparison),
 	};
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /* What a comparison keeps by the minute: rows of votes that make the evidence
- * again, and long connections. */
+ * again, long connections, and whose the canary's bad votes are. */
 #include "test_core_arms.h"
 
 struct kept {
@@ -126,11 +126,89 @@ static void test_long_connections_tell_by_the_minute(void **state)
 	assert_ptr_equal(strstr(why, "gate response_time: 20 long connections of canary's rank slower than 20 of stable's, E "), why);
 }
 
+/* Two backends, at places 3 and 4, of the same share. */
+#define ONE 3
+#define TWO 4
+static const double halves[PERCH_BLAMED] = { [ONE] = 0.5, [TWO] = 0.5 };
+
+/* What the agent does at each look, with whose the bad votes are. */
+static void blamed_look(struct arms *a, unsigned one, unsigned two, unsigned stable, __u64 now)
+{
+	if (compare_block_over(&a->c, now)) {
+		compare_block_clear(&a->c);
+		compare_blame_block(&a->c);
+	}
+	a->c.blame.bad[ONE][PERCH_RESET] += one;
+	a->c.blame.bad[TWO][PERCH_RESET] += two;
+	add(&a->canary, PERCH_RESET, one + two, one + two + 10);
+	add(&a->stable, PERCH_RESET, stable, stable + 10);
+	look(a, now);
+}
+
+static void test_one_bad_backend_is_not_the_canary(void **state)
+{
+	struct model_compare m = policy();
+	struct arms *a = begun(&m);
+	struct compare_worst w;
+
+	for (unsigned s = 2; s < 30; s++)
+		blamed_look(a, 2, s % 9 == 0, s % 7 == 0, s * SECOND);
+	assert_int_equal(compare_failed(&a->c), TRIAL_RESET + 1);
+	assert_true(compare_worst(&a->c, TRIAL_RESET, halves, &w));
+	assert_int_equal(w.place, ONE);
+	assert_int_equal(w.bad, 56);
+	assert_int_equal(w.of, 59);
+	assert_true(w.log_e < log(2));
+	/* nobody can be blamed for what had no bad vote */
+	assert_false(compare_worst(&a->c, TRIAL_CONNECT_FAILURE, halves, &w));
+}
+
+static void test_two_bad_backends_are_the_canary(void **state)
+{
+	struct model_compare m = policy();
+	struct arms *a = begun(&m);
+	struct compare_worst w;
+
+	for (unsigned s = 2; s < 30; s++)
+		blamed_look(a, 1, 1, s % 7 == 0, s * SECOND);
+	assert_int_equal(compare_failed(&a->c), TRIAL_RESET + 1);
+	assert_true(compare_worst(&a->c, TRIAL_RESET, halves, &w));
+	assert_true(w.log_e > log(10));
+}
+
+/* After an hour in which both versions had as many resets. */
+static void test_backends_that_turn_bad_late_are_told_apart_too(void **state)
+{
+	struct model_compare m = policy();
+
+	for (unsigned both = 0; both < 2; both++) {
+		struct arms *a = begun(&m);
+		struct compare_worst w;
+		__u64 s = 2;
+
+		for (; s < 3600; s += 10)
+			blamed_look(a, s / 10 % 2, (s / 10 + 1) % 2, 1, s * SECOND);
+		assert_int_equal(compare_failed(&a->c), 0);
+		for (; !compare_failed(&a->c) && s < 4000; s++)
+			blamed_look(a, 3, both ? 3 : s % 20 == 0, s % 10 == 0, s * SECOND);
+		assert_int_equal(compare_failed(&a->c), TRIAL_RESET + 1);
+		assert_true(compare_worst(&a->c, TRIAL_RESET, halves, &w));
+		print_message("late, %s: E without the worst %.3g\n", both ? "both" : "one", exp(w.log_e));
+		if (both)
+			assert_true(w.log_e > log(10));
+		else
+			assert_true(w.place == ONE && w.log_e < log(10));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_the_ledger_makes_the_evidence_again),
 		cmocka_unit_test(test_long_connections_tell_by_the_minute),
+		cmocka_unit_test(test_one_bad_backend_is_not_the_canary),
+		cmocka_unit_test(test_two_bad_backends_are_the_canary),
+		cmocka_unit_test(test_backends_that_turn_bad_late_are_told_apart_too),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

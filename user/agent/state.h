@@ -73,6 +73,8 @@ struct service {
 	struct rollout_keep keep;
 	struct compare *compare;	/* see rollout/comparing.h */
 	double eta;		/* seconds, NAN: unknown */
+	char one_backend[96];	/* what is said of the canary's backend by which alone
+				 * the comparison fails; "": none */
 	size_t left;		/* connections, of one that leaves */
 	bool restored;		/* from the store, its rollout not yet under way */
 	bool placed;		/* has a split and is in the kernel's tables */

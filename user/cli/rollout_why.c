@@ -38,6 +38,19 @@ static json_t *why_decisions(const json_t *rollout, const json_t *events)
 	return decisions;
 }
 
+/* One of the canary's backends, or all of them? */
+static void why_worst(const json_t *worst)
+{
+	if (!json_is_object(worst))
+		return;
+	if (field_true(worst, "only"))
+		printf("  the canary has one backend, %s: host and version can't be told apart\n", field_line(worst, "backend"));
+	else
+		printf("  %s has %.0f of the canary's %.0f bad votes of %s; E without it is %.3g\n", field_line(worst, "backend"),
+		       field_number(worst, "bad"), field_number(worst, "of"), field_line(worst, "gate"),
+		       exp(field_number(worst, "logEWithout")));
+}
+
 static void why_text(const json_t *doc)
 {
 	const json_t *rollout = json_object_get(doc, "rollout"), *decided = json_object_get(doc, "decided"), *event;
@@ -63,6 +76,7 @@ static void why_text(const json_t *doc)
 		       "and is wrong for one good canary in %.3g at most):\n", field_line(rollout, "against"),
 		       exp(field_number(rollout, "threshold")));
 	rollout_compared(rollout);
+	why_worst(json_object_get(rollout, "worst"));
 	if (json_is_object(json_object_get(doc, "votes")))
 		printf("  `perch -j rollout why %s | perch judge votes -` makes this evidence again of its votes\n",
 		       field_line(rollout, "service"));

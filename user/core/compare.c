@@ -107,6 +107,8 @@ void compare_restart(struct compare *c, __u64 now)
 {
 	c->trial.block_since = now - BET_BLOCK_NS;	/* what comes is of a block of its own */
 	memset(c->block, 0, sizeof(c->block));
+	memset(c->past, 0, sizeof(c->past));
+	memset(&c->blame, 0, sizeof(c->blame));
 	memset(c->seen, 0, sizeof(c->seen));
 	memset(c->epoch, 0, sizeof(c->epoch));
 }
@@ -226,8 +228,7 @@ unsigned compare_failed(const struct compare *c)
 	return c->gates & ~c->policy.skipped && c->log_e >= -log(c->policy.alpha) ? gate_worst(c) + 1 : 0;
 }
 
-/* Do long connections say more than single waits? */
-static bool pools_speak(const struct compare *c, unsigned gate)
+bool compare_by_pools(const struct compare *c, unsigned gate)
 {
 	const struct pool_bet *b = &c->trial.pool;
 	unsigned w = TRIAL_RESPONSE_TIME;
@@ -246,7 +247,7 @@ bool compare_fails(const struct compare *c, char *why, size_t size)
 	if (!failed)
 		return false;
 	edge = compare_counts(c, failed - 1, &canary, &stable);
-	if (pools_speak(c, failed - 1))
+	if (compare_by_pools(c, failed - 1))
 		snprintf(why, size, "gate %s: %u long connections of canary's rank slower than %u of stable's, E %.3g >= %.3g",
 			 compare_gate_name(failed - 1), c->pool_rows[1], c->pool_rows[0], e, most);
 	else if (failed > TRIAL_EVENTS)

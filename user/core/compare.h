@@ -26,6 +26,14 @@ struct compare_epoch {
 	double w;		/* of the hash range that is the canary's or that one's */
 };
 
+/* What was counted as a block began, of the epoch then. */
+#define COMPARE_PAST 4
+struct compare_past {
+	__u32 epoch;		/* 0: none */
+	__u32 canary[LEDGER_BETS], stable[LEDGER_BETS];
+	struct perch_blame blame;
+};
+
 struct compare {
 	struct trial trial;
 	struct trial_policy policy;
@@ -34,6 +42,8 @@ struct compare {
 	struct compare_epoch epoch[PERCH_EPOCHS];	/* by epoch / 2 % PERCH_EPOCHS */
 	struct perch_tallies seen[2];	/* as last read: stable's, the canary's */
 	struct ledger block[PERCH_EPOCHS];	/* of the 60 s under way, as `epoch` */
+	struct perch_blame blame;	/* as last read */
+	struct compare_past past[COMPARE_PAST];	/* as the last blocks began, the newest first */
 	double log_e;		/* as of the last look */
 	__u32 pool_minute;	/* that was taken last, */
 	__u32 pool_rows[2];	/* and its connections: of whom it is against, the canary's */
@@ -70,6 +80,23 @@ struct compare_turns {
 };
 /* Its connections; a minute is taken once.  0 or -ENOMEM: it may come again. */
 int compare_pool(struct compare *c, const struct compare_turns *turns, size_t n, __u32 minute);
+
+/*
+ * Leave one out (STATISTICS.md): of a gate that fails, the place (backend id modulo
+ * PERCH_BLAMED) that most of the canary's bad votes are of, and ln E without it:
+ * the mean of the grid's E over the rollout and over the last 1 to COMPARE_PAST
+ * blocks, as it may have begun late.  `share`: each place's part of what goes to the
+ * canary.  False: no single backend can be blamed for what this gate says.
+ */
+struct compare_worst {
+	unsigned place;
+	__u64 bad, of;
+	double log_e;
+};
+bool compare_worst(const struct compare *c, unsigned gate, const double share[PERCH_BLAMED], struct compare_worst *ret);
+void compare_blame_block(struct compare *c);	/* a block is over */
+/* Is it connections that last that speak in this gate? */
+bool compare_by_pools(const struct compare *c, unsigned gate);
 
 /*
  * The ledger.  Whoever keeps it takes the rows of the block under way when it

@@ -11,7 +11,7 @@
 #include "judge.h"
 #include "model.h"
 
-#define ROLLOUT_LAYOUT 6
+#define ROLLOUT_LAYOUT 7
 
 enum rollout_phase {
 	ROLLOUT_IDLE, ROLLOUT_PROGRESSING, ROLLOUT_PAUSED, ROLLOUT_HOLDING,
@@ -59,7 +59,7 @@ struct rollout_input {
 	__u32 canary_live, stable_live;	/* backends */
 	__u64 step_connections;	/* voting canary connections since the step began */
 	struct judge_counts canary, stable;	/* since the rollout began */
-	/* gates from outside (judge/outside.h); NULL: nothing of the kind */
+	/* gates from outside (judge/outside.h), or a person's matter; NULL: nothing of the kind */
 	const char *outside_fails;	/* why the canary must go back */
 	const char *outside_waits;	/* why it may not go on */
 	bool outside_holds;	/* and this is no matter of waiting */

@@ -43,6 +43,7 @@ struct maps {
 	struct perch_mark *marks;
 	struct perch_sources *sources;
 	struct perch_turns *turns;
+	struct perch_blame *blame;
 };
 
 /* Map what is pinned below pin_path; what is there but of another ABI is

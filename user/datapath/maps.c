@@ -53,6 +53,7 @@ static const struct map_kind kinds[] = {
 	PLAIN(tallies, false),
 	PLAIN(caps, false),
 	MAPPED(turns, false),
+	MAPPED(blame, false),
 	PLAIN(reasons, false),
 	PLAIN(timers, false),
 	PLAIN(samples, false),

@@ -87,6 +87,7 @@ void tables_compare(struct tables *t, unsigned service, const struct comparison 
 	if (!id)
 		return;
 	publish(o->compares, 0);
+	memset(&t->m->blame[id], 0, sizeof(t->m->blame[id]));
 	store(o->once, c->once);
 	store(o->canary, c->canary);
 	for (int arm = 0; arm < 2; arm++)
@@ -124,6 +125,16 @@ static void *observed_each(const struct tables *t, int fd, unsigned service, uns
 		return each;
 	free(each);
 	return NULL;
+}
+
+int tables_blame(const struct tables *t, unsigned service, struct perch_blame *ret)
+{
+	__u16 id = t->m->services[service].observed;
+
+	if (!id)
+		return -ENOENT;
+	*ret = *(const volatile struct perch_blame *)&t->m->blame[id];
+	return 0;
 }
 
 int tables_tallies(const struct tables *t, unsigned service, unsigned slot, struct perch_tallies *ret)

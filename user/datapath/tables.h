@@ -100,8 +100,11 @@ struct comparison {
 	bool once;		/* clients keep their version: each votes once */
 	__u8 edge[2][PERCH_WAITS][PERCH_EDGES];	/* as in struct perch_observed */
 };
-/* Clears the reflex' streak, too. */
+/* Clears the reflex' streak and the blame, too. */
 void tables_compare(struct tables *t, unsigned service, const struct comparison *c);
+/* Whose the canary's bad votes are since tables_compare began to count; -ENOENT
+ * when the service is not observed. */
+int tables_blame(const struct tables *t, unsigned service, struct perch_blame *ret);
 /* Votes of a slot by epoch; of each place the newest epoch.  Errors as of
  * tables_votes.  Read while the kernel writes: a count may be less than it was
  * before, once, when its cell is being taken over. */

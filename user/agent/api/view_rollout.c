@@ -7,6 +7,7 @@
 #include "../../core/compare.h"
 #include "../clock.h"
 #include "../outside/gates.h"
+#include "../rollout/blaming.h"
 #include "../rollout/comparing.h"
 #include "view.h"
 
@@ -125,6 +126,7 @@ json_t *view_rollout(const struct agent *a, const struct service *s)
 	json_object_set_new(o, "gates", gates);
 	json_object_set_new(o, "compared", view_compared(s));
 	json_object_set_new(o, "comparedLogE", s->compare ? view_number(s->compare->log_e) : json_null());
+	json_object_set_new(o, "worst", blaming_json(a, s));
 	json_object_set_new(o, "sampleRatio", view_sample_ratio(s));
 	json_object_set_new(o, "outside", outside_json(s));
 	return o;

@@ -10,6 +10,7 @@
 #include "../../datapath/tables.h"
 #include "../alarms.h"
 #include "../clock.h"
+#include "blaming.h"
 #include "ledger.h"
 #include "pooling.h"
 
@@ -126,9 +127,12 @@ void comparing_look(struct agent *a, struct service *s)
 	if (compare_block_over(s->compare, clock_now())) {
 		ledger_keep(a, s);
 		compare_block_clear(s->compare);
+		compare_blame_block(s->compare);
 	}
+	tables_blame(a->tables, s->id, &s->compare->blame);
 	compare_take(s->compare, &stable, &canary, clock_now());
 	pooling_look(a, s);
+	blaming_look(a, s);
 	if (compare_off(s->compare, why, sizeof(why)))
 		alarm_raise(a, "sample_ratio", s->name, s->name,
 			    "look for what keeps clients from one of the versions; `perch rollout advance` goes on all the same", "%s", why);
@@ -164,9 +168,13 @@ void comparing_input(struct service *s, struct rollout_input *in, struct compare
 	in->compare_eta = NAN;
 	if (!s->compare || !s->compare->gates || !service_in_rollout(s) || !policy->n_steps)
 		return;
-	if (compare_fails(s->compare, said->fails, sizeof(said->fails)))
+	if (!s->one_backend[0] && compare_fails(s->compare, said->fails, sizeof(said->fails)))
 		in->compare_fails = said->fails;
 	off = compare_off(s->compare, said->waits, sizeof(said->waits));
+	if (s->one_backend[0]) {
+		in->outside_waits = s->one_backend;
+		in->outside_holds = true;
+	}
 	if (!off && e && e->warming)
 		warming_up(s, in);
 	else if (off || (in_comparison(s) && !compare_safe(s->compare, &policy->compare, &next, said->waits,
@@ -181,6 +189,7 @@ void comparing_follow(struct agent *a, struct service *s)
 	if (!service_in_rollout(s) && m->observed[m->services[s->id].observed].compares) {
 		kernel_set(a, s, m->observed[m->services[s->id].observed].since_epoch, false);
 		alarm_clear(a, "sample_ratio", s->name);
+		blaming_end(a, s);
 	}
 }
 
