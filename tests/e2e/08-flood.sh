@@ -119,6 +119,7 @@ test_flood_arrived() {
 # What came from the clients and no socket of theirs sent.
 received() {
 	local all own
+	# shellcheck disable=SC2016 # awk's
 	own=$(in_ns c awk '/^Tcp: [0-9]/ { print $12 }' /proc/net/snmp)
 	all=$(in_ns lb ip -j -s link show c | jq '.[0].stats64.rx.packets')
 	echo $((all - own))

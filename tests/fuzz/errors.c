@@ -76,7 +76,7 @@ static void draw_ends(struct fuzz *z, const struct conn *c, bool from_backend, s
 static struct perch_address tunnel_end(struct fuzz *z, const struct conn *c)
 {
 	struct dice *d = &z->dice;
-	struct flow_copy f;
+	struct flow_copy f = { .flow = { .backend = 0 } };
 
 	if (dice_one_in(d, 8) || lab_flow(&z->real.lab, &c->client, c->client_port, &f))
 		return lab_backend(dice_one_in(d, 2), 13 + dice_roll(d, 2));

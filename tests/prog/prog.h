@@ -3,6 +3,7 @@
 #ifndef PERCH_TEST_PROG_H
 #define PERCH_TEST_PROG_H
 
+#include <time.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -45,6 +46,15 @@ static inline enum perch_hook mode_hook(struct mode m)
 static inline __u32 lab_epoch(struct lab *lab, struct mode m)
 {
 	return perch_word_epoch(split_word(lab_split(lab, m.v6)));
+}
+
+/* One long wait votes in so many ns: the next one may. */
+static inline void lab_next_moment(void)
+{
+	__u64 left = PERCH_STALL_NS - lab_now() % PERCH_STALL_NS + 1000000;
+	struct timespec t = { left / 1000000000, left % 1000000000 };
+
+	nanosleep(&t, NULL);
 }
 
 /* A client that no other test of this lab has been. */

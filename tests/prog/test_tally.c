@@ -49,15 +49,6 @@ static struct perch_tally tally_since(struct lab *lab, struct mode m, const stru
 		assert_int_equal((t).outcome[o].capped, 0);                    \
 	} while (0)
 
-/* One long wait votes in so many ns: the next one may. */
-static void next_moment(void)
-{
-	__u64 left = PERCH_STALL_NS - lab_now() % PERCH_STALL_NS + 1000000;
-	struct timespec t = { left / 1000000000, left % 1000000000 };
-
-	nanosleep(&t, NULL);
-}
-
 static struct perch_tally before_of(struct lab *lab, struct mode m)
 {
 	compare(lab, m, false);
@@ -77,7 +68,7 @@ static void test_a_good_connection_votes_good_as_it_closes(void **state)
 	for_each_mode(m) {
 		struct perch_tally before = before_of(*state, m), now;
 
-		next_moment();
+		lab_next_moment();
 		mode_talk(&t, *state, m, IPPROTO_TCP, 1);
 		assert_int_equal(talk_connect(&t), TALK_FORWARDED);
 		now = tally_since(*state, m, &before);
@@ -253,7 +244,7 @@ static void test_one_long_wait_votes_in_a_moment(void **state)
 
 		/* a moment may end before all four have connected */
 		do {
-			next_moment();
+			lab_next_moment();
 			before = before_of(*state, m);
 			moment = lab_now() / PERCH_STALL_NS;
 			for (unsigned i = 0; i < 4; i++) {
@@ -265,7 +256,7 @@ static void test_one_long_wait_votes_in_a_moment(void **state)
 		now = tally_since(*state, m, &before);
 		assert_int_equal(now.wait[PERCH_WAIT_CONNECT].n, 4);
 		assert_int_equal(now.wait[PERCH_WAIT_CONNECT].above[0], 1);
-		next_moment();
+		lab_next_moment();
 		mode_talk(&t, *state, m, IPPROTO_TCP, 175);
 		t.client.from_port = 1024 + moment % 60000;
 		assert_int_equal(talk_connect(&t), TALK_FORWARDED);
@@ -359,7 +350,7 @@ static void test_what_lasts_settles_after_a_while(void **state)
 	for_each_mode(m) {
 		struct perch_tally before = before_of(*state, m), now;
 
-		next_moment();
+		lab_next_moment();
 		mode_talk(&t, *state, m, IPPROTO_TCP, 140);
 		assert_int_equal(talk_connect(&t), TALK_FORWARDED);
 		assert_int_equal(talk_client(&t, TCP_ACK | TCP_PSH, 100), TALK_FORWARDED);
@@ -391,7 +382,7 @@ static void test_what_hangs_says_so_at_once(void **state)
 		struct comparison c = { .since_epoch = lab_epoch(*state, m), .canary = 1, .on = true };
 		struct perch_tally before, now;
 
-		next_moment();
+		lab_next_moment();
 		memset(c.edge, PERCH_NO_EDGE, sizeof(c.edge));
 		c.edge[0][PERCH_WAIT_RESPONSE][2] = perch_hist_bucket(20000);
 		tables_compare(((struct lab *)*state)->tables, m.v6, &c);
@@ -447,40 +438,6 @@ static void test_longest_waits_are_known_without_a_comparison(void **state)
 	}
 }
 
-/* Bad votes of the canary are its backend's; stable's are nobody's. */
-static void test_the_canarys_bad_votes_are_of_a_backend(void **state)
-{
-	struct lab *lab = *state;
-	static struct talk t;
-
-	for_each_mode(m) {
-		for (unsigned canary = 0; canary < 2; canary++) {
-			struct comparison c = { .since_epoch = lab_epoch(lab, m), .canary = canary, .on = true };
-			struct perch_blame seen;
-			unsigned of = 0, sum = 0;
-
-			memset(c.edge, PERCH_NO_EDGE, sizeof(c.edge));
-			c.edge[1][PERCH_WAIT_RESPONSE][0] = EDGE_LOW;
-			tables_compare(lab->tables, m.v6, &c);
-			next_moment();
-			mode_talk(&t, lab, m, IPPROTO_TCP, 170 + canary);
-			assert_int_equal(talk_connect(&t), TALK_FORWARDED);
-			of = talk_entry(&t)->backend % PERCH_BLAMED;
-			assert_int_equal(talk_client(&t, TCP_ACK | TCP_PSH, 100), TALK_FORWARDED);
-			assert_int_equal(talk_backend(&t, TCP_ACK | TCP_PSH, 100), TALK_FORWARDED);
-			assert_int_equal(talk_backend(&t, TCP_RST | TCP_ACK, 0), TALK_FORWARDED);
-			assert_int_equal(tables_blame(lab->tables, m.v6, &seen), 0);
-			for (unsigned i = 0; i < PERCH_BLAMED; i++)
-				for (unsigned k = 0; k < PERCH_BLAME_KINDS; k++)
-					sum += seen.bad[i][k];
-			/* all go to slot 0: it is the canary, or stable */
-			assert_int_equal(seen.bad[of][PERCH_RESET], !canary);
-			assert_int_equal(seen.bad[of][PERCH_OUTCOMES + PERCH_WAIT_RESPONSE], !canary);
-			assert_int_equal(sum, canary ? 0 : 2);
-		}
-	}
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -495,7 +452,6 @@ int main(void)
 		prog_test(test_votes_go_to_the_epoch_of_their_connection),
 		prog_test(test_what_lasts_settles_after_a_while),
 		prog_test(test_what_hangs_says_so_at_once),
-		prog_test(test_the_canarys_bad_votes_are_of_a_backend),
 		prog_test(test_longest_waits_are_known_without_a_comparison),
 	};
 

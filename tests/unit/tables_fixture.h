@@ -75,6 +75,7 @@ static inline void maps_make(__u32 slice_words)
 	m->flows = memory(SETS, sizeof(*m->flows));
 	m->sources = memory(SERVICES, sizeof(*m->sources));
 	m->observed = memory(PERCH_OBSERVED, sizeof(*m->observed));
+	m->blame = memory(PERCH_OBSERVED, sizeof(*m->blame));
 	m->names = memory(SERVICES, sizeof(*m->names));
 	m->addresses_fd = map_make(BPF_MAP_TYPE_HASH, "addresses", sizeof(struct perch_endpoint), 4, LISTENERS);
 	m->counters_fd = map_make(BPF_MAP_TYPE_PERCPU_ARRAY, "counters", 4, sizeof(struct perch_counters), BACKENDS);
@@ -113,6 +114,7 @@ static inline int teardown(void **state)
 	free(m->flows);
 	free(m->sources);
 	free(m->observed);
+	free(m->blame);
 	free(m->names);
 	close(m->addresses_fd);
 	close(m->counters_fd);

@@ -1,54 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /* The store on a real file: what is written is found again by the next agent. */
-#include <errno.h>
-#include <setjmp.h>
-#include <signal.h>
-#include <sqlite3.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <cmocka.h>
-
-#include "../../user/agent/events.h"
-#include "../../user/agent/store/store.h"
-#include "../../user/agent/store/store_votes.h"
-
-static char base[64], dir[96];
-
-static int make_dir(void **state)
-{
-	snprintf(base, sizeof(base), "/tmp/perch-store.XXXXXX");
-	if (!mkdtemp(base))
-		return -1;
-	snprintf(dir, sizeof(dir), "%s/state", base);
-	return 0;
-}
-
-static int remove_dir(void **state)
-{
-	char command[128];
-
-	snprintf(command, sizeof(command), "rm -rf '%s'", base);
-	return system(command);
-}
-
-static struct store *open_again(struct store *s)
-{
-	char why[STORE_WHY] = "";
-	bool corrupt;
-
-	store_close(s);
-	if (store_open(&s, dir, &corrupt, why))
-		fail_msg("%s", why);
-	assert_false(corrupt);
-	return s;
-}
+#include "test_agent_store.h"
 
 static struct stored_service service_example(void)
 {
@@ -347,119 +299,6 @@ static void test_store_that_could_not_be_made_anew_is_tried_again(void **state)
 	store_close(s);
 }
 
-struct seen_votes {
-	size_t n;
-	__u64 canary;
-	__u32 last;
-};
-
-static void see_votes(void *arg, const struct ledger_row *row)
-{
-	struct seen_votes *seen = arg;
-
-	assert_true(row->w == 0.05);
-	assert_true(row->bet > seen->last || !seen->n || row->block == 2);
-	seen->last = row->bet;
-	seen->canary += row->canary;
-	seen->n++;
-}
-
-static void test_votes_are_replaced_and_end_with_their_service(void **state)
-{
-	struct store *s = open_again(NULL);
-	struct ledger_row row = { .block = 1, .epoch = 6, .bet = 3, .w = 0.05, .canary = 2, .stable = 1 };
-	struct seen_votes seen = { 0 };
-
-	assert_int_equal(store_votes_put(s, "web", &row), 0);
-	row.canary = 5;
-	assert_int_equal(store_votes_put(s, "web", &row), 0);
-	row.block = 2;
-	assert_int_equal(store_votes_put(s, "web", &row), 0);
-	row.bet = 1;
-	assert_int_equal(store_votes_put(s, "web", &row), 0);
-	assert_int_equal(store_votes_put(s, "api", &row), 0);
-	s = open_again(s);
-	assert_int_equal(store_votes(s, "web", see_votes, &seen), 0);
-	assert_int_equal(seen.n, 3);
-	assert_int_equal(seen.canary, 15);
-	assert_int_equal(store_votes_clear(s, "web"), 0);
-	assert_int_equal(store_forget(s, "api"), 0);
-	seen = (struct seen_votes){ 0 };
-	assert_int_equal(store_votes(s, "web", see_votes, &seen), 0);
-	assert_int_equal(store_votes(s, "api", see_votes, &seen), 0);
-	assert_int_equal(seen.n, 0);
-	assert_int_equal(store_votes(NULL, "web", see_votes, &seen), 0);
-	store_close(s);
-}
-
-struct seen_samples {
-	size_t n;
-	__u64 first, last;
-};
-
-static void see_sample(void *arg, const struct stored_sample *sample)
-{
-	struct seen_samples *seen = arg;
-
-	assert_string_equal(sample->json, "{\"connections\":1}");
-	if (!seen->n++)
-		seen->first = sample->time;
-	assert_true(sample->time >= seen->last);
-	seen->last = sample->time;
-}
-
-static struct seen_samples look_at_samples(struct store *s, const char *service, __u64 since, __u64 limit)
-{
-	struct seen_samples seen = { 0 };
-
-	assert_int_equal(store_samples(s, service, since, limit, see_sample, &seen), 0);
-	return seen;
-}
-
-static void add_samples(struct store *s, const char *service, __u64 from, size_t n)
-{
-	struct stored_sample *list = calloc(n, sizeof(*list));
-
-	for (size_t i = 0; i < n; i++)
-		list[i] = (struct stored_sample){ .time = from + i, .service = service, .version = "v1",
-						  .json = "{\"connections\":1}" };
-	assert_int_equal(store_samples_add(s, list, n), 0);
-	free(list);
-}
-
-static void test_samples_are_found_by_service_and_time(void **state)
-{
-	struct store *s = open_again(NULL);
-	struct seen_samples seen;
-
-	add_samples(s, "web", 1000, 100);
-	add_samples(s, "api", 1050, 100);
-	s = open_again(s);
-	seen = look_at_samples(s, "web", 0, 1000);
-	assert_true(seen.n == 100 && seen.first == 1000 && seen.last == 1099);
-	seen = look_at_samples(s, "web", 1090, 1000);
-	assert_true(seen.n == 10 && seen.first == 1090);
-	seen = look_at_samples(s, "web", 0, 5);	/* the last ones */
-	assert_true(seen.n == 5 && seen.first == 1095);
-	assert_int_equal(look_at_samples(s, "other", 0, 10).n, 0);
-	store_close(s);
-}
-
-static void test_old_samples_are_deleted_in_slices(void **state)
-{
-	struct store *s = open_again(NULL);
-
-	add_samples(s, "web", 1000, 5000);
-	assert_int_equal(store_samples_trim(s, 4000), 0);
-	assert_int_equal(look_at_samples(s, NULL, 0, 10000).n, 3000);
-	assert_int_equal(store_samples_trim(s, 4000), 0);
-	assert_int_equal(look_at_samples(s, NULL, 0, 10000).n, 2000);
-	assert_int_equal(store_samples_trim(s, 4000), 0);
-	assert_int_equal(look_at_samples(s, NULL, 0, 10000).n, 2000);
-	assert_int_equal(look_at_samples(s, NULL, 0, 10000).first, 4000);
-	store_close(s);
-}
-
 static void test_directory_is_made_for_nobody_else(void **state)
 {
 	struct store *s = open_again(NULL);
@@ -484,8 +323,6 @@ static void test_no_store_is_no_error(void **state)
 	store_close(NULL);
 }
 
-#define TEST(fn) cmocka_unit_test_setup_teardown(fn, make_dir, remove_dir)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -501,9 +338,6 @@ int main(void)
 		TEST(test_damage_found_while_running_is_set_aside),
 		TEST(test_file_that_cannot_grow_fails_writes_and_recovers),
 		TEST(test_store_that_could_not_be_made_anew_is_tried_again),
-		TEST(test_samples_are_found_by_service_and_time),
-		TEST(test_votes_are_replaced_and_end_with_their_service),
-		TEST(test_old_samples_are_deleted_in_slices),
 		TEST(test_directory_is_made_for_nobody_else),
 		TEST(test_no_store_is_no_error),
 	};
