@@ -10,7 +10,7 @@
 # shellcheck source=rollouts.sh
 . "$(dirname "$0")/rollouts.sh"
 
-LOAD=150
+LOAD=200
 LATE=180		# seconds until the last one gets slow
 
 lab_up 2
@@ -21,13 +21,13 @@ service() {
 }
 
 services() {
-	service busy 80 60s "observe: [http1]"
-	service missing 81 60s "observe: [http1]"
+	service busy 80 4m "observe: [http1]"
+	service missing 81 4m "observe: [http1]"
 	service alike 82 20s "observe: [http1]"
-	service tail 83 60s
-	service secret 443 60s
-	service halfway 444 60s
-	service dark 84 60s
+	service tail 83 4m
+	service secret 443 4m
+	service halfway 444 4m
+	service dark 84 4m
 	service ages 85 10m
 }
 services | perch_config tc
@@ -144,11 +144,11 @@ for name in busy missing alike tail secret halfway dark ages; do
 done
 
 test_one_answer_in_20_is_503() {
-	goes_back busy "^gate http_5xx: .* of canary's .*, E .* >= 100" 70
+	goes_back busy "^gate http_5xx: .* of canary's .*, E .* >= 100" 150
 }
 
 test_one_answer_in_20_is_404() {
-	goes_back missing "^gate http_4xx: .* of canary's .*, E .* >= 100" 70
+	goes_back missing "^gate http_4xx: .* of canary's .*, E .* >= 100" 150
 }
 
 test_statuses_are_counted() {
@@ -166,19 +166,19 @@ test_as_many_503_as_stable_are_no_reason() {
 }
 
 test_a_slow_tail_goes_back() {
-	goes_back tail "^gate response_time: .* long waits of canary's" 70
+	goes_back tail "^gate response_time: .* long waits of canary's" 150
 }
 
 test_twice_as_slow_over_tls_goes_back() {
-	goes_back secret "^gate response_time: .* long waits of canary's" 70
+	goes_back secret "^gate response_time: .* long waits of canary's" 150
 }
 
 test_half_an_answer_over_tls_goes_back() {
-	goes_back halfway "^gate (reset|no_response): .* of canary's" 70
+	goes_back halfway "^gate (reset|no_response): .* of canary's" 150
 }
 
 test_a_canary_that_swallows_connects_goes_back() {
-	goes_back dark "^10 failed connects in a row|^gate connect_failure: " 70
+	goes_back dark "^10 failed connects in a row|^gate connect_failure: " 150
 }
 
 test_one_that_gets_slow_after_three_minutes_goes_back() {

@@ -18,22 +18,26 @@ service() {
 {
 	service one 80 7000
 	service both 81 7001
+	service then 83 7003
 	lab_service single 82 7002 "steps: [50, 100], interval: 20s, watch: 0s, minConnections: 20"
 } | perch_config tc
-for port in 7000 7001 7002; do
+for port in 7000 7001 7002 7003; do
 	lab_spawn s1 "$LAB_DIR/stable-$port" "$TOOLS/namesrv" -d 5 v1 $port
 done
 lab_spawn s2 "$LAB_DIR/good-7000" "$TOOLS/namesrv" -d 5 v2 7000
 lab_spawn s3 "$LAB_DIR/bad-7000" "$TOOLS/namesrv" -d 5 -x v2 7000
+lab_spawn s2 "$LAB_DIR/good-7003" "$TOOLS/namesrv" -d 5 v2 7003
+THEN=$SPAWNED
+lab_spawn s3 "$LAB_DIR/bad-7003" "$TOOLS/namesrv" -d 5 -x v2 7003
 lab_spawn s2 "$LAB_DIR/bad-7001" "$TOOLS/namesrv" -d 5 -x v2 7001
 lab_spawn s3 "$LAB_DIR/too-7001" "$TOOLS/namesrv" -d 5 -x v2 7001
 lab_spawn s2 "$LAB_DIR/bad-7002" "$TOOLS/namesrv" -d 5 -x v2 7002
 start_perchd
-for port in 80 81 82; do
+for port in 80 81 82 83; do
 	lab_spawn c "$LAB_DIR/load-$port" "$TOOLS/shortconn" -t 120 -r 60 -j 400 -w 3000 -s 10.1.1.0 -m 2000 "$VIP4" $port
 done
 sleep 3
-for name in one both single; do
+for name in one both single then; do
 	perch rollout start $name > /dev/null || die "no rollout of $name"
 done
 
@@ -42,14 +46,19 @@ drained() {
 	[ "$(field "$(perch -j backend show service "$1")" "[.[] | select(.drainedSince)] | map(.address) | join(\" \")")" = "$2" ]
 }
 
+# alarmed SERVICES
+alarmed() {
+	[ "$(field "$(perch -j status)" '[.alarms[] | select(.kind == "one_backend")] | map(.service) | sort | join(" ")')" = "$1" ]
+}
+
 test_one_bad_backend_is_drained_and_the_rollout_holds() {
 	expect wait_for 30 is one .phase Holding
 	expect is one .blockedBy "one backend, 10.2.0.13:7000, is worse"
 	expect is one '.worst | .backend == "10.2.0.13:7000" and .bad / .of > 0.8 and .logEWithout < 2.3 and (.only | not)' true
 	expect drained one 10.2.0.13:7000
-	expect [ "$(field "$(perch -j status)" '[.alarms[] | select(.kind == "one_backend")] | map(.service) | join(" ")')" = one ]
+	expect wait_for 20 alarmed "one then"
 	expect is one .weight 50
-	say "one: $(field "$(perch -j status)" '.alarms[] | select(.kind == "one_backend") | .text')"
+	say "one: $(field "$(perch -j status)" '.alarms[] | select(.kind == "one_backend" and .service == "one") | .text')"
 	perch rollout why one > "$LAB_DIR/why"
 	expect grep -q "10.2.0.13:7000 has [0-9]* of the canary's [0-9]* bad votes of " "$LAB_DIR/why"
 }
@@ -74,6 +83,15 @@ test_one_host_alone_cant_be_told_from_its_version() {
 	expect grep -q "the canary has one backend, 10.2.0.12:7002: host and version can't be told apart" "$LAB_DIR/why"
 }
 
+# The other one was good at first, so that more has to be seen of it.
+test_when_the_other_proves_bad_too_the_canary_goes_back() {
+	expect wait_for 30 is then .phase Holding
+	sleep 5
+	expect is then .phase Holding
+	kill -USR1 "$THEN"
+	goes_back then "^gate (reset|no_response): " 60
+}
+
 test_it_holds_after_a_crash_of_the_agent_until_a_person_goes_on() {
 	lab_kill KILL "$PERCHD"
 	start_perchd
@@ -86,5 +104,6 @@ test_it_holds_after_a_crash_of_the_agent_until_a_person_goes_on() {
 }
 
 run test_one_bad_backend_is_drained_and_the_rollout_holds test_its_other_backend_goes_on test_two_bad_backends_are_the_canary \
-	test_one_host_alone_cant_be_told_from_its_version test_it_holds_after_a_crash_of_the_agent_until_a_person_goes_on
+	test_one_host_alone_cant_be_told_from_its_version test_when_the_other_proves_bad_too_the_canary_goes_back \
+	test_it_holds_after_a_crash_of_the_agent_until_a_person_goes_on
 finish

@@ -25,14 +25,14 @@ static void test_votes_are_replaced_and_end_with_their_service(void **state)
 	struct ledger_row row = { .block = 1, .epoch = 6, .bet = 3, .w = 0.05, .canary = 2, .stable = 1 };
 	struct seen_votes seen = { 0 };
 
-	assert_int_equal(store_votes_put(s, "web", &row), 0);
+	assert_int_equal(store_votes_put(s, "web", &row, 1), 0);
 	row.canary = 5;
-	assert_int_equal(store_votes_put(s, "web", &row), 0);
+	assert_int_equal(store_votes_put(s, "web", &row, 1), 0);
 	row.block = 2;
-	assert_int_equal(store_votes_put(s, "web", &row), 0);
+	assert_int_equal(store_votes_put(s, "web", &row, 1), 0);
 	row.bet = 1;
-	assert_int_equal(store_votes_put(s, "web", &row), 0);
-	assert_int_equal(store_votes_put(s, "api", &row), 0);
+	assert_int_equal(store_votes_put(s, "web", &row, 1), 0);
+	assert_int_equal(store_votes_put(s, "api", &row, 1), 0);
 	s = open_again(s);
 	assert_int_equal(store_votes(s, "web", see_votes, &seen), 0);
 	assert_int_equal(seen.n, 3);
@@ -115,11 +115,37 @@ static void test_old_samples_are_deleted_in_slices(void **state)
 	store_close(s);
 }
 
+/* Another holds the file as samples come: later ones are written whole or not
+ * at all, as ever. */
+static void test_a_transaction_that_could_not_begin_leaves_nothing_behind(void **state)
+{
+	struct store *s = open_again(NULL);
+	struct ledger_row row = { .block = 1, .epoch = 6, .bet = 3, .w = 0.05, .canary = 2 };
+	struct stored_sample sample = { .time = 1, .service = "web", .version = "v1", .json = "{\"connections\":1}" };
+	struct seen_votes seen = { 0 };
+	char path[128];
+	sqlite3 *other;
+
+	snprintf(path, sizeof(path), "%s/state.db", dir);
+	assert_int_equal(sqlite3_open(path, &other), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+	assert_int_not_equal(store_samples_add(s, &sample, 1), 0);
+	assert_int_equal(sqlite3_exec(other, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(other);
+	assert_int_equal(store_begin(s), 0);
+	assert_int_equal(store_votes_put(s, "web", &row, 1), 0);
+	assert_int_equal(store_end(s, -EIO), -EIO);
+	assert_int_equal(store_votes(s, "web", see_votes, &seen), 0);
+	assert_int_equal(seen.n, 0);
+	store_close(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_samples_are_found_by_service_and_time),
 		TEST(test_votes_are_replaced_and_end_with_their_service),
+		TEST(test_a_transaction_that_could_not_begin_leaves_nothing_behind),
 		TEST(test_old_samples_are_deleted_in_slices),
 	};
 

@@ -90,8 +90,10 @@ void blaming_look(struct agent *a, struct service *s)
 	snprintf(s->one_backend, sizeof(s->one_backend), "one backend, %s, is worse", name);
 	alarm_raise(a, ALARM, s->name, s->name,
 		    "look at that host; `perch rollout advance` goes on without it, `perch backend resume` takes it back",
-		    "%s: %llu of the canary's %llu bad votes of %s are of %s, E without it is %.3g: it is drained, and the rollout holds",
-		    s->name, (unsigned long long)worst.bad, (unsigned long long)worst.of, gate, name, exp(worst.log_e));
+		    "%s: %llu of the canary's %llu bad votes of %s are of %s, E without it is %.3g: %s", s->name,
+		    (unsigned long long)worst.bad, (unsigned long long)worst.of, gate, name, exp(worst.log_e),
+		    s->model->rollout.observe ? "it would be drained, and the rollout would hold" :
+						"it is drained, and the rollout holds");
 }
 
 void blaming_end(struct agent *a, struct service *s)

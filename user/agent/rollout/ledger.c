@@ -7,27 +7,25 @@
 #include "../store/store_votes.h"
 
 struct keeping {
-	struct agent *a;
-	const struct service *s;
-	int r;
+	struct ledger_row row[PERCH_EPOCHS * LEDGER_BETS];
+	size_t n;
 };
 
 static void row_keep(void *arg, const struct ledger_row *row)
 {
 	struct keeping *k = arg;
 
-	k->r = k->r ?: store_votes_put(k->a->store, k->s->name, row);
+	k->row[k->n++] = *row;
 }
 
 /* That the store does not take them is told where its other failures are. */
 void ledger_keep(struct agent *a, const struct service *s)
 {
-	struct keeping k = { a, s, store_begin(a->store) };
+	struct keeping k;
 
-	if (k.r)
-		return;
+	k.n = 0;
 	compare_block_rows(s->compare, row_keep, &k);
-	store_end(a->store, k.r);
+	store_votes_put(a->store, s->name, k.row, k.n);
 }
 
 void ledger_forget(struct agent *a, const struct service *s)

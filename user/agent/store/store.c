@@ -156,6 +156,24 @@ int store_end(struct store *s, int r)
 	return r;
 }
 
+int store_begin_loose(struct store *s)
+{
+	int r;
+
+	store_write(s, "PRAGMA synchronous=NORMAL", "");
+	r = store_begin(s);
+	if (r)
+		store_write(s, "PRAGMA synchronous=FULL", "");
+	return r;
+}
+
+int store_end_loose(struct store *s, int r)
+{
+	r = store_end(s, r);
+	store_write(s, "PRAGMA synchronous=FULL", "");
+	return r;
+}
+
 static int store_pragma_int(struct store *s, const char *sql, int *ret)
 {
 	sqlite3_stmt *st;

@@ -54,6 +54,7 @@ bool store_gone(const struct store *s);
 int store_reopen(struct store *s, char why[STORE_WHY]);
 
 /* What is written between these is written whole or not at all; they nest.
+ * What could not begin is not ended.
  * store_end takes how it went so far, and returns that or how it ended. */
 int store_begin(struct store *s);
 int store_end(struct store *s, int r);

@@ -22,6 +22,10 @@ struct store {
 int store_prepare(struct store *s, sqlite3_stmt **ret, const char *sql, const char *types, ...);
 /* One statement that answers nothing, on the disk before it returns. */
 int store_write(struct store *s, const char *sql, const char *types, ...);
+/* A transaction that the disk need not have seen when it ends: what the power
+ * may take with it. */
+int store_begin_loose(struct store *s);
+int store_end_loose(struct store *s, int r);
 /* The end of a SELECT: code is what sqlite3_step said last.  0, or as below. */
 int store_read_end(struct store *s, sqlite3_stmt *st, int code);
 /* Notes what the database says; -ENOSPC or -EIO. */

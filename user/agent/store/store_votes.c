@@ -4,13 +4,20 @@
 
 #include "store_sql.h"
 
-int store_votes_put(struct store *s, const char *service, const struct ledger_row *row)
+int store_votes_put(struct store *s, const char *service, const struct ledger_row *rows, size_t n)
 {
-	if (!s)
+	int r;
+
+	if (!s || !n)
 		return 0;
-	return store_write(s, "INSERT OR REPLACE INTO votes VALUES(?, ?, ?, ?, ?, ?, ?)", "siiidii", service,
-			   (sqlite3_int64)row->bet, (sqlite3_int64)row->block, (sqlite3_int64)row->epoch, row->w,
-			   (sqlite3_int64)row->canary, (sqlite3_int64)row->stable);
+	r = store_begin_loose(s);
+	if (r)
+		return r;
+	for (size_t i = 0; i < n && !r; i++)
+		r = store_write(s, "INSERT OR REPLACE INTO votes VALUES(?, ?, ?, ?, ?, ?, ?)", "siiidii", service,
+				(sqlite3_int64)rows[i].bet, (sqlite3_int64)rows[i].block, (sqlite3_int64)rows[i].epoch, rows[i].w,
+				(sqlite3_int64)rows[i].canary, (sqlite3_int64)rows[i].stable);
+	return store_end_loose(s, r);
 }
 
 int store_votes_clear(struct store *s, const char *service)

@@ -9,8 +9,8 @@
 #include "../../core/judge/ledger.h"
 #include "store.h"
 
-/* A row of the same bet, block and epoch is replaced. */
-int store_votes_put(struct store *s, const char *service, const struct ledger_row *row);
+/* Rows of the same bet, block and epoch are replaced. */
+int store_votes_put(struct store *s, const char *service, const struct ledger_row *rows, size_t n);
 int store_votes_clear(struct store *s, const char *service);
 /* By bet, then by block. */
 int store_votes(struct store *s, const char *service, void (*fn)(void *arg, const struct ledger_row *row), void *arg);
