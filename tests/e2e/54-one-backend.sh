@@ -18,7 +18,7 @@ service() {
 {
 	service one 80 7000
 	service both 81 7001
-	service then 83 7003
+	service later 83 7003
 	lab_service single 82 7002 "steps: [50, 100], interval: 20s, watch: 0s, minConnections: 20"
 } | perch_config tc
 for port in 7000 7001 7002 7003; do
@@ -27,7 +27,7 @@ done
 lab_spawn s2 "$LAB_DIR/good-7000" "$TOOLS/namesrv" -d 5 v2 7000
 lab_spawn s3 "$LAB_DIR/bad-7000" "$TOOLS/namesrv" -d 5 -x v2 7000
 lab_spawn s2 "$LAB_DIR/good-7003" "$TOOLS/namesrv" -d 5 v2 7003
-THEN=$SPAWNED
+LATER=$SPAWNED
 lab_spawn s3 "$LAB_DIR/bad-7003" "$TOOLS/namesrv" -d 5 -x v2 7003
 lab_spawn s2 "$LAB_DIR/bad-7001" "$TOOLS/namesrv" -d 5 -x v2 7001
 lab_spawn s3 "$LAB_DIR/too-7001" "$TOOLS/namesrv" -d 5 -x v2 7001
@@ -37,7 +37,7 @@ for port in 80 81 82 83; do
 	lab_spawn c "$LAB_DIR/load-$port" "$TOOLS/shortconn" -t 120 -r 60 -j 400 -w 3000 -s 10.1.1.0 -m 2000 "$VIP4" $port
 done
 sleep 3
-for name in one both single then; do
+for name in one both single later; do
 	perch rollout start $name > /dev/null || die "no rollout of $name"
 done
 
@@ -56,7 +56,7 @@ test_one_bad_backend_is_drained_and_the_rollout_holds() {
 	expect is one .blockedBy "one backend, 10.2.0.13:7000, is worse"
 	expect is one '.worst | .backend == "10.2.0.13:7000" and .bad / .of > 0.8 and .logEWithout < 2.3 and (.only | not)' true
 	expect drained one 10.2.0.13:7000
-	expect wait_for 20 alarmed "one then"
+	expect wait_for 20 alarmed "later one"
 	expect is one .weight 50
 	say "one: $(field "$(perch -j status)" '.alarms[] | select(.kind == "one_backend" and .service == "one") | .text')"
 	perch rollout why one > "$LAB_DIR/why"
@@ -85,11 +85,11 @@ test_one_host_alone_cant_be_told_from_its_version() {
 
 # The other one was good at first, so that more has to be seen of it.
 test_when_the_other_proves_bad_too_the_canary_goes_back() {
-	expect wait_for 30 is then .phase Holding
+	expect wait_for 30 is later .phase Holding
 	sleep 5
-	expect is then .phase Holding
-	kill -USR1 "$THEN"
-	goes_back then "^gate (reset|no_response): " 60
+	expect is later .phase Holding
+	kill -USR1 "$LATER"
+	goes_back later "^gate (reset|no_response): " 60
 }
 
 test_it_holds_after_a_crash_of_the_agent_until_a_person_goes_on() {
