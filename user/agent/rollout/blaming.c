@@ -51,18 +51,18 @@ static const char *host_name(const struct agent *a, __u32 id, char text[ADDRESS_
 	return address_port_format(&b->address, b->port, text);
 }
 
-/* The backend by which alone the comparison fails; 0: it does not, or not so. */
-static __u32 one_of(const struct agent *a, const struct service *s, struct compare_worst *ret)
+/* The worst backend of a comparison that fails, and how many the canary has; 0: it
+ * does not fail, or nobody is the worst. */
+static __u32 worst_of(const struct agent *a, const struct service *s, struct compare_worst *ret, unsigned *ret_n)
 {
-	unsigned failed = compare_failed(s->compare);
+	unsigned failed = s->compare ? compare_failed(s->compare) : 0;
 	struct hosts h;
 
 	if (!failed)
 		return 0;
 	hosts_find(a, s, &h);
-	if (h.n < 2 || !compare_worst(s->compare, failed - 1, h.share, ret) || ret->log_e >= log(ENOUGH) || h.at[ret->place] != 1)
-		return 0;
-	return h.id[ret->place];
+	*ret_n = h.n;
+	return compare_worst(s->compare, failed - 1, h.share, ret) && h.at[ret->place] == 1 ? h.id[ret->place] : 0;
 }
 
 /* False: it can't be, as when the others are gone. */
@@ -78,10 +78,11 @@ void blaming_look(struct agent *a, struct service *s)
 {
 	char name[ADDRESS_TEXT];
 	struct compare_worst worst;
-	__u32 id = one_of(a, s, &worst);
+	unsigned n;
+	__u32 id = worst_of(a, s, &worst, &n);
 	const char *gate;
 
-	if (!id || !drained(a, s, id, host_name(a, id, name))) {
+	if (!id || n < 2 || worst.log_e >= log(ENOUGH) || !drained(a, s, id, host_name(a, id, name))) {
 		if (s->one_backend[0])
 			blaming_end(a, s);
 		return;
@@ -104,17 +105,14 @@ void blaming_end(struct agent *a, struct service *s)
 
 json_t *blaming_json(const struct agent *a, const struct service *s)
 {
-	unsigned failed = s->compare ? compare_failed(s->compare) : 0;
 	char name[ADDRESS_TEXT];
 	struct compare_worst w;
-	struct hosts h;
+	unsigned n;
+	__u32 id = worst_of(a, s, &w, &n);
 
-	if (!failed)
+	if (!id)
 		return json_null();
-	hosts_find(a, s, &h);
-	if (!compare_worst(s->compare, failed - 1, h.share, &w) || h.at[w.place] != 1)
-		return json_null();
-	return json_pack("{s:s, s:s, s:b, s:I, s:I, s:o}", "backend", host_name(a, h.id[w.place], name), "gate",
-			 compare_gate_name(failed - 1), "only", h.n == 1, "bad", (json_int_t)w.bad, "of", (json_int_t)w.of,
-			 "logEWithout", h.n == 1 ? json_null() : view_number(w.log_e));
+	return json_pack("{s:s, s:s, s:b, s:I, s:I, s:o}", "backend", host_name(a, id, name), "gate",
+			 compare_gate_name(compare_failed(s->compare) - 1), "only", n == 1, "bad", (json_int_t)w.bad, "of", (json_int_t)w.of,
+			 "logEWithout", n == 1 ? json_null() : view_number(w.log_e));
 }

@@ -168,13 +168,13 @@ void comparing_input(struct service *s, struct rollout_input *in, struct compare
 	in->compare_eta = NAN;
 	if (!s->compare || !s->compare->gates || !service_in_rollout(s) || !policy->n_steps)
 		return;
-	if (!s->one_backend[0] && compare_fails(s->compare, said->fails, sizeof(said->fails)))
-		in->compare_fails = said->fails;
-	off = compare_off(s->compare, said->waits, sizeof(said->waits));
 	if (s->one_backend[0]) {
 		in->outside_waits = s->one_backend;
 		in->outside_holds = true;
+	} else if (compare_fails(s->compare, said->fails, sizeof(said->fails))) {
+		in->compare_fails = said->fails;
 	}
+	off = compare_off(s->compare, said->waits, sizeof(said->waits));
 	if (!off && e && e->warming)
 		warming_up(s, in);
 	else if (off || (in_comparison(s) && !compare_safe(s->compare, &policy->compare, &next, said->waits,
