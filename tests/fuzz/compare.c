@@ -37,12 +37,12 @@ __attribute__((format(printf, 2, 3))) static bool differ(const struct fuzz *z, c
 	return false;
 }
 
-/* A RST in answer is cut to its headers, and a sum that was complete is none
+/* A RST in answer is cut to its headers, what is told of one too big quotes a part, and a sum that was complete is none
  * from then on.  The kernel's test run takes it for one that went wrong, and
  * gives no bytes. */
 static bool is_cut(const struct fuzz *z, const struct input *in, const struct model_outcome *o)
 {
-	bool answer = o->last == PERCH_R_SEVERED || o->last == PERCH_R_STABLE_DOWN;
+	bool answer = o->last == PERCH_R_SEVERED || o->last == PERCH_R_STABLE_DOWN || o->last == PERCH_R_TOO_BIG_TOLD;
 
 	return z->real.verdict == -EBADMSG && in->complete && answer && o->out->length < in->packet->length;
 }
@@ -217,6 +217,15 @@ static bool same_paths(struct fuzz *z)
 	return true;
 }
 
+/* Of what may be told in this second. */
+static bool same_tokens(struct fuzz *z)
+{
+	__u64 real = z->real.lab.datapath.maps.control->too_big_tokens, want = z->model.t.control.too_big_tokens;
+
+	return real == want || differ(z, "tokens of what is too big: %" PRIx64 ", the model says %" PRIx64, (uint64_t)real,
+				      (uint64_t)want);
+}
+
 bool compare_step(struct fuzz *z, const struct input *in, const struct model_outcome *o)
 {
 	bool same = true;
@@ -228,7 +237,7 @@ bool compare_step(struct fuzz *z, const struct input *in, const struct model_out
 		same &= same_set(z, o->set[i]);
 	if (o->backend)
 		same &= same_counters(z, o->backend);
-	return same & same_paths(z) & same_words(z);
+	return same & same_paths(z) & same_tokens(z) & same_words(z);
 }
 
 static bool same_next_hops(struct fuzz *z)

@@ -138,6 +138,9 @@ static void draw_common(struct dice *d, const struct conn *c, struct packet_spec
 	s->tcp_options = dice_one_in(d, 4) ? 4 * dice_roll(d, 11) : 0;
 	s->vlans = dice_one_in(d, 8) ? dice_roll(d, 3) : 0;
 	s->ip_options = dice_one_in(d, 8) ? 8 * (1 + dice_roll(d, 3)) : 0;
+	if (lab_is_v6(&c->client) || !dice_one_in(d, 8))
+		return;
+	s->fragment = 0x8000;	/* none, and may be made some: without DF */
 }
 
 static void from_client(struct fuzz *z, struct conn *c, struct packet_spec *s)
@@ -269,6 +272,8 @@ static void fill_path(struct fuzz *z, struct packet_spec *s)
 
 	header += s->protocol == IPPROTO_TCP ? 20 + s->tcp_options : 8;
 	s->payload = z->real.world.mtu - header - dice_roll(&z->dice, 20);
+	if (dice_one_in(&z->dice, 3))
+		s->payload += 20 + dice_roll(&z->dice, 400);	/* longer */
 	s->vlans = 0;	/* the kernel's route has room for one */
 }
 
@@ -300,8 +305,7 @@ void generate(struct fuzz *z, struct input *in)
 		from_crowd(z, &s);
 	else
 		from_client(z, c, &s);
-	/* not in a tunnel, where it would be too big */
-	full = c->service < 4 && c != &z->conn[FUZZ_CONNS] && s.from_port == (in->from_backend ? c->backend_port : c->client_port) &&
+	full = c != &z->conn[FUZZ_CONNS] && s.from_port == (in->from_backend ? c->backend_port : c->client_port) &&
 	       dice_one_in(d, 64);
 	if (full)
 		fill_path(z, &s);

@@ -68,6 +68,19 @@ static bool has_source(const struct model *m, const struct seen *p)
 	return is_v4(&p->new_address) ? s->tunnel4 : w[0] | w[1] | w[2] | w[3];
 }
 
+/* What fits, if a router on the way of a tunnel has said less; every host takes
+ * 576 and 1280 bytes. */
+static __u32 hop_mtu(const struct model *m, const struct seen *p, __u32 mtu)
+{
+	__u64 path = p->overhead ? m->t.backend[p->flow.backend].path : 0;
+	__u32 least = (p->v6 ? 1280 : 576) + p->overhead, said = perch_path_mtu(path);
+
+	if (!path)
+		return mtu;
+	said = said < least ? least : said;
+	return said < mtu ? said : mtu;
+}
+
 /* A look-up: p->via stays 0 when the neighbour is for the stack to find. */
 static int hop_look_up(struct model *m, struct seen *p)
 {
@@ -84,6 +97,7 @@ static int hop_look_up(struct model *m, struct seen *p)
 	/* TC asks about the whole frame, with room for a tag, once it knows whom */
 	if (m->run->hook == PERCH_HOOK_XDP && size > m->world.mtu)
 		return PERCH_R_TOO_BIG;
+	p->fits = hop_mtu(m, p, mac ? m->world.mtu : ~0u);
 	if (m->run->hook != PERCH_HOOK_XDP && mac && !m->run->gso_size && p->length > m->world.mtu + ETH_HLEN + 4)
 		return PERCH_R_TOO_BIG;
 	/* a MAC leads no further than the link */
@@ -99,33 +113,27 @@ static int hop_look_up(struct model *m, struct seen *p)
 	return ON;
 }
 
-/* What fits, if a router on the way of a tunnel has said less; every host takes
- * 576 and 1280 bytes. */
-static __u32 hop_mtu(const struct model *m, const struct seen *p, __u32 mtu)
+static int hop_fits(const struct model *m, const struct seen *p)
 {
-	__u64 path = p->overhead ? m->t.backend[p->flow.backend].path : 0;
-	__u32 least = (p->v6 ? 1280 : 576) + p->overhead, said = perch_path_mtu(path);
+	__u32 size = p->length - p->ip;
 
-	if (!path)
-		return mtu;
-	said = said < least ? least : said;
-	return said < mtu ? said : mtu;
+	if (m->run->gso_size)	/* of one segment */
+		size = p->ip_length - p->payload + m->run->gso_size;
+	if (size + p->overhead <= p->fits)
+		return ON;
+	/* segments of TCP are cut smaller to make room */
+	return m->run->gso_size > 2 * p->overhead && is_tcp(p) && size <= p->fits ? ON : PERCH_R_TOO_BIG;
 }
 
 /* May it leave by this device as it is? */
-static int hop_device(const struct model *m, const struct seen *p)
+static int hop_device(const struct model *m, struct seen *p)
 {
 	const struct perch_device *d = &m->t.device[perch_via_device(p->via)];
-	__u32 size = p->length - p->ip, mtu = hop_mtu(m, p, d->mtu);
 
+	p->fits = hop_mtu(m, p, d->mtu);
 	if (!d->in_use || (m->run->hook == PERCH_HOOK_XDP && !d->xmit))
 		return PERCH_R_NO_XMIT;
-	if (m->run->gso_size)	/* of one segment */
-		size = p->ip_length - p->payload + m->run->gso_size;
-	if (size + p->overhead <= mtu)
-		return ON;
-	/* segments of TCP are cut smaller to make room */
-	return m->run->gso_size > 2 * p->overhead && is_tcp(p) && size <= mtu ? ON : PERCH_R_TOO_BIG;
+	return hop_fits(m, p);
 }
 
 int hop_find(struct model *m, struct seen *p)
@@ -140,18 +148,24 @@ int hop_find(struct model *m, struct seen *p)
 	return xdp && write_sum_is_pseudo(m, p) ? PERCH_R_NO_CHECKSUM : hop_way(m, p);
 }
 
+/* As it is, whole. */
+static int hop_whole(struct model *m, struct seen *p)
+{
+	int r = p->via ? ON : hop_look_up(m, p);
+
+	if (r != ON || hop_up(p->via))
+		return r;
+	if (p->via)
+		return hop_device(m, p);
+	return m->run->hook == PERCH_HOOK_XDP ? PERCH_R_NO_NEIGHBOUR : hop_fits(m, p);
+}
+
 int hop_way(struct model *m, struct seen *p)
 {
-	int r;
+	int r = m->run->hook == PERCH_HOOK_TC_OUT ? ON : hop_whole(m, p);
 
-	if (m->run->hook == PERCH_HOOK_TC_OUT)
-		return ON;
-	if (!p->via) {
-		r = hop_look_up(m, p);
-		if (r != ON)
-			return r;
-	}
-	if (!p->via)
-		return m->run->hook == PERCH_HOOK_XDP ? PERCH_R_NO_NEIGHBOUR : ON;
-	return hop_up(p->via) ? ON : hop_device(m, p);
+	if (r != PERCH_R_TOO_BIG || !toobig_splits(m, p))
+		return r;
+	p->via = (__u64)PERCH_VIA_STACK << 48;
+	return ON;
 }

@@ -335,8 +335,14 @@ static void settle(struct model *m, const struct seen *p, int reason)
 		o->out = &m->out;
 		leave(m, p, reason);
 		return;
+	case PERCH_R_TOO_BIG_TOLD:
+		o->out = &m->out;
+		o->rewritten = true;
+		o->verdict = MODEL_SEND;
+		return;
 	case PERCH_R_SEVERED_DROP:
 	case PERCH_R_STABLE_DOWN_DROP:
+	case PERCH_R_TOO_BIG_DROP:
 		o->verdict = MODEL_DROP;
 		return;
 	default:
@@ -389,6 +395,8 @@ static int step_packet(struct model *m, struct seen *p, int r)
 		r = PERCH_R_FRAGMENT;
 	if (r == ON)
 		r = hop_find(m, p);
+	if (r == PERCH_R_TOO_BIG)
+		r = toobig_tell(m, p);
 	return r == ON ? carry_out(m, p) : r;
 }
 

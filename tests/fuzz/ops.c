@@ -164,6 +164,7 @@ static int op_age(struct fuzz *z, const struct input *in)
 
 static int op_device(struct fuzz *z, const struct input *in)
 {
+	static const __u32 mtus[] = { 1500, 1500, 1500, 1280, 1400, 600, 576, 68 };
 	struct perch_device *d = maps_of(z)->devices;
 	__u32 ifindex = in->a & 1 ? z->real.lab.client.ifindex : z->real.lab.backend.ifindex;
 	bool on = in->c % 6;
@@ -180,9 +181,17 @@ static int op_device(struct fuzz *z, const struct input *in)
 			maps_of(z)->control->route_generation++;
 			break;
 		default:
+			d[i].mtu = mtus[in->c % 8];
 			break;
 		}
 	}
+	return 0;
+}
+
+/* Of what is told of packets that are too big, this second. */
+static int op_tokens(struct fuzz *z, const struct input *in)
+{
+	maps_of(z)->control->too_big_tokens = lab_now() / 1000000000 << 32 | (in->b % 4 ? 0 : PERCH_TOO_BIG_RATE - in->a % 4);
 	return 0;
 }
 
@@ -396,6 +405,7 @@ static const struct {
 	[OP_POLICY] = { "policy", op_policy },
 	[OP_AGE] = { "age", op_age },
 	[OP_DEVICE] = { "device", op_device },
+	[OP_TOKENS] = { "tokens", op_tokens },
 	[OP_GENERATION] = { "generation", op_generation },
 	[OP_LOCAL] = { "local", op_local },
 	[OP_PIN] = { "pin", op_pin },

@@ -49,6 +49,8 @@ struct seen {
 	__u64 via;		/* 0: not known */
 	__u8 forward;		/* enum perch_forward */
 	__u32 overhead;		/* bytes that a tunnel puts in front */
+	__u32 fits;		/* what its next hop takes of IP, if it is too big for it */
+	bool both;		/* the client's address changes, too */
 
 	/* of an ICMP error: then ends, ports, protocol and number above are those of
 	 * the packet that would answer what it quotes */
@@ -148,6 +150,11 @@ void witness_udp(struct model *m, const struct perch_flow *f);
 bool witness_observed(struct model *m, const struct perch_flow *f);
 void witness_settled(struct model *m, struct perch_flow *f);
 void witness_response(struct model *m, const struct perch_flow *before, struct perch_flow *f, __u32 us);
+
+/* toobig.c: may the stack take it apart on its way?  Else what becomes of it:
+ * the reason. */
+bool toobig_splits(const struct model *m, const struct seen *p);
+int toobig_tell(struct model *m, const struct seen *p);
 
 /* write.c: the bytes that leave. */
 void write_packet(struct model *m, const struct seen *p);
