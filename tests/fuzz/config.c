@@ -115,6 +115,24 @@ static void begin_odd(struct placed_service *s)
 	add_backend(s, 2, lab_backend(true, 11), 8080);
 }
 
+/* Takes fragments, at two addresses. */
+static void begin_pieces(struct placed_service *s)
+{
+	begin_service(s, 7, "pieces");
+	s->observed = false;
+	s->fragments = true;
+	for (unsigned v6 = 0; v6 < 2; v6++) {
+		listen_at(s, v6, 70, 80, IPPROTO_TCP);
+		listen_at(s, v6, 70, 53, IPPROTO_UDP);
+		listen_at(s, v6, 71, 80, IPPROTO_TCP);
+		listen_at(s, v6, 71, 54, IPPROTO_UDP);
+		add_backend(s, 0, lab_backend(v6, 2), 8080);
+		add_backend(s, 0, lab_backend(v6, 13), 8080);
+		add_backend(s, 1, lab_backend(v6, 14), 8080);
+		add_backend(s, 2, lab_backend(v6, 5), 8080);
+	}
+}
+
 /* By MAC, or in tunnels, to backends of either family; one has none. */
 static void begin_one_sided(struct placed_service *s, unsigned id, const char *name, enum perch_forward forward)
 {
@@ -238,6 +256,23 @@ static void clear_tables(struct fuzz *z)
 	}
 }
 
+/* Which listener has an address' fragments matters to nobody: any of its
+ * service's may. */
+static void find_pieces(struct fuzz *z)
+{
+	const struct maps *m = &z->real.lab.datapath.maps;
+
+	z->model.n_pieces = 0;
+	for (__u32 i = 1; i < MODEL_LISTENERS; i++) {
+		const struct perch_listener *l = &m->listeners[i];
+		struct perch_endpoint at = { .address = l->address, .protocol = l->protocol, .fragments = 1 };
+		__u32 id;
+
+		if (l->in_use && !bpf_map_lookup_elem(m->addresses_fd, &at, &id) && id == i && z->model.n_pieces < MODEL_PIECES)
+			z->model.pieces[z->model.n_pieces++] = id;
+	}
+}
+
 static void draw_policies(struct fuzz *z, unsigned service)
 {
 	struct perch_service *s = &z->real.lab.datapath.maps.services[service];
@@ -266,6 +301,7 @@ int config_begin(struct fuzz *z, __u64 seed)
 	begin_one_sided(&z->placed[4], 4, "direct", PERCH_DSR);
 	begin_one_sided(&z->placed[5], 5, "ipip", PERCH_IPIP);
 	begin_one_sided(&z->placed[6], 6, "gue", PERCH_GUE);
+	begin_pieces(&z->placed[7]);
 	z->model.world = z->real.world;
 	clear_choosers(z);
 	clear_locks(z);
@@ -281,6 +317,7 @@ int config_begin(struct fuzz *z, __u64 seed)
 		draw_policies(z, i);
 	}
 	clear_tables(z);
+	find_pieces(z);
 	z->model.n_excluded = 0;
 	for (unsigned v6 = 0; v6 < 2; v6++)
 		z->model.excluded[z->model.n_excluded++] = (struct perch_endpoint){

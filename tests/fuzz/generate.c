@@ -40,17 +40,18 @@ static void draw_listener(struct dice *d, struct conn *c, bool v6)
 	static const __u16 tcp[] = { 80, 80, 81, 8081 }, udp[] = { 53, 54 }, any[] = { 443, 9000, 22, 80 };
 	__u32 host = 10;
 
-	c->service = dice_roll(d, 12);
+	static const __u8 services[] = { 0, 0, 0, 0, 0, 2, 2, 3, 4, 5, 6, 5, 7, 7, 7 };
+
+	c->service = services[dice_roll(d, sizeof(services))];
 	c->protocol = dice_one_in(d, 3) ? IPPROTO_UDP : IPPROTO_TCP;
-	if (c->service < 5) {
+	if (c->service == 0) {
 		c->service = v6;
 		c->port = c->protocol == IPPROTO_TCP ? tcp[dice_roll(d, 4)] : udp[dice_roll(d, 2)];
 		host += c->protocol == IPPROTO_TCP && c->port == 80 && dice_one_in(d, 2);
 	} else {
-		c->service = c->service < 7 ? 2 : c->service < 8 ? 3 : c->service < 11 ? c->service - 4 : 4 + dice_roll(d, 3);
-		host = 10 * c->service;
-		c->port = c->protocol == IPPROTO_UDP ? 53 : c->service > 2 ? 80 + (c->service > 3 && dice_one_in(d, 2)) :
-								 any[dice_roll(d, 4)];
+		host = 10 * c->service + (c->service == 7 && dice_one_in(d, 2));
+		c->port = c->protocol == IPPROTO_UDP ? 53 + (host == 71) : c->service == 2 ? any[dice_roll(d, 4)] :
+			  80 + (c->service > 3 && c->service < 7 && dice_one_in(d, 2));
 	}
 	c->listener = v6 ? (struct perch_address){ { htonl(0x20010db8), 0, 0, htonl(host) } } :
 			   (struct perch_address){ { 0, 0, htonl(0xffff), htonl(0xc0000200 + host) } };
@@ -126,6 +127,15 @@ static __u16 draw_payload(struct dice *d)
 	return sizes[dice_roll(d, 8)];
 }
 
+/* The first, one in the middle, or the last. */
+static void draw_piece(struct dice *d, bool v6, struct packet_spec *s)
+{
+	__u32 at = dice_one_in(d, 3) ? 0 : 1 + dice_roll(d, 100);
+	bool more = !at || dice_one_in(d, 2);
+
+	s->fragment = v6 ? at << 3 | more : at | (more ? 0x2000 : 0);
+}
+
 static void draw_common(struct dice *d, const struct conn *c, struct packet_spec *s)
 {
 	s->protocol = c->protocol;
@@ -138,9 +148,10 @@ static void draw_common(struct dice *d, const struct conn *c, struct packet_spec
 	s->tcp_options = dice_one_in(d, 4) ? 4 * dice_roll(d, 11) : 0;
 	s->vlans = dice_one_in(d, 8) ? dice_roll(d, 3) : 0;
 	s->ip_options = dice_one_in(d, 8) ? 8 * (1 + dice_roll(d, 3)) : 0;
-	if (lab_is_v6(&c->client) || !dice_one_in(d, 8))
-		return;
-	s->fragment = 0x8000;	/* none, and may be made some: without DF */
+	if (c->service == 7 && !dice_one_in(d, 3))
+		draw_piece(d, lab_is_v6(&c->client), s);
+	else if (!lab_is_v6(&c->client) && dice_one_in(d, 8))
+		s->fragment = 0x8000;	/* none, and may be made some: without DF */
 }
 
 static void from_client(struct fuzz *z, struct conn *c, struct packet_spec *s)

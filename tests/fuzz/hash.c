@@ -56,12 +56,13 @@ static __u64 pair(const struct perch_address *a, unsigned i)
 	return a->word[i] | (__u64)a->word[i + 1] << 32;
 }
 
-/* By client: IPv4's address, IPv6's /64.  By connection: all of the tuple. */
+/* By client: IPv4's address, IPv6's /64.  By connection: all of the tuple, or of
+ * its addresses where fragments are taken. */
 __u64 hash_connection(const struct model *m, const struct seen *p, __u8 affinity)
 {
 	const __u64 word[5] = {
 		pair(&p->source, 0), pair(&p->source, 2), pair(&p->destination, 0), pair(&p->destination, 2),
-		(__u64)p->protocol << 32 | (__u64)p->destination_port << 16 | p->source_port,
+		m->t.service[p->service].fragments ? 0 : (__u64)p->protocol << 32 | (__u64)p->destination_port << 16 | p->source_port,
 	};
 	const __u64 client[2] = { word[0], p->v6 ? 0 : word[1] };
 

@@ -145,7 +145,7 @@ int hop_find(struct model *m, struct seen *p)
 
 		return !xdp || (device && m->t.device[device].xmit) ? ON : PERCH_R_NO_XMIT;
 	}
-	return xdp && write_sum_is_pseudo(m, p) ? PERCH_R_NO_CHECKSUM : hop_way(m, p);
+	return xdp && !p->first && !p->later && write_sum_is_pseudo(m, p) ? PERCH_R_NO_CHECKSUM : hop_way(m, p);
 }
 
 /* As it is, whole. */

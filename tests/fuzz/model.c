@@ -65,7 +65,7 @@ static bool begins_anew(const struct seen *p)
 static void aim(struct model *m, struct seen *p)
 {
 	const struct perch_backend *k = &m->t.backend[p->flow.backend];
-	bool settled = p->class == PERCH_TCP || p->class == PERCH_UDP || p->class == PERCH_CLOSING;
+	bool settled = p->class == PERCH_TCP || p->class == PERCH_UDP || p->class == PERCH_CLOSING || p->class == PERCH_FRAGMENTS;
 
 	p->forward = k->forward;
 	p->overhead = !perch_tunnels(k->forward) ? 0 :
@@ -94,8 +94,11 @@ static struct perch_listener *listener_at(struct model *m, const struct seen *p,
  * that are excluded. */
 static struct perch_listener *listener_of(struct model *m, const struct seen *p)
 {
-	struct perch_listener *l = listener_at(m, p, p->destination_port);
+	struct perch_listener *l;
 
+	if (p->later)
+		return pieces_listener(m, &p->destination, p->protocol);
+	l = listener_at(m, p, p->destination_port);
 	for (unsigned i = 0; !l && i < m->n_excluded; i++) {
 		const struct perch_endpoint *e = &m->excluded[i];
 
@@ -118,6 +121,8 @@ static void new_flow(struct model *m, struct seen *p)
 	};
 	p->flow.translated = 0;
 	p->flow.via = 0;
+	p->flow.created = 0;	/* as any clock; the entry gets its own */
+	p->flow.request_at = p->payload;
 	p->flow.client_next = !is_tcp(p) ? 0 : p->flags & TCP_SYN ? p->seq + 1 : states_end(p);
 	p->flow.backend_next = 0;
 	p->flow.flags = flags;
@@ -141,7 +146,7 @@ static int find_new(struct model *m, struct seen *p)
 	if (p->flow.backend >= MODEL_BACKENDS)
 		return PERCH_R_NO_BACKEND;
 	if (!p->flow.backend) {
-		if (!is_tcp(p) || (p->flags & TCP_RST))
+		if (!is_tcp(p) || (p->flags & TCP_RST) || p->later)
 			return PERCH_R_STABLE_DOWN_DROP;
 		p->answer = true;
 		return ON;
@@ -163,7 +168,7 @@ static int find_forward(struct model *m, struct seen *p)
 	struct slot s;
 	__u8 state;
 
-	p->place = model_place(m, &p->source, p->source_port, p->protocol);
+	p->place = model_place(m, &p->source, p->source_port, key_protocol(p));
 	s = table_forward(m, p);
 	if (!s.set)
 		return find_new(m, p);
@@ -174,7 +179,7 @@ static int find_forward(struct model *m, struct seen *p)
 	if (tag_expired(m, *slot_tag(s)))
 		return find_new(m, p);
 	if (is_severed(m, &p->flow) && !is_last_word(m, p)) {
-		if (!is_tcp(p) || is_only_syn(p))
+		if (!is_tcp(p) || is_only_syn(p) || p->later)
 			return find_new(m, p);
 		p->at = s;
 		p->answer = true;
@@ -193,7 +198,7 @@ static int find_reply(struct model *m, struct seen *p)
 	struct slot s;
 
 	p->reply = true;
-	p->place = model_place(m, &p->destination, p->destination_port, p->protocol);
+	p->place = model_place(m, &p->destination, p->destination_port, key_protocol(p));
 	s = table_reply(m, p);
 	if (!s.set)
 		return PERCH_R_NOT_OUR_REPLY;
@@ -203,7 +208,7 @@ static int find_reply(struct model *m, struct seen *p)
 	p->flow = *slot_flow(s);
 	p->class = perch_tag_class(*slot_tag(s));
 	if (is_severed(m, &p->flow)) {
-		if (!is_tcp(p))
+		if (!is_tcp(p) || p->later)
 			return PERCH_R_SEVERED_DROP;
 		p->at = s;
 		p->answer = true;
@@ -228,6 +233,8 @@ static int find(struct model *m, struct seen *p)
 		r = find_forward(m, p);
 	if (r != ON && p->from_backend)
 		r = find_reply(m, p);
+	if (p->first || p->later)
+		r = pieces_taken(m, p, r);
 	if (r == ON && !p->answer && p->ttl <= 1 && m->run->hook != PERCH_HOOK_TC_OUT && !hop_up(p->via))
 		r = PERCH_R_TTL;
 	return r;
@@ -253,13 +260,15 @@ static int begin(struct model *m, struct seen *p)
 	bool keeps = is_tcp(p) && (p->flags & TCP_RST);	/* a RST begins nothing */
 	enum entered entered = ENTERED_NOT_FULL;
 
+	if (p->later)
+		return PERCH_R_UNLEARNED;	/* without ports it begins nothing */
 	choose_tell(m, p);
 	if (keeps)
 		return PERCH_R_UNLEARNED;
 	p->flow.flags |= hop_up(p->via) ? PERCH_FLOW_UP : 0;
-	p->flow.request_at = p->payload;	/* as any clock; the entry gets its own */
 	entered = table_enter(m, p);
 	if (entered == ENTERED) {
+		p->flow = *slot_flow(p->at);
 		m->counters[p->flow.backend].opened++;
 		if (!is_tcp(p))
 			witness_udp(m, slot_flow(p->at));
@@ -280,13 +289,18 @@ static int carry_out(struct model *m, struct seen *p)
 	if (p->answer)
 		return p->at.set ? end(m, p) : PERCH_R_STABLE_DOWN;
 	if (p->at.set) {
-		states_follow(m, p);
+		if (p->later)
+			pieces_follow(m, p);
+		else
+			states_follow(m, p);
 		reason = p->reply ? PERCH_R_REPLY : PERCH_R_FORWARDED;
 	} else {
 		reason = begin(m, p);
 	}
 	c->packets += p->segments;
 	c->bytes += p->length;
+	if (reason == PERCH_R_NEW || p->first)
+		pieces_expect(m, p);
 	return reason;
 }
 
@@ -390,9 +404,6 @@ static int step_packet(struct model *m, struct seen *p, int r)
 {
 	if (r == UNDERSTOOD)
 		r = find(m, p);
-	/* whose service is known; no service takes them here */
-	if (p->first && p->service != PERCH_NO_SERVICE)
-		r = PERCH_R_FRAGMENT;
 	if (r == ON)
 		r = hop_find(m, p);
 	if (r == PERCH_R_TOO_BIG)

@@ -19,7 +19,7 @@
 #include "../prog/packet.h"
 #include "../../user/datapath/datapath.h"
 
-#define MODEL_SERVICES 7	/* the tables' first, which the fuzzer uses */
+#define MODEL_SERVICES 8	/* the tables' first, which the fuzzer uses */
 #define MODEL_VERSIONS (MODEL_SERVICES * PERCH_SLOTS)
 #define MODEL_BACKENDS 256	/* sizes that the datapath was loaded with */
 #define MODEL_LISTENERS 256
@@ -27,6 +27,7 @@
 #define MODEL_RULES 32
 #define MODEL_CHOICES 64	/* hosts of a route */
 #define MODEL_EXCLUDED 8
+#define MODEL_PIECES 16	/* listeners to which later fragments go */
 
 enum model_verdict { MODEL_PASS, MODEL_DROP, MODEL_SEND };
 
@@ -50,7 +51,7 @@ struct model_outcome {
 	enum perch_reason last;	/* what it left by */
 	__u32 backend;		/* whose counters may have moved; 0: none */
 	__be16 alias;		/* the port that was drawn for one; 0: none was */
-	__u32 set[4];		/* sets of the table it may have touched */
+	__u32 set[8];		/* sets of the table it may have touched */
 	unsigned sets;
 	bool rewritten;
 	bool unsure;		/* a deadline passed while it ran: either is right */
@@ -110,6 +111,8 @@ struct model {
 	/* what is in no mapped table */
 	struct perch_endpoint excluded[MODEL_EXCLUDED];
 	unsigned n_excluded;
+	__u32 pieces[MODEL_PIECES];	/* ids of listeners */
+	unsigned n_pieces;
 	struct model_pin pin[MODEL_PINS];
 	unsigned pins;
 	struct model_prefix rule[MODEL_RULES];

@@ -20,7 +20,7 @@ struct seen {
 	bool v6;
 	__u32 ip, transport;	/* offsets */
 	__u32 tags;		/* of VLANs, in front of ip */
-	bool first, later;	/* a fragment */
+	bool first, later;	/* a fragment; a later one has no ports */
 	__u32 ip_length;	/* as the header says */
 	__u32 length;		/* of the frame */
 	__u32 segments;
@@ -70,6 +70,12 @@ static inline bool is_v4(const struct perch_address *a)
 	const __u8 *b = (const __u8 *)a;
 
 	return !a->word[0] && !a->word[1] && !b[8] && !b[9] && b[10] == 0xff && b[11] == 0xff;
+}
+
+/* What the table knows it by. */
+static inline __u8 key_protocol(const struct seen *p)
+{
+	return p->protocol | (p->later ? PERCH_KEY_FRAGMENTS : 0);
 }
 
 static inline bool is_tcp(const struct seen *p)
@@ -127,6 +133,16 @@ void table_touch_alias(struct model *m, struct slot s, __u32 class);
 enum entered { ENTERED, ENTERED_NOT_FULL, ENTERED_NOT_BUSY, ENTERED_NOT_ALIAS };
 /* Enter p->flow; ENTERED: p->at. */
 enum entered table_enter(struct model *m, struct seen *p);
+/* Leave an entry for the fragments of p's flow, or refresh the one that is there. */
+enum entered table_leave(struct model *m, const struct perch_flow *f);
+
+/* pieces.c: fragments.  `reason`, or what speaks against it. */
+int pieces_taken(const struct model *m, const struct seen *p, int reason);
+/* Where those without ports go to; NULL: nobody takes them. */
+struct perch_listener *pieces_listener(struct model *m, const struct perch_address *address, __u8 protocol);
+/* A later one goes by its entry; p's own are to be expected. */
+void pieces_follow(struct model *m, struct seen *p);
+void pieces_expect(struct model *m, const struct seen *p);
 
 /* hop.c: ON, or the reason to pass it. */
 int hop_find(struct model *m, struct seen *p);

@@ -50,6 +50,7 @@ static int read_later(struct seen *p)
 
 	if (p->transport - p->ip > p->ip_length)
 		return PERCH_R_MALFORMED;
+	p->payload = p->ip_length - (p->transport - p->ip);
 	return read_ports(p, none);
 }
 
@@ -227,7 +228,5 @@ int read_packet(struct model *m, struct seen *p)
 	reason = p->v6 ? read_v6(r, p) : read_v4(r, p);
 	if (!ours)
 		return reason == PERCH_R_PROTOCOL ? reason : PERCH_R_NOT_OURS;
-	if (reason == UNDERSTOOD && p->later)
-		return PERCH_R_FRAGMENT;
 	return reason;
 }

@@ -57,7 +57,7 @@ struct slot table_forward(struct model *m, const struct seen *p)
 		struct slot s = place_slot(m, &p->place, i);
 		const struct perch_flow_key *k = &slot_flow(s)->key;
 
-		if (is_at(s, &p->place) && same_client(k, &p->source, p->source_port, p->protocol) && !k->alias &&
+		if (is_at(s, &p->place) && same_client(k, &p->source, p->source_port, key_protocol(p)) && !k->alias &&
 		    k->port == p->destination_port && k->listener < MODEL_LISTENERS &&
 		    same_address(&m->t.listener[k->listener].address, &p->destination))
 			return s;
@@ -71,14 +71,14 @@ static bool leads_reply(struct model *m, struct slot s, const struct seen *p)
 {
 	const struct perch_flow *f = slot_flow(s);
 
-	if (!is_at(s, &p->place) || !same_client(&f->key, &p->destination, p->destination_port, p->protocol))
+	if (!is_at(s, &p->place) || !same_client(&f->key, &p->destination, p->destination_port, key_protocol(p)))
 		return false;
 	if (f->translated && !f->key.alias)
 		return false;	/* there the backend knows another port */
 	if (perch_one_sided(m->t.backend[f->backend % MODEL_BACKENDS].forward))
 		return false;	/* its replies come from the listener's address */
 	return f->backend < MODEL_BACKENDS && same_address(&m->t.backend[f->backend].address, &p->source) &&
-	       backend_port(m, f) == p->source_port;
+	       (p->later || backend_port(m, f) == p->source_port);
 }
 
 /* The flow that an alias stands for: the one whose port towards the backend is
@@ -249,8 +249,9 @@ static void fill(struct model *m, struct slot s, const struct model_place *at, c
 	if (is_going_on(old))
 		flow_over(m, lapsed.backend);
 	*slot_flow(s) = *f;
-	slot_flow(s)->created = told_created(m, s);
-	if (f->request_at)
+	if (!f->created)
+		slot_flow(s)->created = told_created(m, s);
+	if (!f->created && f->request_at)
 		slot_flow(s)->request_at = slot_flow(s)->created >> 10 | 1;
 	*slot_tag(s) = perch_tag(at->fingerprint, perch_tag_generation(old) + 1, class, m->now);
 	touched(m, s.set);
@@ -384,6 +385,43 @@ enum entered table_enter(struct model *m, struct seen *p)
 		return ENTERED_NOT_FULL;
 	fill(m, s, &p->place, &p->flow, class);
 	p->at = s;
+	return ENTERED;
+}
+
+static struct slot table_exact(struct model *m, const struct model_place *at, const struct perch_flow_key *key)
+{
+	for (unsigned i = 0; i < WAYS; i++) {
+		struct slot s = place_slot(m, at, i);
+
+		if (is_at(s, at) && !memcmp(&slot_flow(s)->key, key, sizeof(*key)))
+			return s;
+	}
+	return (struct slot){ NULL, 0 };
+}
+
+enum entered table_leave(struct model *m, const struct perch_flow *f)
+{
+	struct model_place at = model_place(m, &f->key.client, 0, f->key.protocol);
+	struct slot s = table_exact(m, &at, &f->key);
+
+	touched(m, &m->sets[at.set[0]]);
+	touched(m, &m->sets[at.set[1]]);
+	if (s.set && !tag_expired(m, *slot_tag(s)) && slot_flow(s)->backend == f->backend &&
+	    (slot_flow(s)->flags & PERCH_FLOW_UP) == f->flags) {
+		__u64 created = f->created ? f->created : told_created(m, s);
+
+		table_touch(m, s, PERCH_FRAGMENTS);
+		if (slot_flow(s)->created < created)	/* not severed with those before */
+			slot_flow(s)->created = created;
+		return ENTERED;
+	}
+	if (m->locked[at.stripe])
+		return ENTERED_NOT_BUSY;
+	if (!s.set)
+		s = table_victim(m, &at);
+	if (!s.set)
+		return ENTERED_NOT_FULL;
+	fill(m, s, &at, f, PERCH_FRAGMENTS);
 	return ENTERED;
 }
 

@@ -182,12 +182,13 @@ void write_packet(struct model *m, const struct seen *p)
 		return;
 	}
 	copy_in(m);
-	if (!is_tcp(p) && !get16(check))
+	if (p->later || (!is_tcp(p) && !get16(check)))
 		check = NULL;	/* RFC 768: none */
 	replace_address(ip + at, p->v6 ? (const void *)&p->new_address : &p->new_address.word[3], p->v6 ? 16 : 4,
 			p->v6 ? NULL : ip + 10, check);
-	replace_address(t + (p->reply ? 0 : 2), &p->new_port, 2, NULL, check);
-	if (p->client_port)
+	if (!p->later)
+		replace_address(t + (p->reply ? 0 : 2), &p->new_port, 2, NULL, check);
+	if (p->client_port && !p->later)
 		replace_address(t + (p->reply ? 2 : 0), &p->client_port, 2, NULL, check);
 	if (check && !is_tcp(p) && !get16(check))
 		put16(check, 0xffff);
