@@ -106,7 +106,7 @@ static __always_inline u32 unpack_look(void *data, void *end, struct packet *p, 
 	in->at = unpack_offset(p);
 	at = header_at(data, in->at);
 	room = p->ip_length - (in->at - p->ip);
-	if (at + 1 > (u8 *)end)
+	if (at + 1 > (u8 *)end || room > p->ip_length)	/* it wrapped: there is none */
 		return PERCH_R_NOT_UNPACKED;
 	/* variants of GUE are told apart by the two bits that are 01 in both
 	 * versions of IP */

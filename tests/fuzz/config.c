@@ -100,13 +100,17 @@ static void begin_any(struct placed_service *s)
 	s->n_exclude = 1;
 }
 
-/* Backends of the others, some that nobody reaches, a canary without IPv6. */
+/* Backends of the others, some that nobody reaches, a canary without IPv6; and a
+ * listener at this host's own address. */
 static void begin_odd(struct placed_service *s)
 {
 	begin_service(s, 3, "odd");
 	for (unsigned v6 = 0; v6 < 2; v6++) {
 		listen_at(s, v6, 30, 80, IPPROTO_TCP);
 		listen_at(s, v6, 30, 53, IPPROTO_UDP);
+		text[s->id].listen[s->n_listen++] = (struct perch_endpoint){
+			.address = lab_backend(v6, 1), .port = htons(82), .protocol = IPPROTO_TCP,
+		};
 		add_backend(s, 0, lab_backend(v6, 2), 8080);
 		add_backend(s, 0, lab_backend(v6, 200), 8080);	/* no neighbour */
 		add_backend(s, 0, address(v6, 0x99), 8080);	/* no route */
@@ -245,7 +249,7 @@ static void clear_tables(struct fuzz *z)
 	}
 	for (unsigned i = 1; i < PERCH_DEVICES; i++)
 		if (m->devices[i].in_use) {
-			m->devices[i].xmit = m->devices[i].attached = 1;
+			m->devices[i].xmit = m->devices[i].attached = m->devices[i].decap = 1;
 			m->devices[i].mtu = z->model.world.mtu;
 		}
 	for (unsigned i = 0; i < PERCH_OBSERVED; i++) {
@@ -270,6 +274,17 @@ static void find_pieces(struct fuzz *z)
 
 		if (l->in_use && !bpf_map_lookup_elem(m->addresses_fd, &at, &id) && id == i && z->model.n_pieces < MODEL_PIECES)
 			z->model.pieces[z->model.n_pieces++] = id;
+	}
+}
+
+static void find_locals(struct fuzz *z)
+{
+	struct perch_address key, *at = NULL;
+
+	z->model.n_local = 0;
+	while (!bpf_map_get_next_key(z->real.lab.datapath.maps.locals_fd, at, &key) && z->model.n_local < MODEL_LOCALS) {
+		z->model.local[z->model.n_local++] = key;
+		at = &key;
 	}
 }
 
@@ -318,6 +333,7 @@ int config_begin(struct fuzz *z, __u64 seed)
 	}
 	clear_tables(z);
 	find_pieces(z);
+	find_locals(z);
 	z->model.n_excluded = 0;
 	for (unsigned v6 = 0; v6 < 2; v6++)
 		z->model.excluded[z->model.n_excluded++] = (struct perch_endpoint){

@@ -116,6 +116,9 @@ void mutate(struct dice *d, struct input *in);
 /* errors.c: an ICMP error about a connection. */
 void errors_draw(struct fuzz *z, const struct conn *c, struct input *in);
 
+/* wraps.c: a packet in a tunnel that ends here, or seems to. */
+void wraps_draw(struct fuzz *z, const struct conn *c, struct input *in);
+
 /* compare.c: true when both agree; z->report is told what does not. */
 bool compare_step(struct fuzz *z, const struct input *in, const struct model_outcome *o);
 bool compare_all(struct fuzz *z);

@@ -53,6 +53,11 @@ static void draw_listener(struct dice *d, struct conn *c, bool v6)
 		c->port = c->protocol == IPPROTO_UDP ? 53 + (host == 71) : c->service == 2 ? any[dice_roll(d, 4)] :
 			  80 + (c->service > 3 && c->service < 7 && dice_one_in(d, 2));
 	}
+	if (c->service == 3 && c->protocol == IPPROTO_TCP && dice_one_in(d, 2)) {
+		c->listener = lab_backend(v6, 1);
+		c->port = 82;
+		return;
+	}
 	c->listener = v6 ? (struct perch_address){ { htonl(0x20010db8), 0, 0, htonl(host) } } :
 			   (struct perch_address){ { 0, 0, htonl(0xffff), htonl(0xc0000200 + host) } };
 }
@@ -321,7 +326,10 @@ void generate(struct fuzz *z, struct input *in)
 	if (full)
 		fill_path(z, &s);
 	draw_way(z, in);
-	if (c != &z->conn[FUZZ_CONNS] && dice_one_in(d, 16)) {
+	if (in->hook != PERCH_HOOK_TC_OUT && dice_one_in(d, 32)) {
+		wraps_draw(z, c, in);
+		in->gso_size = in->gso_segs = 0;
+	} else if (c != &z->conn[FUZZ_CONNS] && dice_one_in(d, 16)) {
 		errors_draw(z, c, in);
 		in->gso_size = in->gso_segs = 0;
 		in->hook = !in->from_backend && in->hook == PERCH_HOOK_TC_OUT ? PERCH_HOOK_TC_IN : in->hook;

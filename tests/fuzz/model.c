@@ -92,7 +92,7 @@ static struct perch_listener *listener_at(struct model *m, const struct seen *p,
 
 /* Where p goes to: this port's listener, else that of every port but those
  * that are excluded. */
-static struct perch_listener *listener_of(struct model *m, const struct seen *p)
+struct perch_listener *listener_of(struct model *m, const struct seen *p)
 {
 	struct perch_listener *l;
 
@@ -349,6 +349,10 @@ static void settle(struct model *m, const struct seen *p, int reason)
 		o->out = &m->out;
 		leave(m, p, reason);
 		return;
+	case PERCH_R_UNPACKED:
+		o->out = &m->out;
+		o->rewritten = true;
+		return;
 	case PERCH_R_TOO_BIG_TOLD:
 		o->out = &m->out;
 		o->rewritten = true;
@@ -419,7 +423,7 @@ const struct model_outcome *model_step(struct model *m, const struct model_run *
 	m->run = run;
 	m->outcome = (struct model_outcome){ .out = run->in, .hook = run->hook };
 	r = read_packet(m, &p);
-	r = r == PERCH_R_PROTOCOL && read_is_icmp(&p) ? step_error(m, &p) : step_packet(m, &p, r);
+	r = r == PERCH_R_PROTOCOL && read_is_icmp(&p) ? step_error(m, &p) : unpack(m, &p, step_packet(m, &p, r));
 	settle(m, &p, r);
 	return &m->outcome;
 }

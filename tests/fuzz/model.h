@@ -27,6 +27,7 @@
 #define MODEL_RULES 32
 #define MODEL_CHOICES 64	/* hosts of a route */
 #define MODEL_EXCLUDED 8
+#define MODEL_LOCALS 16
 #define MODEL_PIECES 16	/* listeners to which later fragments go */
 
 enum model_verdict { MODEL_PASS, MODEL_DROP, MODEL_SEND };
@@ -113,6 +114,8 @@ struct model {
 	unsigned n_excluded;
 	__u32 pieces[MODEL_PIECES];	/* ids of listeners */
 	unsigned n_pieces;
+	struct perch_address local[MODEL_LOCALS];	/* of this host */
+	unsigned n_local;
 	struct model_pin pin[MODEL_PINS];
 	unsigned pins;
 	struct model_prefix rule[MODEL_RULES];

@@ -172,13 +172,16 @@ static int op_device(struct fuzz *z, const struct input *in)
 	for (__u32 i = 1; i < PERCH_DEVICES; i++) {
 		if (!d[i].in_use || d[i].ifindex != ifindex)
 			continue;
-		switch (in->b % 3) {
+		switch (in->b % 4) {
 		case 0:
 			d[i].xmit = on;
 			break;
 		case 1:
 			d[i].attached = on;
 			maps_of(z)->control->route_generation++;
+			break;
+		case 2:
+			d[i].decap = on;
 			break;
 		default:
 			d[i].mtu = mtus[in->c % 8];

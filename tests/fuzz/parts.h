@@ -98,6 +98,8 @@ void count(struct model *m, enum perch_reason reason);
 void touched(struct model *m, const struct perch_flow_set *set);
 /* Had `when` come, when the program looked?  or: at `when` itself, too. */
 bool is_past(struct model *m, __u64 when, bool or_now);
+/* Where p goes to; NULL: nobody's. */
+struct perch_listener *listener_of(struct model *m, const struct seen *p);
 
 /* read.c: UNDERSTOOD, or the reason to pass it. */
 int read_packet(struct model *m, struct seen *p);
@@ -166,6 +168,10 @@ void witness_udp(struct model *m, const struct perch_flow *f);
 bool witness_observed(struct model *m, const struct perch_flow *f);
 void witness_settled(struct model *m, struct perch_flow *f);
 void witness_response(struct model *m, const struct perch_flow *before, struct perch_flow *f, __u32 us);
+
+/* unpack.c: what passes for this reason comes out of its tunnel, if that ends
+ * here: the reason. */
+int unpack(struct model *m, const struct seen *p, int reason);
 
 /* toobig.c: may the stack take it apart on its way?  Else what becomes of it:
  * the reason. */

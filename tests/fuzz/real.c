@@ -146,6 +146,7 @@ static int load_again(struct lab *lab, char *why)
 		return err;
 	routes_attached(lab->routes, "c0", true);
 	routes_attached(lab->routes, "b0", true);
+	routes_unpack(lab->routes, "c0", true);
 	return 0;
 }
 

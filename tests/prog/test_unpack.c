@@ -132,6 +132,20 @@ static void test_unpack_leaves_what_is_damaged(void **state)
 	}
 }
 
+/* The outer header says that all ends before what is inside. */
+static void test_unpack_leaves_what_has_no_room(void **state)
+{
+	static struct wrapped w;
+
+	for (unsigned inner_v6 = 0; inner_v6 < 2; inner_v6++)
+		for (unsigned length = 0; length < 20; length += 19) {
+			prepare(&w, *state, false, inner_v6, false);
+			w.whole.byte[ETH_HLEN + 2] = 0;
+			w.whole.byte[ETH_HLEN + 3] = length;
+			assert_untouched(*state, &w, PERCH_R_NOT_UNPACKED);
+		}
+}
+
 static void test_unpack_leaves_fragments(void **state)
 {
 	static struct wrapped w;
@@ -221,6 +235,7 @@ int main(void)
 		unpack_test(test_unpack_keeps_a_complete_checksum_complete),
 		unpack_test(test_unpack_leaves_what_is_for_others),
 		unpack_test(test_unpack_leaves_what_is_damaged),
+		unpack_test(test_unpack_leaves_what_has_no_room),
 		unpack_test(test_unpack_leaves_fragments),
 		unpack_test(test_unpack_is_for_its_interface_alone),
 		unpack_test(test_unpack_costs_nothing_when_it_is_off),
