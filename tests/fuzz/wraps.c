@@ -2,6 +2,7 @@
 /* Packets in tunnels that come to the fuzzer's host: for it, for others, and
  * for its listeners. */
 #include <arpa/inet.h>
+#include <linux/if_ether.h>
 #include <netinet/in.h>
 #include <string.h>
 
@@ -16,6 +17,21 @@ static struct perch_address draw_end(struct dice *d, bool v6, const struct perch
 	if (n == 0 && lab_is_v6(listener) == v6)
 		return *listener;
 	return lab_backend(v6, n == 1 ? 3 : 1);
+}
+
+/* The first of several, or one that ends before it begins. */
+static void spoil(struct dice *d, struct packet *p)
+{
+	__u8 *ip = p->byte + ETH_HLEN;
+
+	if (ip[0] >> 4 != 4 || !dice_one_in(d, 8))
+		return;
+	if (dice_one_in(d, 2)) {
+		ip[6] = 0x20;
+	} else {
+		ip[2] = 0;
+		ip[3] = dice_roll(d, 60);
+	}
 }
 
 void wraps_draw(struct fuzz *z, const struct conn *c, struct input *in)
@@ -44,4 +60,5 @@ void wraps_draw(struct fuzz *z, const struct conn *c, struct input *in)
 	memcpy(s.to_mac, in->from_backend ? z->real.lab.backend.mac : z->real.lab.client.mac, 6);
 	packet_build(&inner, &s);
 	outer_build(in->packet, &o, &inner);
+	spoil(d, in->packet);
 }
