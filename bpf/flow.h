@@ -245,15 +245,17 @@ static long flow_follow_way(u32 i, struct flow_search *s)
 }
 
 /* From the alias in p to the flow it stands for, copied into p: 1 or 0, and
- * then that has ended, or has another port by now. */
+ * then that has ended, or has another port or source by now. */
 GLOBAL int flow_follow(struct packet *p)
 {
 	struct flow_search s = { .p = p };
 	__be16 port;
 	u16 backend;
+	u32 source;
 
 	if (!p)
 		return 0;
+	source = perch_flow_source(p->flow.flags);
 	port = p->flow.key.client_port;
 	backend = p->flow.backend;
 	p->alias_set = p->found_set;
@@ -265,7 +267,8 @@ GLOBAL int flow_follow(struct packet *p)
 	p->flow.key.alias = PERCH_NO_ALIAS;
 	flow_place(p);
 	bpf_loop(2 * PERCH_WAYS, flow_follow_way, &s, 0);
-	return s.result == FLOW_HIT && flow_copy(p) && p->flow.translated == port && p->flow.backend == backend;
+	return s.result == FLOW_HIT && flow_copy(p) && p->flow.translated == port && p->flow.backend == backend &&
+	       perch_flow_source(p->flow.flags) == source;
 }
 
 /* Last seen and class of the alias that p was found by or has just entered;

@@ -18,6 +18,7 @@
 #define PERCH_BPF_SOURCE_H
 
 #include "enter.h"
+#include "evidence.h"
 
 #define SOURCE_PROBES 128	/* of eight ports each */
 #define SOURCE_TRIES 4		/* when another CPU was faster */
@@ -153,7 +154,7 @@ static __always_inline void source_alias(struct packet *p, const struct perch_so
 	p->flow.translated = p->spare.key.client_port;
 	p->flow.owner = p->spare.key.client;
 	p->flow.via = 0;
-	p->flow.flags = 0;
+	p->flow.flags = PERCH_FLOW_SOURCE * (u32)(p->source_number & (PERCH_SOURCES - 1));
 	source_place(p, &p->new_address, p->new_port);
 }
 
@@ -276,7 +277,7 @@ static __always_inline bool source_end_owner(struct packet *p)
 	if (flow_counts(class))
 		flow_ended(p->flow.backend);
 	if (unlikely(flow_unanswered(p->tag, p->flow.flags, p->now)))
-		p->lapsed = p->flow;
+		evidence_connect_failed(&p->flow);
 	return true;
 }
 

@@ -291,23 +291,13 @@ static __always_inline int steer_reply(struct packet *p)
  * PERCH_R_NOT_OURS: it is none. */
 GLOBAL int steer_reply_source(struct packet *p)
 {
-	struct perch_sources *from;
-	int r;
-
 	if (!p)
 		return PERCH_R_NOT_OURS;
 	p->way = WAY_REPLY;
 	steer_key(p, &p->destination, p->destination_port);
 	source_place(p, &p->source, p->source_port);
-	if (!flow_find(p) || p->flow.key.alias != PERCH_ALIAS_SOURCE || !flow_follow(p)) {
-		p->alias_tag = 0;
-		return PERCH_R_NOT_OURS;
-	}
-	r = steer_hit(p);
-	from = element(sources, p->service);
-	if (from && address_equal(&from->address[perch_flow_source(p->flow.flags)], &p->destination))
-		return r;
-	p->found = p->answer = 0;
+	if (flow_find(p) && p->flow.key.alias == PERCH_ALIAS_SOURCE && flow_follow(p))
+		return steer_hit(p);
 	p->alias_tag = 0;
 	return PERCH_R_NOT_OURS;
 }

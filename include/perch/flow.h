@@ -78,7 +78,8 @@ enum perch_flow_flag {
 	PERCH_FLOW_WAITED = 1 << 17,	/* its longest wait has voted */
 	PERCH_FLOW_AGAIN = 1 << 18,	/* the client sent something again */
 	PERCH_FLOW_FULLNAT = 1 << 19,	/* its source is translated too, */
-	PERCH_FLOW_SOURCE = 1 << 20,	/* .. << 22: to the address of this number */
+	PERCH_FLOW_SOURCE = 1 << 20,	/* .. << 22: to the address of this number; of
+					 * PERCH_ALIAS_SOURCE too */
 	PERCH_FLOW_SETTLED = 1 << 23,	/* its outcomes have voted */
 	PERCH_FLOW_WAIT = 1 << 24,	/* .. << 31: histogram bucket of its longest wait
 					 * + 1; 0: no response was timed yet */

@@ -205,12 +205,15 @@ static bool same_words(struct fuzz *z)
 }
 
 /* Changes by user space take the kernel's over, so that later is too late. */
-static bool same_paths(struct fuzz *z)
+static bool same_backends(struct fuzz *z)
 {
 	for (__u32 id = 1; id < MODEL_BACKENDS; id++) {
 		__u32 real = perch_path_mtu(z->real.lab.datapath.maps.backends[id].path);
 		__u32 want = perch_path_mtu(z->model.t.backend[id].path);
 
+		if (z->real.lab.datapath.maps.backends[id].port_turn != z->model.t.backend[id].port_turn)
+			return differ(z, "backend %u: turn %u of its ports, the model says %u", id,
+				      z->real.lab.datapath.maps.backends[id].port_turn, z->model.t.backend[id].port_turn);
 		if (real != want)
 			return differ(z, "backend %u: path of %u, the model says %u", id, real, want);
 	}
@@ -237,7 +240,7 @@ bool compare_step(struct fuzz *z, const struct input *in, const struct model_out
 		same &= same_set(z, o->set[i]);
 	if (o->backend)
 		same &= same_counters(z, o->backend);
-	return same & same_paths(z) & same_tokens(z) & same_words(z);
+	return same & same_backends(z) & same_tokens(z) & same_words(z);
 }
 
 static bool same_next_hops(struct fuzz *z)

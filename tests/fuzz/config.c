@@ -20,6 +20,7 @@
 struct service_text {
 	struct perch_endpoint listen[LISTENS], door;
 	struct model_backend backend[3][2 * HOSTS];
+	struct perch_sources sources;
 };
 static struct service_text text[MODEL_SERVICES];
 static const __u16 excluded = 22;
@@ -137,6 +138,32 @@ static void begin_pieces(struct placed_service *s)
 	}
 }
 
+/* From two sources of this host, by ports that are few in every other round. */
+static void begin_full(struct placed_service *s, bool few)
+{
+	struct perch_sources *from = &text[8].sources;
+
+	begin_service(s, 8, "full");
+	s->observed = false;
+	s->forward = PERCH_FULLNAT;
+	s->sources = from;
+	memset(from, 0, sizeof(*from));
+	from->ports = few ? perch_ports(61003, 61015) : perch_ports(50000, 65000);
+	for (unsigned v6 = 0; v6 < 2; v6++) {
+		listen_at(s, v6, 80, 80, IPPROTO_TCP);
+		listen_at(s, v6, 80, 81, IPPROTO_TCP);
+		listen_at(s, v6, 80, 53, IPPROTO_UDP);
+		add_backend(s, 0, lab_backend(v6, 2), 8080);
+		add_backend(s, 0, lab_backend(v6, 13), 0);
+		add_backend(s, 1, lab_backend(v6, 14), 8080);
+		add_backend(s, 2, lab_backend(v6, 5), 8080);
+		for (unsigned i = 0; i < 2; i++) {
+			from->address[2 * v6 + i] = lab_source(v6, i);
+			from->list[v6][from->n[v6]++] = 2 * v6 + i;
+		}
+	}
+}
+
 /* By MAC, or in tunnels, to backends of either family; one has none. */
 static void begin_one_sided(struct placed_service *s, unsigned id, const char *name, enum perch_forward forward)
 {
@@ -246,6 +273,7 @@ static void clear_tables(struct fuzz *z)
 	for (unsigned i = 1; i < MODEL_BACKENDS; i++) {
 		m->backends[i].via = 0;
 		m->backends[i].local = 0;
+		m->backends[i].port_turn = 0;
 	}
 	for (unsigned i = 1; i < PERCH_DEVICES; i++)
 		if (m->devices[i].in_use) {
@@ -317,6 +345,7 @@ int config_begin(struct fuzz *z, __u64 seed)
 	begin_one_sided(&z->placed[5], 5, "ipip", PERCH_IPIP);
 	begin_one_sided(&z->placed[6], 6, "gue", PERCH_GUE);
 	begin_pieces(&z->placed[7]);
+	begin_full(&z->placed[8], dice_one_in(&z->dice, 2));
 	z->model.world = z->real.world;
 	clear_choosers(z);
 	clear_locks(z);

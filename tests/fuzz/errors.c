@@ -52,7 +52,7 @@ static void draw_ends(struct fuzz *z, const struct conn *c, bool from_backend, s
 	bool v6 = lab_is_v6(&c->client), end = dice_one_in(d, 2);
 
 	if (from_backend) {
-		s->quoted.from = c->client;
+		s->quoted.from = c->seen;
 		s->quoted.from_port = c->seen_port;
 		s->quoted.to = c->backend;
 		s->quoted.to_port = c->backend_port;

@@ -45,8 +45,6 @@ static const char *excuse(unsigned reason)
 	case PERCH_R_FOREIGN:
 	case PERCH_R_RACE:
 		return "needs two CPUs in one flow";
-	case PERCH_R_NO_SOURCE:
-		return "not in the model yet";
 	default:
 		return NULL;
 	}

@@ -59,9 +59,9 @@ struct real {
 /* One connection that the fuzzer plays both ends of. */
 struct conn {
 	unsigned service;
-	struct perch_address client, listener, backend;
+	struct perch_address client, listener, backend, seen;	/* seen: the client, as the backend has it */
 	__u16 client_port, port;	/* host order */
-	__u16 backend_port, seen_port;	/* as the backend has them; 0: not known */
+	__u16 backend_port, seen_port;	/* 0: not known */
 	__u8 protocol;
 	__u32 client_seq, backend_seq;
 	bool open;

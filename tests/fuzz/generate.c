@@ -40,7 +40,7 @@ static void draw_listener(struct dice *d, struct conn *c, bool v6)
 	static const __u16 tcp[] = { 80, 80, 81, 8081 }, udp[] = { 53, 54 }, any[] = { 443, 9000, 22, 80 };
 	__u32 host = 10;
 
-	static const __u8 services[] = { 0, 0, 0, 0, 0, 2, 2, 3, 4, 5, 6, 5, 7, 7, 7 };
+	static const __u8 services[] = { 0, 0, 0, 0, 0, 2, 2, 3, 4, 5, 6, 5, 7, 7, 7, 8, 8, 8, 8 };
 
 	c->service = services[dice_roll(d, sizeof(services))];
 	c->protocol = dice_one_in(d, 3) ? IPPROTO_UDP : IPPROTO_TCP;
@@ -51,7 +51,7 @@ static void draw_listener(struct dice *d, struct conn *c, bool v6)
 	} else {
 		host = 10 * c->service + (c->service == 7 && dice_one_in(d, 2));
 		c->port = c->protocol == IPPROTO_UDP ? 53 + (host == 71) : c->service == 2 ? any[dice_roll(d, 4)] :
-			  80 + (c->service > 3 && c->service < 7 && dice_one_in(d, 2));
+			  80 + (c->service > 3 && c->service != 7 && dice_one_in(d, 2));
 	}
 	if (c->service == 3 && c->protocol == IPPROTO_TCP && dice_one_in(d, 2)) {
 		c->listener = lab_backend(v6, 1);
@@ -194,7 +194,7 @@ static void from_backend(struct fuzz *z, struct conn *c, struct packet_spec *s)
 	draw_common(d, c, s);
 	s->from = c->backend;
 	s->from_port = c->backend_port;
-	s->to = c->client;
+	s->to = c->seen;
 	s->to_port = c->seen_port;
 	s->flags = c->protocol == IPPROTO_TCP ? draw_flags(d, false) : 0;
 	if (c->protocol == IPPROTO_TCP && !c->open && !dice_one_in(d, 4)) {
@@ -390,6 +390,7 @@ void generate_learn(struct fuzz *z, const struct input *in, const struct model_o
 		if (!reply) {
 			c->backend = is.to;
 			c->backend_port = is.to_port;
+			c->seen = is.from;
 			c->seen_port = is.from_port;
 		}
 		advance(c, &was, reply);

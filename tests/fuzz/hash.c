@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /* The model's hashes: SipHash-1-3 (Aumasson and Bernstein, 2012) for choices,
  * a keyed NH sum for places in the flow table. */
+#include <arpa/inet.h>
+
 #include "parts.h"
 
 static __u64 turn(__u64 x, unsigned by)
@@ -81,21 +83,46 @@ static __u64 product(__u32 a, __u32 key_a, __u32 b, __u32 key_b)
 	return (__u64)(__u32)(a + key_a) * (__u32)(b + key_b);
 }
 
-struct model_place model_place(const struct model *m, const struct perch_address *client, __be16 port, __u8 protocol)
+static __u64 hash_client(const struct model *m, const struct perch_address *client, __be16 port, __u8 protocol)
 {
 	__u64 a = m->t.control.secret[2], b = m->t.control.secret[3], h = a ^ b >> 7;
-	__u32 mask = m->n_sets - 1;
-	struct model_place place;
 
 	h += product(client->word[0], a, client->word[1], a >> 32);
 	h += product(client->word[2], b, client->word[3], b >> 32);
 	h += product((__u32)protocol << 16 | port, a >> 16, b >> 16 | 1, 0);
-	h = hash_scramble(h);
+	return hash_scramble(h);
+}
+
+static struct model_place place_by(const struct model *m, __u64 h)
+{
+	__u32 mask = m->n_sets - 1;
+	struct model_place place;
+
 	place.set[0] = h & mask;
 	place.set[1] = h >> 18 & mask;
 	if (place.set[0] == place.set[1])
 		place.set[1] ^= 1;
 	place.fingerprint = h >> 40 | 1;
 	place.stripe = h >> 32 & 255;
+	return place;
+}
+
+struct model_place model_place(const struct model *m, const struct perch_address *client, __be16 port, __u8 protocol)
+{
+	return place_by(m, hash_client(m, client, port, protocol));
+}
+
+struct model_place model_place_full(const struct model *m, const struct perch_address *source, __be16 port, __u8 protocol,
+				    const struct perch_address *backend, __be16 backend_port)
+{
+	__u64 a = m->t.control.secret[0], b = m->t.control.secret[1];
+	__u64 h = hash_client(m, source, htons(ntohs(port) & ~7u), protocol);
+	struct model_place place;
+
+	h += product(backend->word[0], a, backend->word[1], a >> 32);
+	h += product(backend->word[2], b, backend->word[3], b >> 32);
+	h += product(backend_port, a >> 16, b >> 16 | 1, 0);
+	place = place_by(m, hash_scramble(h));
+	place.fingerprint = (place.fingerprint & ~14u) | (ntohs(port) & 7) << 1;
 	return place;
 }

@@ -84,7 +84,7 @@ static __u32 hop_mtu(const struct model *m, const struct seen *p, __u32 mtu)
 /* A look-up: p->via stays 0 when the neighbour is for the stack to find. */
 static int hop_look_up(struct model *m, struct seen *p)
 {
-	const struct perch_address *to = p->reply ? &p->destination : &p->new_address;
+	const struct perch_address *to = !p->reply ? &p->new_address : p->both ? &p->client_address : &p->destination;
 	const struct model_route *r = route_of(&m->world, to);
 	static const struct perch_address none;
 	__u32 device, size = p->ip_length + p->overhead;
@@ -104,7 +104,7 @@ static int hop_look_up(struct model *m, struct seen *p)
 	if (p->forward == PERCH_DSR && !same_address(&r->gateway, &none))
 		return PERCH_R_NOT_ON_LINK;
 	device = device_of(m, r->ifindex);
-	leaves = p->reply || perch_one_sided(p->forward) || (device && m->t.device[device].attached);
+	leaves = p->reply || p->both || perch_one_sided(p->forward) || (device && m->t.device[device].attached);
 	if (leaves && (!device || !mac))
 		return ON;
 	p->via = hop_pack(m, mac, leaves ? device : PERCH_VIA_STACK);

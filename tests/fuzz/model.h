@@ -19,7 +19,7 @@
 #include "../prog/packet.h"
 #include "../../user/datapath/datapath.h"
 
-#define MODEL_SERVICES 8	/* the tables' first, which the fuzzer uses */
+#define MODEL_SERVICES 9	/* the tables' first, which the fuzzer uses */
 #define MODEL_VERSIONS (MODEL_SERVICES * PERCH_SLOTS)
 #define MODEL_BACKENDS 256	/* sizes that the datapath was loaded with */
 #define MODEL_LISTENERS 256
@@ -51,7 +51,8 @@ struct model_outcome {
 	enum perch_hook hook;
 	enum perch_reason last;	/* what it left by */
 	__u32 backend;		/* whose counters may have moved; 0: none */
-	__be16 alias;		/* the port that was drawn for one; 0: none was */
+	__be16 alias;		/* the port that was found for one; 0: none was */
+	struct perch_address alias_client;	/* and its address */
 	__u32 set[8];		/* sets of the table it may have touched */
 	unsigned sets;
 	bool rewritten;
@@ -102,6 +103,7 @@ struct model_tables {
 	struct perch_device device[PERCH_DEVICES];
 	struct perch_observed observed[PERCH_OBSERVED];
 	struct perch_mark mark[MODEL_SERVICES];
+	struct perch_sources source[MODEL_SERVICES];
 	const struct perch_slice_word *slices;	/* packets never write there */
 	const struct perch_filter *filter;
 };
@@ -159,5 +161,9 @@ struct model_place {
 	__u32 set[2], fingerprint, stripe;
 };
 struct model_place model_place(const struct model *m, const struct perch_address *client, __be16 port, __u8 protocol);
+/* Of what fullnat makes of it: eight neighbouring ports towards one backend have
+ * the same sets, and the fingerprint's lowest bits but one say which it is. */
+struct model_place model_place_full(const struct model *m, const struct perch_address *source, __be16 port, __u8 protocol,
+				    const struct perch_address *backend, __be16 backend_port);
 
 #endif

@@ -154,7 +154,8 @@ static int op_age(struct fuzz *z, const struct input *in)
 		if (!perch_tag_fingerprint(*tag))
 			continue;
 		*tag = (*tag & ~0xffffffull) | ((*tag - ticks) & 0xffffff);
-		f->created -= s * 1000000000ull;
+		if (f->key.alias != PERCH_ALIAS_SOURCE)
+			f->created -= s * 1000000000ull;
 		if (f->request_at)
 			f->request_at = (f->request_at - (__u32)(s * 1000000000ull >> 10)) | 1;
 	}

@@ -46,11 +46,12 @@ struct seen {
 	/* where it goes */
 	struct perch_address new_address;
 	__be16 new_port, client_port;	/* client_port 0: its own */
+	struct perch_address client_address;	/* if both ends change */
 	__u64 via;		/* 0: not known */
 	__u8 forward;		/* enum perch_forward */
 	__u32 overhead;		/* bytes that a tunnel puts in front */
 	__u32 fits;		/* what its next hop takes of IP, if it is too big for it */
-	bool both;		/* the client's address changes, too */
+	bool both;		/* they do: fullnat */
 
 	/* of an ICMP error: then ends, ports, protocol and number above are those of
 	 * the packet that would answer what it quotes */
@@ -98,8 +99,6 @@ void count(struct model *m, enum perch_reason reason);
 void touched(struct model *m, const struct perch_flow_set *set);
 /* Had `when` come, when the program looked?  or: at `when` itself, too. */
 bool is_past(struct model *m, __u64 when, bool or_now);
-/* Where p goes to; NULL: nobody's. */
-struct perch_listener *listener_of(struct model *m, const struct seen *p);
 
 /* read.c: UNDERSTOOD, or the reason to pass it. */
 int read_packet(struct model *m, struct seen *p);
@@ -123,11 +122,20 @@ bool plan_of(const struct model *m, __u32 service, struct perch_plan *ret);
 void choose_tell(struct model *m, const struct seen *p);
 bool version_lives(const struct model *m, __u32 version);
 
+/* find.c: what is to become of p: ON, or the reason to leave it alone. */
+int find(struct model *m, struct seen *p);
+/* Where p goes to; NULL: nobody's. */
+struct perch_listener *listener_of(struct model *m, const struct seen *p);
+
 /* table.c */
 bool tag_expired(const struct model *m, __u64 tag);
 struct slot table_forward(struct model *m, const struct seen *p);
 /* The flow that a reply belongs to; p->alias when it was led there by one. */
 struct slot table_reply(struct model *m, struct seen *p);
+/* fullnat.c: the same of a reply to a source of this host. */
+struct slot table_reply_full(struct model *m, struct seen *p);
+/* The port of a flow that has ended rests. */
+void full_release(struct model *m, const struct seen *p);
 /* Class and last packet of an entry. */
 void table_touch(struct model *m, struct slot s, __u32 class);
 /* The same of an alias, whose flow is of this class. */
@@ -156,6 +164,8 @@ static inline bool hop_up(__u64 via)
 }
 
 /* states.c: what a packet does to its flow. */
+/* The program's clock in units of about a microsecond, as the entry has it. */
+__u32 told_clock(struct model *m, struct slot s);
 void states_follow(struct model *m, struct seen *p);
 __u32 states_end(const struct seen *p);
 

@@ -17,10 +17,21 @@
 #define SHRINK_S 60
 #define HEADERS 96		/* bytes of a packet that are told */
 
+/* The client of a flow, as its backend has it. */
+struct end {
+	struct perch_address address;
+	__be16 port;		/* 0: its own */
+};
+
+/* What the record had, and what the replay has instead. */
+struct moved {
+	struct end was, is;
+};
+
 struct record {
 	struct input *in;
 	bool *keep;
-	__be16 *alias;		/* drawn by an input */
+	struct end *alias;	/* as an input's flow got one */
 	__u32 n;
 };
 
@@ -150,6 +161,18 @@ bool input_run(struct fuzz *z, const struct input *in)
 	return same;
 }
 
+static struct end alias_end(const struct fuzz *z, const struct input *in)
+{
+	const struct model_outcome *o = &z->model.outcome;
+	struct end e = { .address = o->alias_client, .port = o->alias };
+	struct packet_spec s;
+
+	/* nat's has the client's own address */
+	if (o->alias && !e.address.word[2] && !packet_read(in->packet, &s))
+		e.address = s.from;
+	return e;
+}
+
 /* Generate and run n inputs; how many ran before one made a difference. */
 static __u32 round_record(struct fuzz *z, __u64 seed, __u32 n, struct record *r)
 {
@@ -168,7 +191,7 @@ static __u32 round_record(struct fuzz *z, __u64 seed, __u32 n, struct record *r)
 		input_copy(&r->in[r->n], &in);
 		r->keep[r->n] = true;
 		same = input_run(z, &in);
-		r->alias[r->n++] = in.is_op ? 0 : z->model.outcome.alias;
+		r->alias[r->n++] = in.is_op ? (struct end){ .port = 0 } : alias_end(z, &in);
 	}
 	if (same)
 		same = compare_all(z);
@@ -191,41 +214,69 @@ bool round_run(struct fuzz *z, __u64 seed, __u32 n)
 	return ran == n;
 }
 
-/* The port of an alias is drawn by the kernel, another one each time: what a
- * backend sends to the one of the record goes to the one of the replay. */
-static void follow_alias(struct packet *p, const __be16 *now)
+/* Bytes of p over others, and into the checksums at `sum`, 0: none (RFC 1624). */
+static void put(struct packet *p, __u32 at, const void *with, __u32 n, const __u32 sum[2])
 {
-	__u32 ip = ETH_HLEN, at = ip + (p->byte[12] == 0x86 ? 40 : (p->byte[ip] & 15) * 4);
-	bool udp = p->byte[ip + (p->byte[12] == 0x86 ? 6 : 9)] == IPPROTO_UDP;
-	__u8 *sum = p->byte + at + (udp ? 6 : 16);
-	__be16 old, new;
-	__u32 s;
+	for (__u32 i = 0; i < n; i += 2)
+		for (unsigned k = 0; k < 2; k++) {
+			__u8 *check = p->byte + sum[k], *old = p->byte + at + i;
+			const __u8 *new = (const __u8 *)with + i;
+			__u32 s = (__u16)~(check[0] << 8 | check[1]) + (__u16)~(old[0] << 8 | old[1]) + (new[0] << 8 | new[1]);
 
-	if (p->byte[12] == 0x81 || p->byte[12] == 0x88 || p->length < at + (udp ? 8 : 20))
-		return;		/* tagged: it is left as it is */
-	memcpy(&old, p->byte + at + 2, sizeof(old));
-	new = now[old];
-	if (!new || new == old)
+			s = (s & 0xffff) + (s >> 16);
+			s = ~((s & 0xffff) + (s >> 16));
+			if (sum[k]) {
+				check[0] = s >> 8;
+				check[1] = s;
+			}
+		}
+	memcpy(p->byte + at, with, n);
+}
+
+static void send_to(struct packet *p, const struct end *to)
+{
+	struct packet_layout l;
+	__u32 sum[2], n;
+
+	if (packet_lay_out(p, &l))
 		return;
-	memcpy(p->byte + at + 2, &new, sizeof(new));
-	if (udp && !sum[0] && !sum[1])
+	n = l.ip_sum ? 4 : 16;
+	sum[0] = l.ip_sum;
+	sum[1] = l.protocol == IPPROTO_UDP && !(p->byte[l.sum] | p->byte[l.sum + 1]) ? 0 : l.sum;
+	put(p, l.ip + (n == 4 ? 16 : 24), (const __u8 *)&to->address + 16 - n, n, sum);
+	sum[0] = 0;
+	put(p, l.transport + 2, &to->port, 2, sum);
+}
+
+/* What a backend sends to the end of the record goes to the one of the replay:
+ * the port of nat's alias is drawn by the kernel, and fullnat's follows from what
+ * came before.  The last one counts. */
+static void follow_alias(struct packet *p, const struct moved *moved, __u32 n)
+{
+	struct packet_spec s;
+
+	if (packet_read(p, &s))
+		return;		/* what is spoiled is left as it is */
+	while (n--) {
+		const struct moved *m = &moved[n];
+
+		if (m->was.port != htons(s.to_port) || memcmp(&m->was.address, &s.to, sizeof(s.to)))
+			continue;
+		send_to(p, &m->is);
 		return;
-	/* RFC 1624 */
-	s = (__u16)~(sum[0] << 8 | sum[1]) + (__u16)~ntohs(old) + ntohs(new);
-	s = (s & 0xffff) + (s >> 16);
-	s = ~((s & 0xffff) + (s >> 16));
-	sum[0] = s >> 8;
-	sum[1] = s;
+	}
 }
 
 /* The round once more with what is kept alone; true: nothing differs. */
 static bool replay(struct fuzz *z, __u64 seed, const struct record *r)
 {
+	struct moved *moved = calloc(r->n, sizeof(*moved));
 	static struct packet packet;
-	static __be16 now[65536];
 	bool same = true;
+	__u32 n = 0;
 
-	memset(now, 0, sizeof(now));
+	if (!moved)
+		abort();
 	if (round_begin(z, seed))
 		exit(2);
 	for (__u32 i = 0; i < r->n && same; i++) {
@@ -237,14 +288,15 @@ static bool replay(struct fuzz *z, __u64 seed, const struct record *r)
 			memcpy(&packet, in.packet, offsetof(struct packet, byte) + in.packet->length);
 			in.packet = &packet;
 			if (in.from_backend)
-				follow_alias(&packet, now);
+				follow_alias(&packet, moved, n);
 		}
 		z->steps = i;
 		tell_input(z, &in);
 		same = input_run(z, &in);
-		if (r->alias[i] && !in.is_op)
-			now[r->alias[i]] = z->model.outcome.alias;
+		if (r->alias[i].port && z->model.outcome.alias && !in.is_op)
+			moved[n++] = (struct moved){ r->alias[i], alias_end(z, &in) };
 	}
+	free(moved);
 	return same && compare_all(z);
 }
 

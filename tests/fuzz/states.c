@@ -28,8 +28,7 @@ static bool is_after(__u32 a, __u32 b)
 	return (__s32)(a - b) > 0;
 }
 
-/* The program's clock in units of about a microsecond, as the entry has it. */
-static __u32 told_clock(struct model *m, struct slot s)
+__u32 told_clock(struct model *m, struct slot s)
 {
 	__u32 real = m->run->told[s.set - m->sets].flow[s.way].request_at;
 	__u32 from = m->run->began >> 10 | 1, to = m->run->ended >> 10 | 1;
@@ -235,6 +234,8 @@ void states_follow(struct model *m, struct seen *p)
 		forward_tcp(m, p);
 	if (perch_tag_class(*slot_tag(p->at)) == PERCH_CLOSING && !was_over)
 		witness_settled(m, f);
+	if (perch_tag_class(*slot_tag(p->at)) == PERCH_CLOSING && !was_over && !p->alias.set)
+		full_release(m, p);
 	if (p->alias.set)
 		table_touch_alias(m, p->alias, perch_tag_class(*slot_tag(p->at)) == PERCH_CLOSING ? PERCH_CLOSING : p->class);
 }

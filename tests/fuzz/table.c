@@ -7,20 +7,17 @@
 #include <arpa/inet.h>
 #include <string.h>
 
-#include "parts.h"
+#include "table.h"
 
-#define WAYS (2 * PERCH_WAYS)
 #define REST 2			/* ticks that an unproven entry is safe */
-#define ALIAS_LOWEST 1024
-#define ALIAS_RESTS 64	/* ticks */
 #define AHEAD 0xff0000		/* an age beyond is that of a clock ahead of ours */
 
-static struct slot place_slot(const struct model *m, const struct model_place *at, unsigned i)
+struct slot place_slot(const struct model *m, const struct model_place *at, unsigned i)
 {
 	return (struct slot){ &m->sets[at->set[i / PERCH_WAYS]], i % PERCH_WAYS };
 }
 
-static __u32 age_of(const struct model *m, __u64 tag)
+__u32 age_of(const struct model *m, __u64 tag)
 {
 	__u32 age = (m->now - perch_tag_tick(tag)) & 0xffffff;
 
@@ -32,18 +29,28 @@ bool tag_expired(const struct model *m, __u64 tag)
 	return age_of(m, tag) > m->timeout[perch_tag_class(tag)];
 }
 
-static bool is_at(struct slot s, const struct model_place *at)
+bool is_at(struct slot s, const struct model_place *at)
 {
 	return perch_tag_fingerprint(*slot_tag(s)) == at->fingerprint && perch_tag_class(*slot_tag(s)) != PERCH_BUSY;
 }
 
-static bool same_client(const struct perch_flow_key *a, const struct perch_address *client, __be16 port, __u8 protocol)
+bool same_client(const struct perch_flow_key *a, const struct perch_address *client, __be16 port, __u8 protocol)
 {
 	return same_address(&a->client, client) && a->client_port == port && a->protocol == protocol;
 }
 
-/* The port that a flow's backend listens on. */
-static __be16 backend_port(struct model *m, const struct perch_flow *f)
+struct slot table_exact(struct model *m, const struct model_place *at, const struct perch_flow_key *key)
+{
+	for (unsigned i = 0; i < WAYS; i++) {
+		struct slot s = place_slot(m, at, i);
+
+		if (is_at(s, at) && !memcmp(&slot_flow(s)->key, key, sizeof(*key)))
+			return s;
+	}
+	return (struct slot){ NULL, 0 };
+}
+
+__be16 backend_port(struct model *m, const struct perch_flow *f)
 {
 	__be16 port = m->t.backend[f->backend].port;
 
@@ -65,6 +72,15 @@ struct slot table_forward(struct model *m, const struct seen *p)
 	return (struct slot){ NULL, 0 };
 }
 
+bool leads(struct model *m, const struct perch_flow *f, const struct perch_address *backend, __be16 port)
+{
+	const struct perch_backend *k = &m->t.backend[f->backend % MODEL_BACKENDS];
+
+	/* from those it does not hear the replies have the listener's address */
+	return f->backend < MODEL_BACKENDS && !perch_one_sided(k->forward) && same_address(&k->address, backend) &&
+	       backend_port(m, f) == port;
+}
+
 /* Does this entry say that replies from p's source to p's destination are
  * its?  What is expired is there no more. */
 static bool leads_reply(struct model *m, struct slot s, const struct seen *p)
@@ -75,28 +91,7 @@ static bool leads_reply(struct model *m, struct slot s, const struct seen *p)
 		return false;
 	if (f->translated && !f->key.alias)
 		return false;	/* there the backend knows another port */
-	if (perch_one_sided(m->t.backend[f->backend % MODEL_BACKENDS].forward))
-		return false;	/* its replies come from the listener's address */
-	return f->backend < MODEL_BACKENDS && same_address(&m->t.backend[f->backend].address, &p->source) &&
-	       (p->later || backend_port(m, f) == p->source_port);
-}
-
-/* The flow that an alias stands for: the one whose port towards the backend is
- * the alias'. */
-static struct slot follow(struct model *m, const struct perch_flow *alias)
-{
-	struct model_place at = model_place(m, &alias->key.client, alias->translated, alias->key.protocol);
-
-	for (unsigned i = 0; i < WAYS; i++) {
-		struct slot s = place_slot(m, &at, i);
-		const struct perch_flow_key *k = &slot_flow(s)->key;
-
-		if (is_at(s, &at) && same_client(k, &alias->key.client, alias->translated, alias->key.protocol) &&
-		    !k->alias && k->port == alias->key.port && k->listener == alias->key.listener)
-			return slot_flow(s)->translated == alias->key.client_port && slot_flow(s)->backend == alias->backend ?
-			       s : (struct slot){ NULL, 0 };
-	}
-	return (struct slot){ NULL, 0 };
+	return leads(m, f, &p->source, p->later ? backend_port(m, f) : p->source_port);
 }
 
 struct slot table_reply(struct model *m, struct seen *p)
@@ -121,13 +116,12 @@ struct slot table_reply(struct model *m, struct seen *p)
 	return follow(m, slot_flow(found));
 }
 
-static void flow_over(struct model *m, __u32 backend)
+void flow_over(struct model *m, __u32 backend)
 {
 	m->counters[backend].ended++;
 }
 
-/* Is it somebody's connection that goes on? */
-static bool is_going_on(__u64 tag)
+bool is_going_on(__u64 tag)
 {
 	switch (perch_tag_class(tag)) {
 	case PERCH_EMBRYONIC:
@@ -211,8 +205,15 @@ static struct victim victim_in(const struct model *m, struct perch_flow_set *set
 	return best;
 }
 
+bool set_is_full(const struct model *m, struct perch_flow_set *set)
+{
+	struct victim v = victim_in(m, set);
+
+	return !gives_way(v.rank, v.age);
+}
+
 /* The first choice while it is half empty, else the emptier one. */
-static struct slot table_victim(const struct model *m, const struct model_place *at)
+struct slot table_victim(const struct model *m, const struct model_place *at)
 {
 	struct victim v = victim_in(m, &m->sets[at->set[0]]), w;
 
@@ -226,8 +227,7 @@ static struct slot table_victim(const struct model *m, const struct model_place 
 	return v.slot;
 }
 
-/* A connect that came again and again and found nobody. */
-static bool is_unanswered(const struct model *m, __u64 tag, const struct perch_flow *f)
+bool is_unanswered(const struct model *m, __u64 tag, const struct perch_flow *f)
 {
 	return perch_tag_class(tag) == PERCH_EMBRYONIC && tag_expired(m, tag) && (f->flags & PERCH_FLOW_RESYN) &&
 	       !(f->flags & (PERCH_FLOW_ANSWERED | PERCH_FLOW_UNANSWERED));
@@ -241,7 +241,14 @@ static __u64 told_created(const struct model *m, struct slot s)
 	return real >= m->run->began && real <= m->run->ended ? real : m->run->began;
 }
 
-static void fill(struct model *m, struct slot s, const struct model_place *at, const struct perch_flow *f, __u32 class)
+static void begin_now(struct perch_flow *f, __u64 ns)
+{
+	f->created = ns;
+	if (f->request_at)
+		f->request_at = ns >> 10 | 1;
+}
+
+void fill(struct model *m, struct slot s, const struct model_place *at, const struct perch_flow *f, __u32 class)
 {
 	__u64 old = *slot_tag(s);
 	struct perch_flow lapsed = *slot_flow(s);
@@ -249,18 +256,17 @@ static void fill(struct model *m, struct slot s, const struct model_place *at, c
 	if (is_going_on(old))
 		flow_over(m, lapsed.backend);
 	*slot_flow(s) = *f;
-	if (!f->created)
-		slot_flow(s)->created = told_created(m, s);
-	if (!f->created && f->request_at)
-		slot_flow(s)->request_at = slot_flow(s)->created >> 10 | 1;
+	if (f->key.alias == PERCH_ALIAS_SOURCE)
+		slot_flow(s)->request_at = f->request_at ? told_clock(m, s) : 0;	/* where others have it stands their owner */
+	else if (!f->created)
+		begin_now(slot_flow(s), told_created(m, s));
 	*slot_tag(s) = perch_tag(at->fingerprint, perch_tag_generation(old) + 1, class, m->now);
 	touched(m, s.set);
 	if (is_unanswered(m, old, &lapsed))
 		witness_failed(m, &lapsed);
 }
 
-/* Does another connection of this client port lead to the same backend? */
-static bool has_rival(struct model *m, const struct model_place *at, const struct perch_flow_key *key,
+bool has_rival(struct model *m, const struct model_place *at, const struct perch_flow_key *key,
 		      const struct perch_address *backend, __be16 port)
 {
 	for (unsigned i = 0; i < WAYS; i++) {
@@ -275,97 +281,10 @@ static bool has_rival(struct model *m, const struct model_place *at, const struc
 			continue;	/* itself, from before */
 		if (f->translated && !f->key.alias)
 			continue;
-		if (perch_one_sided(m->t.backend[f->backend].forward))
-			continue;	/* there the listener's address tells them apart */
-		if (same_address(&m->t.backend[f->backend].address, backend) && backend_port(m, f) == port)
+		if (leads(m, f, backend, port))
 			return true;
 	}
 	return false;
-}
-
-/* The alias of p's flow that the real table has and this one has not: the port
- * was chosen at random.  0: there is none, or none that may be. */
-static __be16 told_port(struct model *m, const struct seen *p)
-{
-	for (__u32 i = 0; i < m->n_sets * PERCH_WAYS; i++) {
-		const struct perch_flow *real = &m->run->told[i / PERCH_WAYS].flow[i % PERCH_WAYS];
-		const struct perch_flow_key *k = &real->key;
-		struct model_place at;
-
-		if (!k->alias || k->listener != p->flow.key.listener || k->port != p->flow.key.port ||
-		    real->translated != p->source_port || !same_address(&k->client, &p->source) ||
-		    k->protocol != p->protocol || !memcmp(real, &m->sets[i / PERCH_WAYS].flow[i % PERCH_WAYS], sizeof(*real)))
-			continue;
-		at = model_place(m, &k->client, k->client_port, k->protocol);
-		if (ntohs(k->client_port) >= ALIAS_LOWEST && !has_rival(m, &at, k, &p->new_address, p->new_port))
-			return k->client_port;
-	}
-	return 0;
-}
-
-/* May eight random ports all have been without room? */
-static bool is_crowded(const struct model *m)
-{
-	__u32 full = 0;
-
-	for (__u32 i = 0; i < m->n_sets; i++) {
-		struct victim v = victim_in(m, &m->sets[i]);
-
-		full += !gives_way(v.rank, v.age);
-	}
-	return full * 4 >= m->n_sets;
-}
-
-/* The entry of an alias with this key that has run out: the port was drawn once
- * more, and takes its place. */
-static struct slot alias_before(struct model *m, const struct model_place *at, const struct perch_flow_key *key)
-{
-	for (unsigned i = 0; i < WAYS; i++) {
-		struct slot s = place_slot(m, at, i);
-		const struct perch_flow_key *k = &slot_flow(s)->key;
-
-		if (is_at(s, at) && k->alias && k->listener == key->listener && k->port == key->port &&
-		    same_client(k, &key->client, key->client_port, key->protocol) && tag_expired(m, *slot_tag(s)))
-			return s;
-	}
-	return (struct slot){ NULL, 0 };
-}
-
-/* The flow with a source port of its own, and the alias that leads its replies
- * back.  The alias comes first, and may take the slot that was the flow's. */
-static enum entered enter_aliased(struct model *m, struct seen *p, __u32 class)
-{
-	struct perch_flow alias = p->flow;
-	__be16 port = told_port(m, p);
-	struct model_place at;
-	struct slot s, a;
-
-	if (!port && is_crowded(m))
-		return ENTERED_NOT_ALIAS;
-	at = model_place(m, &p->flow.key.client, port, p->flow.key.protocol);
-	alias.key.client_port = port;
-	alias.key.alias = 1;
-	alias.translated = p->flow.key.client_port;
-	a = alias_before(m, &at, &alias.key);
-	if (!a.set)
-		a = table_victim(m, &at);
-	if (!a.set || m->locked[at.stripe])
-		return ENTERED_NOT_ALIAS;
-	fill(m, a, &at, &alias, PERCH_ALIAS_NEW);
-	m->outcome.alias = port;
-	s = p->replaces;
-	if (!s.set || (s.set == a.set && s.way == a.way))
-		s = table_victim(m, &p->place);
-	if (!s.set) {
-		table_touch_alias(m, a, PERCH_CLOSING);
-		return ENTERED_NOT_FULL;
-	}
-	p->flow.translated = port;
-	fill(m, s, &p->place, &p->flow, class);
-	p->at = s;
-	p->client_port = port;
-	count(m, PERCH_R_ALIASED);
-	return ENTERED;
 }
 
 enum entered table_enter(struct model *m, struct seen *p)
@@ -375,6 +294,8 @@ enum entered table_enter(struct model *m, struct seen *p)
 
 	touched(m, &m->sets[p->place.set[0]]);
 	touched(m, &m->sets[p->place.set[1]]);
+	if (p->both)
+		return enter_full(m, p, class);
 	if (m->locked[p->place.stripe])
 		return ENTERED_NOT_BUSY;
 	if (!perch_one_sided(p->forward) && has_rival(m, &p->place, &p->flow.key, &p->new_address, p->new_port))
@@ -386,17 +307,6 @@ enum entered table_enter(struct model *m, struct seen *p)
 	fill(m, s, &p->place, &p->flow, class);
 	p->at = s;
 	return ENTERED;
-}
-
-static struct slot table_exact(struct model *m, const struct model_place *at, const struct perch_flow_key *key)
-{
-	for (unsigned i = 0; i < WAYS; i++) {
-		struct slot s = place_slot(m, at, i);
-
-		if (is_at(s, at) && !memcmp(&slot_flow(s)->key, key, sizeof(*key)))
-			return s;
-	}
-	return (struct slot){ NULL, 0 };
 }
 
 enum entered table_leave(struct model *m, const struct perch_flow *f)
@@ -425,57 +335,3 @@ enum entered table_leave(struct model *m, const struct perch_flow *f)
 	return ENTERED;
 }
 
-/* A next hop of another route generation is none, kept or not. */
-static void via_swept(const struct model *m, __u64 *via, __u64 real)
-{
-	if (!real && *via && !hop_cached(m, *via))
-		*via = 0;
-}
-
-static void slot_swept(struct model *m, struct slot s, __u64 real)
-{
-	__u64 old = *slot_tag(s);
-	struct perch_flow ended = *slot_flow(s);
-
-	if (!perch_tag_fingerprint(old) || !tag_expired(m, old) || perch_tag_class(real) != PERCH_FREE)
-		return;
-	if (is_going_on(old))
-		flow_over(m, slot_flow(s)->backend);
-	if (is_unanswered(m, old, slot_flow(s)))
-		witness_failed(m, slot_flow(s));
-	if (is_going_on(old))
-		witness_settled(m, &ended);
-	*slot_tag(s) = perch_tag(0, perch_tag_generation(old) + 1, PERCH_FREE, m->now);
-}
-
-/* An alias that nobody has used for a second is what its flow is, when the walk
- * has come by. */
-static void alias_swept(struct model *m, struct slot s, __u64 real)
-{
-	__u64 old = *slot_tag(s);
-	__u32 class = perch_tag_class(old);
-	struct slot flow;
-
-	if ((class != PERCH_ALIAS && class != PERCH_ALIAS_NEW) || real == old || age_of(m, old) < ALIAS_RESTS)
-		return;
-	flow = follow(m, slot_flow(s));
-	class = flow.set && !tag_expired(m, *slot_tag(flow)) ? perch_tag_class(*slot_tag(flow)) : PERCH_CLOSING;
-	table_touch_alias(m, s, class);
-}
-
-void model_swept(struct model *m, const struct maps *real, __u64 began, __u64 ended)
-{
-	const struct model_run run = { .began = began, .ended = ended, .told = real->flows };
-
-	m->run = &run;
-	for (__u32 i = 0; i < m->n_sets * PERCH_WAYS; i++) {
-		__u32 set = i / PERCH_WAYS, way = i % PERCH_WAYS;
-
-		slot_swept(m, (struct slot){ &m->sets[set], way }, real->flows[set].tag[way]);
-		alias_swept(m, (struct slot){ &m->sets[set], way }, real->flows[set].tag[way]);
-		via_swept(m, &m->sets[set].flow[way].via, real->flows[set].flow[way].via);
-	}
-	for (__u32 id = 1; id < MODEL_BACKENDS; id++)
-		via_swept(m, &m->t.backend[id].via, real->backends[id].via);
-	m->run = NULL;
-}

@@ -175,7 +175,7 @@ static void send_on(struct model *m, const struct seen *p)
 void write_packet(struct model *m, const struct seen *p)
 {
 	__u8 *byte = m->out.byte, *ip = byte + p->ip, *t = byte + p->transport, *check = t + (is_tcp(p) ? 16 : 6);
-	__u32 source = p->v6 ? 8 : 12, destination = p->v6 ? 24 : 16, at = p->reply ? source : destination;
+	__u32 source = p->v6 ? 8 : 12, destination = p->v6 ? 24 : 16, at = p->reply ? source : destination, n = p->v6 ? 16 : 4;
 
 	if (perch_one_sided(p->forward)) {
 		write_one_sided(m, p);
@@ -184,8 +184,12 @@ void write_packet(struct model *m, const struct seen *p)
 	copy_in(m);
 	if (p->later || (!is_tcp(p) && !get16(check)))
 		check = NULL;	/* RFC 768: none */
-	replace_address(ip + at, p->v6 ? (const void *)&p->new_address : &p->new_address.word[3], p->v6 ? 16 : 4,
-			p->v6 ? NULL : ip + 10, check);
+	replace_address(ip + at, p->v6 ? (const void *)&p->new_address : &p->new_address.word[3], n, p->v6 ? NULL : ip + 10,
+			check);
+	if (p->both)
+		replace_address(ip + (p->reply ? destination : source),
+				p->v6 ? (const void *)&p->client_address : &p->client_address.word[3], n,
+				p->v6 ? NULL : ip + 10, check);
 	if (!p->later)
 		replace_address(t + (p->reply ? 0 : 2), &p->new_port, 2, NULL, check);
 	if (p->client_port && !p->later)
@@ -206,6 +210,8 @@ void write_error(struct model *m, const struct seen *p)
 	__u8 *ports = byte + p->quoted, *check = p->quoted_sum ? byte + p->quoted_sum : NULL;
 	__u32 source = p->v6 ? 8 : 12, destination = p->v6 ? 24 : 16, n = p->v6 ? 16 : 4;
 	const void *address = p->v6 ? (const void *)&p->new_address : &p->new_address.word[3];
+	const void *client = p->v6 ? (const void *)&p->client_address : &p->client_address.word[3];
+	__u8 *ip_check = p->v6 ? NULL : ip + 10, *pseudo_check = p->v6 ? icmp + 2 : NULL;
 	__u32 rest = (p->length - p->quote) & ~1u;
 	__u16 before;
 
@@ -214,6 +220,8 @@ void write_error(struct model *m, const struct seen *p)
 	if (check && !get16(check))
 		check = NULL;
 	replace_address(quote + (p->reply ? destination : source), address, n, p->v6 ? NULL : quote + 10, check);
+	if (p->both)
+		replace_address(quote + (p->reply ? source : destination), client, n, p->v6 ? NULL : quote + 10, check);
 	replace_address(ports + (p->reply ? 2 : 0), &p->new_port, 2, NULL, check);
 	if (p->client_port)
 		replace_address(ports + (p->reply ? 0 : 2), &p->client_port, 2, NULL, check);
@@ -221,8 +229,9 @@ void write_error(struct model *m, const struct seen *p)
 		put16(check, 0xffff);
 	put16(icmp + 2, ~fold((__u64)(__u16)~get16(icmp + 2) + (__u16)~before + fold(sum_of(quote, rest))));
 	if (!p->reply || p->from_end)
-		replace_address(ip + (p->reply ? source : destination), address, n, p->v6 ? NULL : ip + 10,
-				p->v6 ? icmp + 2 : NULL);
+		replace_address(ip + (p->reply ? source : destination), address, n, ip_check, pseudo_check);
+	if (p->both)
+		replace_address(ip + (p->reply ? destination : source), client, n, ip_check, pseudo_check);
 	send_on(m, p);
 }
 

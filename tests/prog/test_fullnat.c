@@ -280,6 +280,32 @@ static void test_unanswered_connect_that_loses_its_port_has_failed(void **state)
 	lab_age(lab, 11);
 }
 
+/* A client that begins anew leaves its port; where it has the same one at another
+ * source now, who takes the old one does not end it. */
+static void test_a_port_that_was_left_is_taken_alone(void **state)
+{
+	struct lab *lab = lab_with(state, 2, FIRST, FIRST, 1);
+	struct perch_address left;
+	static struct talk t, next;
+
+	for_each_mode(m) {
+		mode_talk(&t, lab, m, IPPROTO_TCP, 970);
+		assert_int_equal(talk_client(&t, TCP_SYN, 0), TALK_FORWARDED);
+		left = t.backend.to;
+		t.known = false;
+		t.client.seq += 100000;
+		assert_int_equal(talk_client(&t, TCP_SYN, 0), TALK_FORWARDED);
+		assert_int_equal(t.backend.to_port, FIRST);
+		assert_memory_not_equal(&left, &t.backend.to, sizeof(left));
+		lab_age(lab, 2);
+		mode_talk(&next, lab, m, IPPROTO_TCP, 971);
+		assert_int_equal(talk_connect(&next), TALK_FORWARDED);
+		assert_memory_equal(&left, &next.backend.to, sizeof(left));
+		assert_int_equal(talk_backend(&t, TCP_SYN | TCP_ACK, 0), TALK_FORWARDED);
+		lab_age(lab, 7200 + 1);
+	}
+}
+
 /* The clockwork gives back what a flow left without a word. */
 static void test_an_expired_flow_gives_its_port_back(void **state)
 {
@@ -400,6 +426,7 @@ int main(void)
 		prog_test_bare(test_a_port_rests_as_long_as_there_are_others),
 		prog_test_bare(test_what_is_not_proven_gives_way),
 		prog_test_bare(test_unanswered_connect_that_loses_its_port_has_failed),
+		prog_test_bare(test_a_port_that_was_left_is_taken_alone),
 		prog_test_bare(test_an_expired_flow_gives_its_port_back),
 		prog_test_bare(test_one_way_traffic_keeps_its_port),
 		prog_test_bare(test_what_is_not_a_reply_passes),
