@@ -42,9 +42,10 @@ __attribute__((format(printf, 2, 3))) static bool differ(const struct fuzz *z, c
  * gives no bytes. */
 static bool is_cut(const struct fuzz *z, const struct input *in, const struct model_outcome *o)
 {
-	bool answer = o->last == PERCH_R_SEVERED || o->last == PERCH_R_STABLE_DOWN || o->last == PERCH_R_TOO_BIG_TOLD;
+	bool answer = o->last == PERCH_R_SEVERED || o->last == PERCH_R_STABLE_DOWN;
+	bool cut = o->last == PERCH_R_TOO_BIG_TOLD || (answer && o->out->length < in->packet->length);
 
-	return z->real.verdict == -EBADMSG && in->complete && answer && o->out->length < in->packet->length;
+	return z->real.verdict == -EBADMSG && in->complete && cut;
 }
 
 static bool same_verdict(struct fuzz *z, const struct input *in, const struct model_outcome *o)
