@@ -75,6 +75,7 @@ struct service {
 	double eta;		/* seconds, NAN: unknown */
 	char one_backend[96];	/* what is said of the canary's backend by which alone
 				 * the comparison fails; "": none */
+	bool ratio_told;	/* that clients do not come as the shares say */
 	size_t left;		/* connections, of one that leaves */
 	bool restored;		/* from the store, its rollout not yet under way */
 	bool placed;		/* has a split and is in the kernel's tables */

@@ -129,8 +129,16 @@ static void rollout_sample_ratio(const json_t *rollout)
 	const json_t *o = json_object_get(rollout, "sampleRatio");
 	double canary = field_number(o, "canary"), all = canary + field_number(o, "stable");
 
+	const json_t *gate;
+	size_t i;
+
 	if (json_is_object(o) && all > 0)
 		printf("  new clients: %.0f of %.0f to the canary, %.0f expected\n", canary, all, field_number(o, "expected"));
+	json_array_foreach(field_list(o, "totals"), i, gate)
+		printf("%s %s E %.3g", i ? "," : "  by totals, whatever the share:", field_line(gate, "name"),
+		       exp(fmin(field_number(gate, "logE"), 700)));
+	if (json_array_size(json_object_get(o, "totals")))
+		putchar('\n');
 }
 
 static void rollout_state(const json_t *rollout)

@@ -272,6 +272,11 @@ bool compare_off(const struct compare *c, char *why, size_t size)
 	return true;
 }
 
+bool compare_off_alarms(const struct compare *c)
+{
+	return c->clients.canary + c->clients.stable >= RATIO_CLIENTS;
+}
+
 static void needs(char *why, size_t size, unsigned event, double more, double share)
 {
 	if (isnan(more))

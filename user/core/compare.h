@@ -120,6 +120,8 @@ unsigned compare_counts(const struct compare *c, unsigned gate, struct loss_coun
 
 /* Do clients come as the shares say, or did they ever not?  The sentence. */
 bool compare_off(const struct compare *c, char *why, size_t size);
+/* Of so many that it is worth an alarm? */
+bool compare_off_alarms(const struct compare *c);
 
 /* What the loss rule is asked. */
 struct compare_next {

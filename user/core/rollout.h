@@ -11,7 +11,7 @@
 #include "judge.h"
 #include "model.h"
 
-#define ROLLOUT_LAYOUT 7
+#define ROLLOUT_LAYOUT 8
 
 enum rollout_phase {
 	ROLLOUT_IDLE, ROLLOUT_PROGRESSING, ROLLOUT_PAUSED, ROLLOUT_HOLDING,

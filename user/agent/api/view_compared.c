@@ -79,13 +79,29 @@ json_t *view_compared(const struct service *s)
 	return list;
 }
 
+/* Where the shares are not to be believed, what can be said without them. */
+static json_t *totals_json(const struct compare *c)
+{
+	char why[128];
+	json_t *list;
+
+	if (!compare_off(c, why, sizeof(why)))
+		return json_null();
+	list = json_array();
+	for (unsigned e = 0; e < TRIAL_EVENTS; e++)
+		if (c->policy.max_ratio[e] > 0)
+			json_array_append_new(list, json_pack("{s:s, s:o}", "name", compare_gate_name(e), "logE",
+							      view_number(totals_log_e(&c->trial.totals[e]))));
+	return list;
+}
+
 json_t *view_sample_ratio(const struct service *s)
 {
 	const struct compare *c = s->compare;
 
 	if (!c)
 		return json_null();
-	return json_pack("{s:I, s:I, s:f, s:f, s:f}", "canary", (json_int_t)c->clients.canary, "stable",
+	return json_pack("{s:I, s:I, s:f, s:f, s:f, s:o}", "canary", (json_int_t)c->clients.canary, "stable",
 			 (json_int_t)c->clients.stable, "expected", c->clients.expected, "logE", ratio_log_e(&c->clients),
-			 "mostLogE", c->clients.most);
+			 "mostLogE", c->clients.most, "totals", totals_json(c));
 }

@@ -116,6 +116,17 @@ static int tallies_against(const struct agent *a, const struct service *s, struc
 	return r;
 }
 
+/* Of few clients it is worth a line in the history. */
+static void ratio_tell(struct agent *a, struct service *s, const char *why)
+{
+	if (compare_off_alarms(s->compare))
+		alarm_raise(a, "sample_ratio", s->name, s->name,
+			    "look for what keeps clients from one of the versions; `perch rollout advance` goes on all the same", "%s", why);
+	else if (!s->ratio_told)
+		agent_emit(a, .kind = "hold", .actor = &actor_judge, .service = s->name, .reason = why);
+	s->ratio_told = true;
+}
+
 void comparing_look(struct agent *a, struct service *s)
 {
 	struct perch_tallies stable, canary;
@@ -134,8 +145,7 @@ void comparing_look(struct agent *a, struct service *s)
 	pooling_look(a, s);
 	blaming_look(a, s);
 	if (compare_off(s->compare, why, sizeof(why)))
-		alarm_raise(a, "sample_ratio", s->name, s->name,
-			    "look for what keeps clients from one of the versions; `perch rollout advance` goes on all the same", "%s", why);
+		ratio_tell(a, s, why);
 }
 
 static double per_second(__u64 n, __u64 since, __u64 now)
@@ -189,6 +199,7 @@ void comparing_follow(struct agent *a, struct service *s)
 	if (!service_in_rollout(s) && m->observed[m->services[s->id].observed].compares) {
 		kernel_set(a, s, m->observed[m->services[s->id].observed].since_epoch, false);
 		alarm_clear(a, "sample_ratio", s->name);
+		s->ratio_told = false;
 		blaming_end(a, s);
 	}
 }

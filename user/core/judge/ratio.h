@@ -14,6 +14,7 @@
 #include <linux/types.h>
 
 #define RATIO_ALTERNATIVES 12
+#define RATIO_CLIENTS 1000	/* of fewer it is no alarm yet */
 
 /* Plain bytes that may be kept; all zero: nobody came. */
 struct ratio {

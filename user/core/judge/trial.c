@@ -69,6 +69,7 @@ void trial_take(struct trial *t, const struct trial_policy *policy, const struct
 		if (policy->max_ratio[e] <= 0)
 			continue;
 		bet_votes(&t->event[e], tally->w, policy->max_ratio[e], c->bad, s->bad);
+		totals_votes(&t->totals[e], policy->max_ratio[e], c, s);
 		loss_votes(&t->step[e].bet, tally->w, policy->max_ratio[e], c->bad, s->bad);
 		counts_add(&t->step[e].canary, c);
 		counts_add(&t->step[e].stable, s);

@@ -18,6 +18,7 @@
 #include "event.h"
 #include "loss.h"
 #include "pool.h"
+#include "totals.h"
 #include "wait.h"
 
 enum trial_event {
@@ -62,6 +63,7 @@ struct trial {
 	struct bet event[TRIAL_EVENTS];
 	struct wait_bet wait[TRIAL_WAITS];
 	struct pool_bet pool;
+	struct totals totals[TRIAL_EVENTS];	/* decides nothing: shown where shares are in doubt */
 	struct trial_step step[TRIAL_EVENTS];
 	struct trial_arm canary, stable;	/* totals of the rollout */
 	__u64 block_since;	/* ns */
