@@ -21,7 +21,7 @@ static void look_and_keep(struct arms *a, __u64 now, struct kept *k)
 {
 	if (compare_block_over(&a->c, now)) {
 		compare_block_rows(&a->c, row_keep, k);
-		compare_block_clear(&a->c);
+		compare_block_next(&a->c);
 	}
 	look(a, now);
 }
@@ -134,10 +134,8 @@ static const double halves[PERCH_BLAMED] = { [ONE] = 0.5, [TWO] = 0.5 };
 /* What the agent does at each look, with whose the bad votes are. */
 static void blamed_look(struct arms *a, unsigned one, unsigned two, unsigned stable, __u64 now)
 {
-	if (compare_block_over(&a->c, now)) {
-		compare_block_clear(&a->c);
-		compare_blame_block(&a->c);
-	}
+	if (compare_block_over(&a->c, now))
+		compare_block_next(&a->c);
 	a->c.blame.bad[ONE][PERCH_RESET] += one;
 	a->c.blame.bad[TWO][PERCH_RESET] += two;
 	add(&a->canary, PERCH_RESET, one + two, one + two + 10);

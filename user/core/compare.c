@@ -10,12 +10,17 @@
 _Static_assert((int)TRIAL_EVENTS == (int)MODEL_EVENTS && (int)TRIAL_WAITS == (int)MODEL_WAITS &&
 		       (int)TRIAL_WAITS == (int)PERCH_WAITS, "gates");
 
-/* Where the kernel tallies an event. */
-static const enum perch_outcome outcome_of[TRIAL_EVENTS] = {
-	[TRIAL_CONNECT_FAILURE] = PERCH_CONNECT_FAILURE, [TRIAL_RESET] = PERCH_RESET,
-	[TRIAL_NO_RESPONSE] = PERCH_NO_RESPONSE, [TRIAL_RETRANSMITS] = PERCH_RETRANSMITS,
-	[TRIAL_HTTP_4XX] = PERCH_HTTP_4XX, [TRIAL_HTTP_5XX] = PERCH_HTTP_5XX, [TRIAL_UDP_NO_REPLY] = PERCH_UDP_NO_REPLY,
-};
+/* The kernel tallies events in the trial's order. */
+#define SAME(a, b) _Static_assert((int)(a) == (int)(b), "the order of events")
+SAME(TRIAL_CONNECT_FAILURE, PERCH_CONNECT_FAILURE);
+SAME(TRIAL_RESET, PERCH_RESET);
+SAME(TRIAL_NO_RESPONSE, PERCH_NO_RESPONSE);
+SAME(TRIAL_RETRANSMITS, PERCH_RETRANSMITS);
+SAME(TRIAL_HTTP_4XX, PERCH_HTTP_4XX);
+SAME(TRIAL_HTTP_5XX, PERCH_HTTP_5XX);
+SAME(TRIAL_UDP_NO_REPLY, PERCH_UDP_NO_REPLY);
+SAME(TRIAL_EVENTS, PERCH_OUTCOMES);
+SAME(TRIAL_WAITS, PERCH_WAITS);
 
 const char *compare_gate_name(unsigned gate)
 {
@@ -127,11 +132,9 @@ static bool arm_new(const struct perch_tally *now, const struct perch_tally *see
 		if (((const __u64 *)now)[i] < ((const __u64 *)before)[i])
 			return false;
 	for (unsigned e = 0; e < TRIAL_EVENTS; e++) {
-		enum perch_outcome o = outcome_of[e];
-
-		ret->event[e].bad = now->outcome[o].bad - before->outcome[o].bad;
-		ret->event[e].n = now->outcome[o].decided - before->outcome[o].decided -
-				  (now->outcome[o].capped - before->outcome[o].capped);
+		ret->event[e].bad = now->outcome[e].bad - before->outcome[e].bad;
+		ret->event[e].n = now->outcome[e].decided - before->outcome[e].decided -
+				  (now->outcome[e].capped - before->outcome[e].capped);
 	}
 	for (unsigned w = 0; w < TRIAL_WAITS; w++) {
 		ret->wait[w].n = now->wait[w].n - before->wait[w].n;

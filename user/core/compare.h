@@ -94,18 +94,18 @@ struct compare_worst {
 	double log_e;
 };
 bool compare_worst(const struct compare *c, unsigned gate, const double share[PERCH_BLAMED], struct compare_worst *ret);
-void compare_blame_block(struct compare *c);	/* a block is over */
+void compare_blame_block(struct compare *c);	/* notes where a block ended; compare_block_next does */
 /* Is it connections that last that speak in this gate? */
 bool compare_by_pools(const struct compare *c, unsigned gate);
 
 /*
  * The ledger.  Whoever keeps it takes the rows of the block under way when it
  * is over and before a step (they are whole, so that a row taken twice is the
- * same), and clears the block that is over.
+ * same), and goes on to the next when that is done.
  */
 bool compare_block_over(const struct compare *c, __u64 now);
 void compare_block_rows(const struct compare *c, void (*fn)(void *arg, const struct ledger_row *row), void *arg);
-void compare_block_clear(struct compare *c);
+void compare_block_next(struct compare *c);	/* the one that was over is kept */
 unsigned compare_blocks(const struct compare *c);	/* begun so far */
 /* Is this bet made, and against which ratio? */
 bool compare_bet(const struct compare *c, unsigned bet, double *ret_ratio);

@@ -19,9 +19,10 @@ void compare_block_rows(const struct compare *c, void (*fn)(void *arg, const str
 							      .stable = c->block[i].stable[b] });
 }
 
-void compare_block_clear(struct compare *c)
+void compare_block_next(struct compare *c)
 {
 	memset(c->block, 0, sizeof(c->block));
+	compare_blame_block(c);
 }
 
 unsigned compare_blocks(const struct compare *c)

@@ -137,8 +137,7 @@ void comparing_look(struct agent *a, struct service *s)
 		return;
 	if (compare_block_over(s->compare, clock_now())) {
 		ledger_keep(a, s);
-		compare_block_clear(s->compare);
-		compare_blame_block(s->compare);
+		compare_block_next(s->compare);
 	}
 	tables_blame(a->tables, s->id, &s->compare->blame);
 	compare_take(s->compare, &stable, &canary, clock_now());
