@@ -55,10 +55,26 @@ static void test_clients_come_as_the_share_says_or_not(void **state)
 	look(a, 4 * SECOND);
 	assert_true(compare_off(&a->c, why, sizeof(why)));
 	assert_ptr_equal(strstr(why, "sample ratio: 1200 of 2000 new clients, not 1000"), why);
+	assert_true(compare_off_alarms(&a->c));
 	assert_false(compare_fails(&a->c, why, sizeof(why)));
 	a->stable.cell[CELL].clients = 1200;
 	look(a, 5 * SECOND);
 	assert_true(compare_off(&a->c, why, sizeof(why)));
+}
+
+/* Of few clients it holds, and is no alarm yet. */
+static void test_few_clients_are_no_alarm(void **state)
+{
+	struct model_compare m = policy();
+	struct arms *a = begun(&m);
+	char why[128];
+
+	look(a, 2 * SECOND);
+	a->canary.cell[CELL].clients = 400;
+	a->stable.cell[CELL].clients = 200;
+	look(a, 3 * SECOND);
+	assert_true(compare_off(&a->c, why, sizeof(why)));
+	assert_false(compare_off_alarms(&a->c));
 }
 
 /* A gate that a person left out neither condemns nor holds, whatever it finds. */
@@ -325,6 +341,7 @@ int main(void)
 		cmocka_unit_test(test_votes_count_once),
 		cmocka_unit_test(test_capped_votes_are_none),
 		cmocka_unit_test(test_clients_come_as_the_share_says_or_not),
+		cmocka_unit_test(test_few_clients_are_no_alarm),
 		cmocka_unit_test(test_a_gate_that_is_left_out_is_silent),
 		cmocka_unit_test(test_a_reading_that_goes_back_is_ignored),
 		cmocka_unit_test(test_votes_need_a_share),

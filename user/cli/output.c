@@ -103,14 +103,21 @@ const char *field_line(const json_t *object, const char *key)
 	return line;
 }
 
+/* Who asks for one after the other has both lists in the same order: the search
+ * goes on behind the last one found, in whatever list that was. */
 const json_t *field_find(const json_t *list, const char *key, const char *text)
 {
-	const json_t *one;
-	size_t i;
+	size_t n = json_array_size(list);
+	static size_t next;
 
-	json_array_foreach(list, i, one)
-		if (!strcmp(field_text(one, key), text))
-			return one;
+	for (size_t i = 0; i < n; i++) {
+		const json_t *one = json_array_get(list, (next + i) % n);
+
+		if (strcmp(field_text(one, key), text))
+			continue;
+		next = (next + i) % n + 1;
+		return one;
+	}
 	return NULL;
 }
 
