@@ -148,7 +148,7 @@ static void begin_full(struct placed_service *s, bool few)
 	s->forward = PERCH_FULLNAT;
 	s->sources = from;
 	memset(from, 0, sizeof(*from));
-	from->ports = few ? perch_ports(61003, 61015) : perch_ports(50000, 65000);
+	from->ports = few ? perch_ports(61007, 61009) : perch_ports(50000, 65000);
 	for (unsigned v6 = 0; v6 < 2; v6++) {
 		listen_at(s, v6, 80, 80, IPPROTO_TCP);
 		listen_at(s, v6, 80, 81, IPPROTO_TCP);
