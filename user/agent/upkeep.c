@@ -26,6 +26,8 @@
 #define PRESSURE_CALM_S 60
 #define REFRESH_S 3
 #define HOSTCHECK_S 10
+#define SLOTS_LOOKED 1000	/* services a second whose slots are looked through: a line of
+				 * memory each */
 
 /* Previous leaves after keepPrevious; the twin must not lead to it then. */
 static void previous_expire(struct agent *a, struct service *s)
@@ -102,21 +104,30 @@ static void pressure_calm(struct agent *a)
 	}
 }
 
+static void slots_look(struct agent *a, struct service *s)
+{
+	service_bring_back(a, s);
+	previous_expire(a, s);
+	for (int i = 0; i < PERCH_SLOTS; i++)
+		version_retire(a, s, i);
+}
+
 void upkeep(struct agent *a)
 {
-	static unsigned second;
+	static unsigned second, services;
+	unsigned turns = 1 + services / SLOTS_LOOKED;
 
 	second++;
+	services = 0;
 	samples_read(a->samples);	/* what came without a wake-up */
 	tables_reap(a->tables, collect_active, a);
 	for (struct service *s = a->services; s; s = s->next) {
 		rollback_notice(a, s);
 		deadman_follow(a, s);
 		rollouts_follow(a, s);
-		service_bring_back(a, s);
-		previous_expire(a, s);
-		for (int i = 0; i < PERCH_SLOTS; i++)
-			version_retire(a, s, i);
+		if (s->id % turns == second % turns)
+			slots_look(a, s);
+		services++;
 	}
 	leaving_tick(a);
 	tunnels_follow(a);
