@@ -151,7 +151,7 @@ static void draw_common(struct dice *d, const struct conn *c, struct packet_spec
 	s->seed = dice_roll(d, 1000);
 	s->unsummed = dice_one_in(d, 4);
 	s->tcp_options = dice_one_in(d, 4) ? 4 * dice_roll(d, 11) : 0;
-	s->vlans = dice_one_in(d, 8) ? dice_roll(d, 3) : 0;
+	s->vlans = dice_one_in(d, 8) ? dice_roll(d, 4) : 0;	/* three are one too many */
 	s->ip_options = dice_one_in(d, 8) ? 8 * (1 + dice_roll(d, 3)) : 0;
 	if (c->service == 7 && !dice_one_in(d, 3))
 		draw_piece(d, lab_is_v6(&c->client), s);

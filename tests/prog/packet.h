@@ -23,7 +23,7 @@ enum { TCP_FIN = 1, TCP_SYN = 2, TCP_RST = 4, TCP_PSH = 8, TCP_ACK = 16 };
 /* What a packet says.  Ports are in host order. */
 struct packet_spec {
 	__u8 from_mac[6], to_mac[6];
-	__u8 vlans;			/* 0 to 2 tags */
+	__u8 vlans;			/* tags, 0 to 2 where it is to be read back */
 	struct perch_address from, to;	/* both of one family */
 	__u16 from_port, to_port;
 	__u8 protocol;
