@@ -43,6 +43,7 @@
 #include "reload/watch.h"
 #include "webhooks/webhooks.h"
 
+#define TURN_SERVICES 1000	/* that are looked after in one second */
 #define LOOK_MS 100		/* at most; less when samples come more often */
 #define SECRET_BYTES 32
 #define APPLY_TRIES 10
@@ -280,6 +281,10 @@ static void look_again(uv_timer_t *timer)
 
 static void second(uv_timer_t *timer)
 {
+	struct agent *a = timer->data;
+
+	a->second++;
+	a->turns = 1 + a->n_services / TURN_SERVICES;
 	upkeep(timer->data);
 	health_look(timer->data);
 	api_events_beat(timer->data);

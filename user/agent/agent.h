@@ -77,6 +77,8 @@ struct agent {
 	struct http *socket_http, *tcp_http;
 
 	struct service *services, **services_end;	/* in the order of the file */
+	unsigned n_services;
+	unsigned second, turns;	/* see agent_turn */
 	struct service *by_name[AGENT_NAMES];	/* the same, by hash */
 	TAILQ_HEAD(services_moving, service) moving;	/* looked at with every look */
 	struct service *leaving;	/* handed back; see leaving.h */
@@ -123,6 +125,10 @@ void agent_drop_service(struct agent *a, struct service *s);
 
 /* An event with the labels of the version it is about; see labels.c. */
 void agent_tell(struct agent *a, struct event *event);
+/* Is it the turn of this element of `services` to be looked after?  Once a second,
+ * unless there are thousands: each is a few lines of memory that nothing else asks
+ * for, and what can't wait is told by samples and by the services' own timers. */
+bool agent_turn(const struct agent *a, unsigned id);
 #define agent_emit(a, ...) agent_tell((a), &(struct event){ __VA_ARGS__ })
 
 #endif

@@ -33,6 +33,12 @@ void agent_add_service(struct agent *a, struct service *s)
 	a->services_end = &s->next;
 	s->same = a->by_name[bucket];
 	a->by_name[bucket] = s;
+	a->n_services++;
+}
+
+bool agent_turn(const struct agent *a, unsigned id)
+{
+	return id % a->turns == a->second % a->turns;
 }
 
 void agent_unlist_service(struct agent *a, struct service *s)
@@ -47,6 +53,7 @@ void agent_unlist_service(struct agent *a, struct service *s)
 	else
 		a->services_end = s->at;
 	s->at = NULL;
+	a->n_services--;
 	while (*same != s)
 		same = &(*same)->same;
 	*same = s->same;

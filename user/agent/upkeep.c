@@ -26,8 +26,6 @@
 #define PRESSURE_CALM_S 60
 #define REFRESH_S 3
 #define HOSTCHECK_S 10
-#define SLOTS_LOOKED 1000	/* services a second whose slots are looked through: a line of
-				 * memory each */
 
 /* Previous leaves after keepPrevious; the twin must not lead to it then. */
 static void previous_expire(struct agent *a, struct service *s)
@@ -104,8 +102,11 @@ static void pressure_calm(struct agent *a)
 	}
 }
 
-static void slots_look(struct agent *a, struct service *s)
+static void service_look(struct agent *a, struct service *s)
 {
+	rollback_notice(a, s);
+	deadman_follow(a, s);
+	rollouts_follow(a, s);
 	service_bring_back(a, s);
 	previous_expire(a, s);
 	for (int i = 0; i < PERCH_SLOTS; i++)
@@ -114,26 +115,16 @@ static void slots_look(struct agent *a, struct service *s)
 
 void upkeep(struct agent *a)
 {
-	static unsigned second, services;
-	unsigned turns = 1 + services / SLOTS_LOOKED;
-
-	second++;
-	services = 0;
 	samples_read(a->samples);	/* what came without a wake-up */
 	tables_reap(a->tables, collect_active, a);
-	for (struct service *s = a->services; s; s = s->next) {
-		rollback_notice(a, s);
-		deadman_follow(a, s);
-		rollouts_follow(a, s);
-		if (s->id % turns == second % turns)
-			slots_look(a, s);
-		services++;
-	}
+	for (struct service *s = a->services; s; s = s->next)
+		if (agent_turn(a, s->id))
+			service_look(a, s);
 	leaving_tick(a);
 	tunnels_follow(a);
-	if (a->routes && second % REFRESH_S == 0)
+	if (a->routes && a->second % REFRESH_S == 0)
 		routes_refresh(a->routes);
-	if (second % HOSTCHECK_S == 0) {
+	if (a->second % HOSTCHECK_S == 0) {
 		interfaces_retry(a);
 		hostcheck_watch(a);
 		sources_watch(a);

@@ -126,8 +126,11 @@ void health_look(struct agent *a)
 	if (!a->dead)
 		a->dead = calloc(a->datapath.maps.control->services * PERCH_SLOTS * PERCH_FAMILIES, sizeof(*a->dead));
 	for (__u32 id = 0; a->dead && id < a->datapath.maps.control->services; id++)
-		service_look(a, id);
+		if (agent_turn(a, id))
+			service_look(a, id);
 	for (struct service *s = a->services; s; s = s->next) {
+		if (!agent_turn(a, s->id))
+			continue;
 		checks_look(a, s);
 		if (s->placed && !s->astray)
 			drains_prune(a, s);
