@@ -173,8 +173,7 @@ GLOBAL int steer_take_source(struct packet *p)
 	p->spare = p->flow;
 	p->lapsed.backend = 0;
 	r = source_take(p);
-	if (unlikely(p->lapsed.backend))
-		evidence_connect_failed(&p->lapsed);
+	source_tell(p);
 	p->alias_set = p->found_set;
 	p->alias_way = p->found_way;
 	p->alias_tag = r == FLOW_INSERTED ? p->tag : 0;

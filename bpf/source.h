@@ -277,7 +277,7 @@ static __always_inline bool source_end_owner(struct packet *p)
 	if (flow_counts(class))
 		flow_ended(p->flow.backend);
 	if (unlikely(flow_unanswered(p->tag, p->flow.flags, p->now)))
-		evidence_connect_failed(&p->flow);
+		p->lapsed = p->flow;
 	return true;
 }
 
@@ -306,6 +306,14 @@ GLOBAL int source_evict(struct packet *p)
 	return ended;
 }
 
+/* An unanswered connect whose port or slot was taken, before the next one's is. */
+static __always_inline void source_tell(struct packet *p)
+{
+	if (unlikely(p->lapsed.backend))
+		evidence_connect_failed(&p->lapsed);
+	p->lapsed.backend = 0;
+}
+
 /* An alias for the flow in spare; FLOW_INSERTED, or why there is none. */
 static __always_inline int source_take(struct packet *p)
 {
@@ -318,6 +326,7 @@ static __always_inline int source_take(struct packet *p)
 			return FLOW_RIVAL;
 		if (how == SOURCE_RESTING && !source_evict(p))
 			continue;
+		source_tell(p);
 		r = source_insert(p);
 		if (r == FLOW_INSERTED)
 			break;

@@ -191,7 +191,9 @@ static __u32 round_record(struct fuzz *z, __u64 seed, __u32 n, struct record *r)
 		input_copy(&r->in[r->n], &in);
 		r->keep[r->n] = true;
 		same = input_run(z, &in);
-		r->alias[r->n++] = in.is_op ? (struct end){ .port = 0 } : alias_end(z, &in);
+		if (!in.is_op)
+			r->alias[r->n] = alias_end(z, &in);
+		r->n++;
 	}
 	if (same)
 		same = compare_all(z);

@@ -8,15 +8,17 @@
 /* What is known of one moment, and the counts of the canary that there may be. */
 struct moment {
 	double canary, stable, bad;	/* n_c, n_s, b */
-	double least, most;
+	__u64 least, most;
 };
 
 /* ln of Z(x), less the binomials of its first term: a factor that is in every Z. */
 static double log_z(const struct moment *m, double x)
 {
-	double term = m->least * log(x), top = term, sum = 1;
+	double term = (double)m->least * log(x), top = term, sum = 1;
 
-	for (double k = m->least; k < m->most; k++) {
+	for (__u64 i = m->least; i < m->most; i++) {
+		double k = (double)i;
+
 		term += log(x * (m->canary - k) * (m->bad - k) / ((k + 1) * (m->stable - m->bad + k + 1)));
 		if (term > top) {
 			sum = sum * exp(top - term) + 1;
@@ -33,8 +35,8 @@ void totals_votes(struct totals *t, double ratio, const struct loss_counts *cana
 	struct moment m = { (double)canary->n, (double)stable->n, (double)(canary->bad + stable->bad), 0, 0 };
 	double none;
 
-	m.least = fmax(0, m.bad - m.stable);
-	m.most = fmin(m.bad, m.canary);
+	m.least = (__u64)fmax(0, m.bad - m.stable);
+	m.most = (__u64)fmin(m.bad, m.canary);
 	if (m.least >= m.most)
 		return;		/* it can't have been otherwise */
 	none = log_z(&m, ratio);
