@@ -58,21 +58,6 @@ static bool is_crowded(const struct model *m)
 	return full * 4 >= m->n_sets;
 }
 
-/* The entry of an alias with this key that has run out: the port was drawn once
- * more, and takes its place. */
-static struct slot alias_before(struct model *m, const struct model_place *at, const struct perch_flow_key *key)
-{
-	for (unsigned i = 0; i < WAYS; i++) {
-		struct slot s = place_slot(m, at, i);
-		const struct perch_flow_key *k = &slot_flow(s)->key;
-
-		if (is_at(s, at) && k->alias && k->listener == key->listener && k->port == key->port &&
-		    same_client(k, &key->client, key->client_port, key->protocol) && tag_expired(m, *slot_tag(s)))
-			return s;
-	}
-	return (struct slot){ NULL, 0 };
-}
-
 /* The flow with a source port of its own, and the alias that leads its replies
  * back.  The alias comes first, and may take the slot that was the flow's. */
 enum entered enter_aliased(struct model *m, struct seen *p, __u32 class)
@@ -88,8 +73,9 @@ enum entered enter_aliased(struct model *m, struct seen *p, __u32 class)
 	alias.key.client_port = port;
 	alias.key.alias = PERCH_ALIAS_PORT;
 	alias.translated = p->flow.key.client_port;
-	a = alias_before(m, &at, &alias.key);
-	if (!a.set)
+	/* a port that is drawn once more takes the place of its entry that has run out */
+	a = table_exact(m, &at, &alias.key);
+	if (!a.set || !tag_expired(m, *slot_tag(a)))
 		a = table_victim(m, &at);
 	if (!a.set || m->locked[at.stripe])
 		return ENTERED_NOT_ALIAS;

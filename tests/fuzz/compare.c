@@ -37,8 +37,8 @@ __attribute__((format(printf, 2, 3))) static bool differ(const struct fuzz *z, c
 	return false;
 }
 
-/* A RST in answer is cut to its headers, what is told of one too big quotes a part, and a sum that was complete is none
- * from then on.  The kernel's test run takes it for one that went wrong, and
+/* A RST in answer is cut to its headers, what is told of one too big quotes a
+ * part, and a sum that was complete is none from then on.  The kernel's test run takes it for one that went wrong, and
  * gives no bytes. */
 static bool is_cut(const struct fuzz *z, const struct input *in, const struct model_outcome *o)
 {

@@ -7,8 +7,6 @@
 
 #include "parts.h"
 
-#define VIA_UP ((__u64)PERCH_VIA_STACK << 48)
-
 static bool is_severed(struct model *m, const struct perch_flow *f)
 {
 	const struct perch_version *v = &m->t.version[m->t.backend[f->backend].version];

@@ -166,6 +166,6 @@ int hop_way(struct model *m, struct seen *p)
 
 	if (r != PERCH_R_TOO_BIG || !toobig_splits(m, p))
 		return r;
-	p->via = (__u64)PERCH_VIA_STACK << 48;
+	p->via = VIA_UP;
 	return ON;
 }

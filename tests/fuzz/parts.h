@@ -158,6 +158,7 @@ void pieces_expect(struct model *m, const struct seen *p);
 int hop_find(struct model *m, struct seen *p);
 int hop_way(struct model *m, struct seen *p);	/* of a packet that is no answer and whole */
 __u64 hop_cached(const struct model *m, __u64 via);
+#define VIA_UP ((__u64)PERCH_VIA_STACK << 48)
 static inline bool hop_up(__u64 via)
 {
 	return perch_via_device(via) == PERCH_VIA_STACK;

@@ -285,11 +285,11 @@ static void second(uv_timer_t *timer)
 
 	a->second++;
 	a->turns = 1 + a->n_services / TURN_SERVICES;
-	upkeep(timer->data);
-	health_look(timer->data);
-	api_events_beat(timer->data);
-	tracing_beat(timer->data);
-	pushed_age(&((struct agent *)timer->data)->pushed, clock_now());
+	upkeep(a);
+	health_look(a);
+	api_events_beat(a);
+	tracing_beat(a);
+	pushed_age(&a->pushed, clock_now());
 }
 
 void agent_set_pace(struct agent *a)

@@ -122,13 +122,13 @@ void agent_add_service(struct agent *a, struct service *s);
 void agent_unlist_service(struct agent *a, struct service *s);
 /* Forget and free it; also one that is in no list. */
 void agent_drop_service(struct agent *a, struct service *s);
-
-/* An event with the labels of the version it is about; see labels.c. */
-void agent_tell(struct agent *a, struct event *event);
 /* Is it the turn of this element of `services` to be looked after?  Once a second,
  * unless there are thousands: each is a few lines of memory that nothing else asks
  * for, and what can't wait is told by samples and by the services' own timers. */
 bool agent_turn(const struct agent *a, unsigned id);
+
+/* An event with the labels of the version it is about; see labels.c. */
+void agent_tell(struct agent *a, struct event *event);
 #define agent_emit(a, ...) agent_tell((a), &(struct event){ __VA_ARGS__ })
 
 #endif

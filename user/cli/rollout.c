@@ -128,7 +128,6 @@ static void rollout_sample_ratio(const json_t *rollout)
 {
 	const json_t *o = json_object_get(rollout, "sampleRatio");
 	double canary = field_number(o, "canary"), all = canary + field_number(o, "stable");
-
 	const json_t *gate;
 	size_t i;
 
